@@ -1,0 +1,1 @@
+"""The composition root: configuration, assembly of the services, start and stop."""

@@ -1,0 +1,1 @@
+"""Commands: thin typer functions, each importing what it needs when it runs."""

@@ -1,0 +1,1 @@
+"""What stands between gateways and datasources."""

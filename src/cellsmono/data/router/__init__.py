@@ -1,0 +1,1 @@
+"""The road from a user-visible path to a datasource."""

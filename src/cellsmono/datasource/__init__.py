@@ -1,0 +1,1 @@
+"""Datasources: the triple of objects, index and synchronizer over one folder or bucket."""

@@ -1,0 +1,1 @@
+"""The synchronizer: one way, from the storage to the index."""

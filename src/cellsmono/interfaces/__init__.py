@@ -1,0 +1,1 @@
+"""Structs, events and Protocols that two rooms share: one file per noun."""

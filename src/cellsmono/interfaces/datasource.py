@@ -1,0 +1,225 @@
+"""A datasource: its configuration, and the triple as one."""
+
+import enum
+from collections.abc import AsyncIterable, Sequence
+from typing import Annotated, Protocol
+
+import msgspec
+
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
+from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
+from cellsmono.interfaces.sync import Syncer
+
+
+class Format(enum.StrEnum):
+    """How the tree is laid out on the storage."""
+
+    STRUCTURED = "structured"
+
+
+class Symlinks(enum.StrEnum):
+    """What happens to symbolic links: not served at all, or followed while they stay beneath the datasource."""
+
+    IGNORE = "ignore"
+    INSIDE = "inside"
+
+
+class Durability(enum.StrEnum):
+    """When a write is acknowledged: after file, folder and index reached the disk, or after the kernel took them."""
+
+    FSYNC = "fsync"
+    RELAXED = "relaxed"
+
+
+class Markers(enum.StrEnum):
+    """Whether folder UUIDs are kept in ``.pydio`` files, or in the index alone (then a lost index means new UUIDs)."""
+
+    FILE = "file"
+    NONE = "none"
+
+
+class Watch(enum.StrEnum):
+    """How changes behind the server's back are noticed: inotify (polling as fall-back), polling alone, not at all."""
+
+    AUTO = "auto"
+    POLL = "poll"
+    OFF = "off"
+
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+
+
+class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The configuration of one datasource (a ``[[datasource]]`` table, or a row of the configuration store).
+
+    ``name`` is also the S3 bucket name. ``folder`` is the absolute path of the folder that holds the tree.
+    ``reconcile_seconds`` is how often folders are compared by their times; ``full_reconcile_hours`` how often every
+    file is (0: never). ``max_delete_share`` and ``max_delete_nodes`` are the mass-deletion guard: a scan that would
+    delete more than this share (0..1) *and* more than this number of nodes is held. ``hash_content`` fills in missing
+    content hashes in the background. ``anonymous`` lets unsigned S3 requests read (``read``) or read and write
+    (``write``).
+    """
+
+    name: Name
+    folder: str
+    format: Format = Format.STRUCTURED
+    symlinks: Symlinks = Symlinks.IGNORE
+    durability: Durability = Durability.FSYNC
+    markers: Markers = Markers.FILE
+    watch: Watch = Watch.AUTO
+    reconcile_seconds: float = 30.0
+    full_reconcile_hours: float = 24.0
+    max_delete_share: float = 0.5
+    max_delete_nodes: int = 1000
+    hash_content: bool = True
+    anonymous: str = ""
+    created: float = 0.0
+
+
+class ContentDigest(Protocol):
+    """What a body is hashed with while it is stored. Always computes at least the MD5."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take the next bytes."""
+
+    def verify(self) -> None:
+        """Raise Invalid (reason ``bad_digest`` or ``checksum``) when the bytes are not the ones announced."""
+
+    def etag(self) -> str:
+        """The ETag: MD5 in hex."""
+
+    def checksum(self) -> Checksum | None:
+        """The additional checksum, if one is computed."""
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """What must hold for a write: ETags without quotes (``*``: any), checked at the moment of the commit."""
+
+    if_match: str = ""
+    if_none_match: str = ""
+
+
+NO_CONDITIONS = Conditions()
+
+
+class WriteOptions(msgspec.Struct, frozen=True):
+    """How to store a leaf. ``mtime_ns`` None means now. ``size`` is the announced length, None when not known."""
+
+    meta: NodeMeta = NodeMeta()
+    mtime_ns: int | None = None
+    size: int | None = None
+    conditions: Conditions = NO_CONDITIONS
+
+
+class CopyOptions(msgspec.Struct, frozen=True):
+    """How to copy. ``meta`` None copies the source's. ``source_etag`` pins the version to be copied (empty: any).
+
+    ``mtime_ns`` None keeps the source's mtime.
+    """
+
+    meta: NodeMeta | None = None
+    mtime_ns: int | None = None
+    conditions: Conditions = NO_CONDITIONS
+    source_etag: str = ""
+
+
+class OpenNode(msgspec.Struct, frozen=True):
+    """A leaf opened for reading: ``node`` describes exactly the version that ``reader`` reads. Close the reader."""
+
+    node: Node
+    reader: ObjectReader
+
+
+class NodeStore(Protocol):
+    """One datasource as gateways and the router see it: every change goes to the storage and the index together.
+
+    Paths follow ``interfaces.paths``. An acknowledged change is on the storage and in the index, as durable as
+    configured. Errors are those of ``ObjectStore`` plus NotFound, PreconditionFailed (reason ``if_match``,
+    ``if_none_match``) and Conflict.
+    """
+
+    config: DatasourceConfig
+    index: NodeIndex
+    sync: Syncer
+
+    async def read_node(self, path: str) -> Node:
+        """The node, checked against the storage: a change behind the server's back is carried over first."""
+
+    async def open_node(self, path: str) -> OpenNode:
+        """Open a leaf. Raises NotFound (a folder has no content)."""
+
+    async def put_node(
+        self,
+        path: str,
+        body: AsyncIterable[bytes],
+        digest: ContentDigest,
+        options: WriteOptions = WriteOptions(),
+    ) -> Node:
+        """Store a body as the leaf ``path``, replacing an older one under the same UUID; missing folders are made.
+
+        ``digest.verify()`` is called before anything becomes visible. On an error nothing changes.
+        """
+
+    async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
+        """Make a folder; one that exists gets the kind when that says more than before. Raises Conflict over a file."""
+
+    async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
+        """Copy a leaf within the datasource."""
+
+    async def move_node(self, source: str, path: str) -> Node:
+        """Move or rename a leaf or a whole folder in one step, keeping every UUID."""
+
+    async def delete_node(self, path: str) -> bool:
+        """Delete a leaf, or an empty folder, or the marker of one; False when there was nothing.
+
+        Folders that were only implied by the deleted key and are empty now go with it. Raises Conflict (reason
+        ``not_empty``) for a folder that is not empty and no marker.
+        """
+
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
+        """Delete many at once; per path None (gone now, also if it was not there) or what went wrong."""
+
+    async def set_meta(self, path: str, meta: NodeMeta) -> Node:
+        """Replace the metadata of a leaf. Raises NotFound."""
+
+    async def create_upload(self, path: str, context: bytes) -> Upload:
+        """Begin a multipart upload; ``context`` is kept for the gateway."""
+
+    async def read_upload(self, upload_id: str) -> Upload:
+        """One upload. Raises NotFound (reason ``upload``)."""
+
+    async def list_uploads(self, prefix: str, after_key: str, after_id: str, limit: int) -> list[Upload]:
+        """Uploads in order of key and then of initiation."""
+
+    async def put_part(
+        self, upload_id: str, number: int, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
+    ) -> Part:
+        """Store one part."""
+
+    async def list_parts(self, upload_id: str, after: int, limit: int) -> list[Part]:
+        """Parts by number."""
+
+    async def complete_upload(self, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions) -> Node:
+        """Join the parts into the leaf, and end the upload. ``etag`` is the ETag that the leaf gets."""
+
+    async def abort_upload(self, upload_id: str) -> None:
+        """Forget an upload and its parts. Raises NotFound."""
+
+
+__all__ = [
+    "NO_CONDITIONS",
+    "Conditions",
+    "ContentDigest",
+    "CopyOptions",
+    "DatasourceConfig",
+    "Durability",
+    "Format",
+    "Hasher",
+    "Markers",
+    "NodeStore",
+    "OpenNode",
+    "Symlinks",
+    "Watch",
+    "WriteOptions",
+]

@@ -1,0 +1,156 @@
+"""A node: one file (leaf) or folder (collection) of a datasource, as the index knows it."""
+
+import enum
+import os
+import time
+import uuid as uuidlib
+
+import msgspec
+import xxhash
+
+from cellsmono.interfaces.paths import is_folder
+
+
+class FolderKind(enum.IntEnum):
+    """Why a folder is there; it decides what S3 shows and when the folder goes.
+
+    FOUND: made on the disk or asked for by name. It stays when it becomes empty, and an empty one is listed by S3 as
+    the key ``name/``. IMPLICIT: made because a key below it was written; it goes with its last child, as S3 users
+    expect. MARKER: somebody put the object ``name/``; it is a key of its own, also when the folder has children.
+    """
+
+    FOUND = 0
+    IMPLICIT = 1
+    MARKER = 2
+
+
+class Checksum(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An S3 additional checksum.
+
+    ``algorithm`` is CRC32, CRC32C, CRC64NVME, SHA1 or SHA256; ``value`` is base64 as on the wire (with ``-N`` for a
+    composite one); ``type`` is FULL_OBJECT or COMPOSITE.
+    """
+
+    algorithm: str
+    value: str
+    type: str = "FULL_OBJECT"
+
+
+class PartInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One part of an object that was uploaded in parts: number from 1, size in bytes."""
+
+    number: int
+    size: int
+    checksum: Checksum | None = None
+
+
+class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a leaf carries beside its bytes. Everything here is optional.
+
+    ``headers`` holds standard headers by lower-case name (cache-control, content-disposition, content-encoding,
+    content-language, expires, x-amz-storage-class, x-amz-website-redirect-location); ``user`` holds user metadata by
+    lower-case name without ``x-amz-meta-``.
+    """
+
+    content_type: str | None = None
+    headers: dict[str, str] = {}
+    user: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    checksum: Checksum | None = None
+    parts: tuple[PartInfo, ...] = ()
+
+
+NO_META = NodeMeta()
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What the storage itself says about an entry, cheap to get by one ``stat``.
+
+    Times are nanoseconds since the epoch, UTC; ``mode`` is ``st_mode``. Two entries at one path with equal ``size``,
+    ``mtime_ns`` and ``ino`` are taken to be the same content.
+    """
+
+    size: int
+    mtime_ns: int
+    ino: int = 0
+    dev: int = 0
+    mode: int = 0
+
+    def is_same_content(self, other: "Facts") -> bool:
+        """Whether nothing suggests that the bytes differ."""
+        return self.size == other.size and self.mtime_ns == other.mtime_ns and self.ino == other.ino
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One row of the index.
+
+    ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
+    is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
+    ``kind`` matters for folders only. Folders have the size 0.
+    """
+
+    path: str
+    uuid: str
+    facts: Facts
+    etag: str = ""
+    content_hash: str = ""
+    kind: FolderKind = FolderKind.FOUND
+    meta: NodeMeta = NO_META
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this node is a collection."""
+        return is_folder(self.path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of content; 0 for a folder."""
+        return self.facts.size
+
+    @property
+    def mtime_ns(self) -> int:
+        """Time of the last modification, nanoseconds since the epoch, UTC."""
+        return self.facts.mtime_ns
+
+    @property
+    def effective_etag(self) -> str:
+        """The ETag to show, without quotes.
+
+        Content that was never hashed gets 32 hex digits made from its facts and the suffix ``-1``: the form of a
+        multipart upload's ETag, which tools do not take for an MD5.
+        """
+        if self.etag:
+            return self.etag
+        return derived_etag(self.facts)
+
+
+EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def derived_etag(facts: Facts) -> str:
+    """An ETag for content that was not hashed: changes whenever size, mtime or inode do."""
+    seed = b"%d.%d.%d" % (facts.size, facts.mtime_ns, facts.ino)
+    return xxhash.xxh3_128_hexdigest(seed) + "-1"
+
+
+def new_uuid() -> str:
+    """A fresh time-ordered UUID (version 7, RFC 9562 section 5.7): keeps index inserts at the tail of their B-tree."""
+    millis = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10), "big")
+    value = (
+        (millis & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (tail >> 66 & 0xFFF) << 64 | 0x2 << 62 | tail & (1 << 62) - 1
+    )
+    return str(uuidlib.UUID(int=value))
+
+
+class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is mirrored into an extended attribute of the file, so that a copied or re-indexed file keeps it.
+
+    ``etag`` and the checksums in ``meta`` describe the content of exactly ``size`` bytes at ``mtime_ns``; when the
+    file's own facts differ they are stale and only headers, user metadata and tags may be used.
+    """
+
+    size: int
+    mtime_ns: int
+    etag: str = ""
+    meta: NodeMeta = NO_META

@@ -1,0 +1,115 @@
+"""A patch: what the index is told to change, applied in one transaction.
+
+Operations are applied in order. Each one is idempotent: where the index already says so, nothing is written and no
+event is made, so the echo of one's own write and a repeated resync cost a look-up only.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from cellsmono.interfaces.node import Facts, FolderKind, NodeMeta
+
+
+class PutLeaf(msgspec.Struct, frozen=True, tag=True):
+    """The file at ``path`` is there with these facts.
+
+    *Authoritative* (``etag`` given: one's own write, the content is known): etag, content_hash and meta replace what
+    was there; an update_content event is published unless facts, etag and meta are all equal. *Observed* (``etag``
+    empty: seen on the storage): equal facts (``is_same_content``) mean no change (a different mode or dev is stored
+    silently). Other facts mean new content: etag, content_hash and meta are reset (to ``meta`` when it is given), the
+    UUID stays, one update_content. With ``touched`` set the caller has proved that the content is the same: etag,
+    content_hash and meta are kept, facts replaced, one update_meta.
+
+    A new node gets ``uuid`` or a fresh one and one create event. Missing parents are made as IMPLICIT folders.
+    """
+
+    path: str
+    facts: Facts
+    etag: str = ""
+    content_hash: str = ""
+    meta: NodeMeta | None = None
+    uuid: str | None = None
+    touched: bool = False
+
+
+class PutFolder(msgspec.Struct, frozen=True, tag=True):
+    """The folder at ``path`` (ending in ``/``) is there. Missing parents are made as IMPLICIT folders.
+
+    ``uuid`` given and different from the stored one: the stored one is replaced (caller has decided, see the
+    synchronizer). ``kind`` None keeps the stored kind, FOUND for a new one. ``facts`` None keeps the stored ones.
+    New: one create event; changed kind to or from MARKER: one update_meta; changed facts alone: silent.
+    """
+
+    path: str
+    uuid: str | None = None
+    facts: Facts | None = None
+    kind: FolderKind | None = None
+
+
+class MoveNode(msgspec.Struct, frozen=True, tag=True):
+    """The node at ``source`` is now at ``path`` (both folders, or both leaves), UUIDs of it and all below kept.
+
+    A leaf at ``path`` is replaced (its row goes without an event of its own); a folder at ``path`` must not exist.
+    ``facts`` replaces the facts when given (a rename changes none but may come with a touch). One update_path event.
+    A missing source raises NotFound, a folder moved into itself raises Conflict.
+    """
+
+    source: str
+    path: str
+    facts: Facts | None = None
+
+
+class DeleteNode(msgspec.Struct, frozen=True, tag=True):
+    """The node at ``path`` and all below it are gone. One delete event; a missing node is no change."""
+
+    path: str
+
+
+class SetMeta(msgspec.Struct, frozen=True, tag=True):
+    """Replace the metadata of the leaf (or marker folder) at ``path``; missing: NotFound.
+
+    One update_meta event when it differs.
+    """
+
+    path: str
+    meta: NodeMeta
+
+
+class SetHash(msgspec.Struct, frozen=True, tag=True):
+    """The content of ``path`` was hashed while it had ``facts``: stored if the facts are still the same, else ignored.
+
+    The etag becomes the hash when none was known. No event: the content did not change.
+    """
+
+    path: str
+    facts: Facts
+    content_hash: str
+
+
+class FolderScanned(msgspec.Struct, frozen=True, tag=True):
+    """Book-keeping of the scanner: the folder's rows equal a listing that had this state. No event.
+
+    ``fingerprint`` empty means "not known". Any other change to a direct child of the folder clears the stored
+    fingerprint.
+    """
+
+    path: str
+    mtime_ns: int
+    ctime_ns: int
+    fingerprint: bytes = b""
+
+
+Operation = PutLeaf | PutFolder | MoveNode | DeleteNode | SetMeta | SetHash | FolderScanned
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """Operations for one transaction.
+
+    ``origin`` is a word for logs and the event log. ``bulk`` asks for one RELOAD event at ``bulk_path`` instead of an
+    event for each node, for first imports.
+    """
+
+    operations: tuple[Operation, ...]
+    origin: Literal["write", "watch", "resync", "hash", "repair"] = "write"
+    bulk: bool = False

@@ -1,0 +1,144 @@
+"""The router: what every gateway talks to. It resolves a user-visible path and decides what the actor may do."""
+
+from collections.abc import AsyncIterable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from cellsmono.interfaces.datasource import (
+    ContentDigest,
+    CopyOptions,
+    OpenNode,
+    WriteOptions,
+)
+from cellsmono.interfaces.index import KeyPage, Usage
+from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
+from cellsmono.interfaces.objects import Part, PartDigest, Upload
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who asks. ``access_key`` is the key that signed the request, empty for an anonymous one."""
+
+    name: str
+    kind: Literal["owner", "anonymous", "system"] = "owner"
+    access_key: str = ""
+
+
+class Root(msgspec.Struct, frozen=True):
+    """A top-level entry that the actor sees: a datasource. ``created`` is seconds since the epoch, UTC."""
+
+    name: str
+    created: float
+
+
+class NodeRouter(Protocol):
+    """Nodes by root name and node path, on behalf of an actor.
+
+    Every method raises NotFound (reason ``root``) for a root that is not there and Forbidden where the actor may not.
+    Otherwise the contracts are those of ``NodeStore`` and ``NodeIndex``, whose methods these are named after.
+    """
+
+    async def list_roots(self, actor: Actor) -> list[Root]:
+        """The roots the actor sees, by name."""
+
+    async def read_root(self, actor: Actor, root: str) -> Root:
+        """One root."""
+
+    async def create_root(self, actor: Actor, root: str) -> Root:
+        """Make a new datasource in the configured bucket root; it survives a restart.
+
+        Raises AlreadyExists, Invalid (reason ``name``), Forbidden.
+        """
+
+    async def delete_root(self, actor: Actor, root: str) -> None:
+        """Remove an empty datasource. Raises Conflict (reason ``not_empty``)."""
+
+    async def read_node(self, actor: Actor, root: str, path: str) -> Node:
+        """See ``NodeStore.read_node``."""
+
+    async def open_node(self, actor: Actor, root: str, path: str) -> OpenNode:
+        """See ``NodeStore.open_node``."""
+
+    async def put_node(
+        self,
+        actor: Actor,
+        root: str,
+        path: str,
+        body: AsyncIterable[bytes],
+        digest: ContentDigest,
+        options: WriteOptions,
+    ) -> Node:
+        """See ``NodeStore.put_node``."""
+
+    async def create_folder(
+        self, actor: Actor, root: str, path: str, kind: FolderKind, meta: NodeMeta | None = None
+    ) -> Node:
+        """See ``NodeStore.create_folder``."""
+
+    async def copy_node(
+        self, actor: Actor, source_root: str, source: str, root: str, path: str, options: CopyOptions
+    ) -> Node:
+        """Copy a leaf, also across roots."""
+
+    async def move_node(self, actor: Actor, root: str, source: str, path: str) -> Node:
+        """See ``NodeStore.move_node``."""
+
+    async def delete_node(self, actor: Actor, root: str, path: str) -> bool:
+        """See ``NodeStore.delete_node``."""
+
+    async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
+        """See ``NodeStore.delete_nodes``."""
+
+    async def set_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> Node:
+        """See ``NodeStore.set_meta``."""
+
+    async def list_children(self, actor: Actor, root: str, path: str, after: str = "", limit: int = 1000) -> list[Node]:
+        """See ``NodeIndex.list_children``."""
+
+    async def list_keys(
+        self,
+        actor: Actor,
+        root: str,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        limit: int = 1000,
+    ) -> KeyPage:
+        """See ``NodeIndex.list_keys``."""
+
+    async def usage(self, actor: Actor, root: str, path: str) -> Usage:
+        """See ``NodeIndex.usage``."""
+
+    async def create_upload(self, actor: Actor, root: str, path: str, context: bytes) -> Upload:
+        """See ``NodeStore.create_upload``."""
+
+    async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
+        """See ``NodeStore.read_upload``."""
+
+    async def list_uploads(
+        self, actor: Actor, root: str, prefix: str, after_key: str, after_id: str, limit: int
+    ) -> list[Upload]:
+        """See ``NodeStore.list_uploads``."""
+
+    async def put_part(
+        self,
+        actor: Actor,
+        root: str,
+        upload_id: str,
+        number: int,
+        body: AsyncIterable[bytes],
+        digest: PartDigest,
+        size: int | None,
+    ) -> Part:
+        """See ``NodeStore.put_part``."""
+
+    async def list_parts(self, actor: Actor, root: str, upload_id: str, after: int, limit: int) -> list[Part]:
+        """See ``NodeStore.list_parts``."""
+
+    async def complete_upload(
+        self, actor: Actor, root: str, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions
+    ) -> Node:
+        """See ``NodeStore.complete_upload``."""
+
+    async def abort_upload(self, actor: Actor, root: str, upload_id: str) -> None:
+        """See ``NodeStore.abort_upload``."""
