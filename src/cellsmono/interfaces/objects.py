@@ -127,6 +127,9 @@ class ObjectStore(Protocol):
     def capabilities(self, bucket: str) -> Capabilities:
         """What this bucket can do."""
 
+    def check_key(self, bucket: str, key: str) -> None:
+        """Raise what writing this key would raise for its form alone (Invalid, TooLarge, Forbidden); never blocks."""
+
     async def stat(self, bucket: str, key: str) -> ObjectInfo:
         """Facts of an object or folder now. Raises NotFound."""
 
@@ -170,6 +173,12 @@ class ObjectStore(Protocol):
 
     async def delete(self, bucket: str, key: str) -> bool:
         """Remove one object; False when there was none. Durable when this returns."""
+
+    async def delete_many(self, bucket: str, keys: Sequence[str]) -> list[bool | Exception]:
+        """Remove many objects in one go; per key what ``delete`` returns, or the error that it would raise."""
+
+    async def set_mtime(self, bucket: str, key: str, mtime_ns: int) -> ObjectInfo:
+        """Change an object's time of modification, nothing else. Raises NotFound."""
 
     async def remove_folder(self, bucket: str, key: str) -> bool:
         """Remove a folder that holds nothing but its marker; False when something else is in it or it is gone."""

@@ -19,7 +19,7 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     empty: seen on the storage): equal facts (``is_same_content``) mean no change (a different mode or dev is stored
     silently). Other facts mean new content: etag, content_hash and meta are reset (to ``meta`` when it is given), the
     UUID stays, one update_content. With ``touched`` set the caller has proved that the content is the same: etag,
-    content_hash and meta are kept, facts replaced, one update_meta.
+    content_hash and meta are kept (meta is replaced when it is given), facts replaced, one update_meta.
 
     A new node gets ``uuid`` or a fresh one and one create event. Missing parents are made as IMPLICIT folders.
     """

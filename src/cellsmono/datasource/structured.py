@@ -1,0 +1,401 @@
+"""A structured datasource as one: every change goes to the storage and to the index together.
+
+The order is always the same. Bytes are staged (durable, invisible); under a claim on the path the conditions are
+checked, the staged bytes are made visible and the index is changed, in that order; the claim is held until the index
+has committed, so that the next one at this path sees both places agree. A crash in between leaves the storage ahead of the
+index, never behind, and the synchronizer carries the difference over at the next start.
+"""
+
+from collections.abc import AsyncIterable, Awaitable, Sequence
+from contextlib import suppress
+
+from cellsmono.datasource.claims import Claims
+from cellsmono.interfaces.datasource import (
+    Conditions,
+    ContentDigest,
+    CopyOptions,
+    DatasourceConfig,
+    OpenNode,
+    WriteOptions,
+)
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
+from cellsmono.interfaces.objects import (
+    FolderMade,
+    Multipart,
+    ObjectInfo,
+    ObjectStore,
+    Part,
+    PartDigest,
+    Staged,
+    Upload,
+)
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
+from cellsmono.interfaces.paths import ancestors_of, is_folder
+from cellsmono.interfaces.sync import Syncer
+from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, TooLarge
+
+_LOOKS = 3
+"""How often a reader looks again when storage and index disagree, before it serves what the storage has."""
+
+
+class StructuredStore:
+    """``NodeStore`` over an object service with folders, an index and a synchronizer."""
+
+    def __init__(
+        self,
+        config: DatasourceConfig,
+        objects: ObjectStore,
+        uploads: Multipart,
+        index: NodeIndex,
+        sync: Syncer,
+        claims: Claims,
+    ) -> None:
+        self.config = config
+        self.index = index
+        self.sync = sync
+        self._objects = objects
+        self._uploads = uploads
+        self._claims = claims
+        self._bucket = config.name
+
+    # reading
+
+    async def read_node(self, path: str) -> Node:
+        """See ``NodeStore``."""
+        for _ in range(_LOOKS):
+            node = await self._find(path)
+            info = await self._stat(path)
+            if info is None:
+                if node is None:
+                    raise NotFound(f"There is nothing at {path!r}", path=path)
+                await self.sync.ingest([path])
+                continue
+            if node is not None and (node.is_folder or node.facts.is_same_content(info.facts)):
+                return node
+            await self.sync.ingest([path])
+        if info is None:
+            raise NotFound(f"There is nothing at {path!r}", path=path)
+        return Node(path=path, uuid=node.uuid if node else "", facts=info.facts)
+
+    async def open_node(self, path: str) -> OpenNode:
+        """See ``NodeStore``."""
+        if is_folder(path):
+            raise NotFound(f"{path!r} is a folder and has no content", path=path)
+        for attempt in range(_LOOKS):
+            node = await self._find(path)
+            try:
+                reader = await self._objects.open(self._bucket, path)
+            except (NotFound, Invalid, TooLarge) as error:
+                if node is not None:
+                    await self.sync.ingest([path])
+                raise NotFound(f"There is nothing at {path!r}", path=path) from error
+            if node is not None and node.facts.is_same_content(reader.info.facts):
+                return OpenNode(node, reader)
+            if attempt == _LOOKS - 1:
+                # Somebody keeps writing to the file: what was opened is served under an ETag of its own facts.
+                return OpenNode(Node(path=path, uuid=node.uuid if node else "", facts=reader.info.facts), reader)
+            reader.close()
+            await self.sync.ingest([path])
+        raise AssertionError("unreachable")
+
+    async def _stat(self, path: str) -> ObjectInfo | None:
+        """What the storage has at a path; a key that it could not even express is not there."""
+        try:
+            return await self._objects.stat(self._bucket, path)
+        except (NotFound, Invalid, TooLarge):
+            return None
+
+    async def _find(self, path: str) -> Node | None:
+        try:
+            return await self.index.read_node(path)
+        except NotFound:
+            return None
+
+    # writing
+
+    async def put_node(
+        self, path: str, body: AsyncIterable[bytes], digest: ContentDigest, options: WriteOptions = WriteOptions()
+    ) -> Node:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        await self._check_conditions(path, options.conditions)
+        staged = await self._objects.stage(self._bucket, body, [digest], options.size)
+        try:
+            digest.verify()
+        except BaseException:
+            await self._objects.discard(staged)
+            raise
+        checksum = digest.checksum()
+        meta = options.meta if checksum is None else _with_checksum(options.meta, digest)
+        etag = digest.etag()
+        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+
+    async def _commit_leaf(
+        self,
+        path: str,
+        staged: Staged,
+        etag: str,
+        content_hash: str,
+        meta: NodeMeta,
+        mtime_ns: int | None,
+        conditions: Conditions,
+    ) -> Node:
+        """Make staged bytes visible at a path and in the index. The staged bytes are used up, whatever happens."""
+
+        def attributes(facts: Facts) -> NodeAttributes:
+            return NodeAttributes(facts.size, facts.mtime_ns, etag, meta)
+
+        async with self._claims.claim(path):
+            try:
+                await self._check_conditions(path, conditions)
+            except BaseException:
+                await self._objects.discard(staged)
+                raise
+            committed = await self._objects.commit(staged, path, mtime_ns=mtime_ns, attributes=attributes)
+            leaf = PutLeaf(path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta)
+            return await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), leaf)
+
+    async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
+        """See ``NodeStore``."""
+        if not path or not is_folder(path):
+            raise Invalid("The path of a folder ends with '/'", reason="key", path=path)
+        async with self._claims.claim(path):
+            made = await self._objects.make_folder(self._bucket, path)
+            known = await self._find(path)
+            wanted = kind
+            if known is not None and not made:
+                wanted = FolderKind.MARKER if FolderKind.MARKER in (kind, known.kind) else FolderKind.FOUND
+            uuid, facts = (made[-1].uuid, made[-1].facts) if made else (None, None)
+            operations: list[Operation] = [*_folders(made[:-1], FolderKind.IMPLICIT)]
+            operations.append(PutFolder(path, uuid=uuid or None, facts=facts, kind=wanted))
+            if meta is not None and wanted is FolderKind.MARKER:
+                operations.append(SetMeta(path, meta))
+            return await self._apply(path, *operations)
+
+    async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        if source == path:
+            return await self._rewrite_meta(path, options)
+        await self._check_conditions(path, options.conditions)
+        for _ in range(_LOOKS):
+            node = await self._read_source(source, options.source_etag)
+            staged, info = await self._objects.stage_copy(self._bucket, self._bucket, source)
+            if node.facts.is_same_content(info.facts):
+                break
+            await self._objects.discard(staged)
+            await self.sync.ingest([source])
+        else:
+            raise Conflict(f"{source!r} keeps changing while it is copied; try again when it rests", path=source)
+        meta = node.meta if options.meta is None else options.meta
+        mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
+        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+
+    async def _read_source(self, source: str, etag: str) -> Node:
+        node = await self.read_node(source)
+        if etag and node.effective_etag != etag:
+            raise PreconditionFailed(
+                f"{source!r} is not the version that was asked for", reason="if_match", path=source
+            )
+        return node
+
+    async def _rewrite_meta(self, path: str, options: CopyOptions) -> Node:
+        """Copy a leaf to itself: only its metadata and time change, its bytes stay where they are."""
+        await self._check_conditions(path, options.conditions)
+        node = await self._read_source(path, options.source_etag)
+        meta = node.meta if options.meta is None else options.meta
+        async with self._claims.claim(path):
+            facts = node.facts
+            if options.mtime_ns is not None and options.mtime_ns != facts.mtime_ns:
+                facts = (await self._objects.set_mtime(self._bucket, path, options.mtime_ns)).facts
+            await self._mirror(path, facts, node.etag, meta)
+            if facts is node.facts:
+                return await self._apply(path, SetMeta(path, meta))
+            return await self._apply(path, PutLeaf(path, facts, meta=meta, touched=True))
+
+    async def move_node(self, source: str, path: str) -> Node:
+        """See ``NodeStore``."""
+        if is_folder(source) != is_folder(path) or not source or not path:
+            raise Invalid("A folder moves to a folder path and a file to a file path", reason="key", path=path)
+        if is_folder(source) and path.startswith(source):
+            raise Conflict(f"{source!r} can not be moved into itself", reason="into_itself", path=path)
+        self._objects.check_key(self._bucket, path)
+        await self.read_node(source)
+        async with self._claims.claim(source, path):
+            committed = await self._objects.move(self._bucket, source, path)
+            facts = None if is_folder(source) else committed.info.facts
+            move = MoveNode(source, path, facts=facts)
+            node = await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), move)
+        await self._prune([source])
+        return node
+
+    async def set_meta(self, path: str, meta: NodeMeta) -> Node:
+        """See ``NodeStore``."""
+        await self.read_node(path)
+        async with self._claims.claim(path):
+            node = await self.index.read_node(path)
+            if not node.is_folder:
+                await self._mirror(path, node.facts, node.etag, meta)
+            return await self._apply(path, SetMeta(path, meta))
+
+    async def _mirror(self, path: str, facts: Facts, etag: str, meta: NodeMeta) -> None:
+        attributes = NodeAttributes(facts.size, facts.mtime_ns, etag, meta)
+        await self._objects.set_attributes(self._bucket, path, attributes)
+
+    # deleting
+
+    async def delete_node(self, path: str) -> bool:
+        """See ``NodeStore``."""
+        if is_folder(path):
+            return await self._delete_folder(path)
+        try:
+            self._objects.check_key(self._bucket, path)
+        except (Invalid, TooLarge):
+            return False  # what can not be stored is not there
+        async with self._claims.claim(path):
+            existed = await self._objects.delete(self._bucket, path)
+            events = await self._submit(DeleteNode(path))
+        await self._prune([path])
+        return existed or bool(events)
+
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
+        """See ``NodeStore``."""
+        outcome: dict[str, Exception | None] = dict.fromkeys(paths)
+        leaves = [path for path in outcome if path and not is_folder(path)]
+        async with self._claims.claim(*leaves):
+            results = await self._objects.delete_many(self._bucket, leaves)
+            outcome.update((path, r) for path, r in zip(leaves, results, strict=True) if isinstance(r, Exception))
+            outcome.update((path, None) for path in leaves if isinstance(outcome[path], Invalid | TooLarge))
+            gone = [path for path in leaves if outcome[path] is None]
+            await self._submit(*(DeleteNode(path) for path in gone))
+        await self._prune(gone)
+        # Innermost folders first, so that a list of markers empties a tree in one request.
+        for path in sorted((p for p in outcome if is_folder(p)), key=lambda p: -p.count("/")):
+            try:
+                await self._delete_folder(path)
+            except Exception as error:  # one bad key must not spoil the others
+                outcome[path] = error
+        return [outcome[path] for path in paths]
+
+    async def _delete_folder(self, path: str) -> bool:
+        if not path:
+            raise Invalid("The root of a datasource can not be deleted as a folder", reason="key")
+        node = await self._find(path)
+        if node is None:
+            return False
+        async with self._claims.claim(path):
+            if await self._objects.remove_folder(self._bucket, path):
+                await self._submit(DeleteNode(path))
+            elif node.kind is FolderKind.MARKER:
+                await self._submit(PutFolder(path, kind=FolderKind.IMPLICIT))
+            else:
+                raise Conflict(f"The folder {path!r} is not empty", reason="not_empty", path=path)
+        await self._prune([path])
+        return True
+
+    async def _prune(self, paths: Sequence[str]) -> None:
+        """Remove folders above these paths that were only implied by keys and hold nothing any more."""
+        folders = {folder for path in paths for folder in ancestors_of(path)}
+        for folder in sorted(folders, key=lambda p: -p.count("/")):
+            node = await self._find(folder)
+            if node is None or node.kind is not FolderKind.IMPLICIT:
+                continue
+            if await self.index.list_children(folder, limit=1):
+                continue
+            async with self._claims.claim(folder):
+                if await self._objects.remove_folder(self._bucket, folder):
+                    await self._submit(DeleteNode(folder))
+
+    # uploads in parts
+
+    async def create_upload(self, path: str, context: bytes) -> Upload:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        return await self._uploads.create_upload(self._bucket, path, context)
+
+    async def read_upload(self, upload_id: str) -> Upload:
+        """See ``NodeStore``."""
+        return await self._uploads.read_upload(self._bucket, upload_id)
+
+    async def list_uploads(self, prefix: str, after_key: str, after_id: str, limit: int) -> list[Upload]:
+        """See ``NodeStore``."""
+        return await self._uploads.list_uploads(self._bucket, prefix, after_key, after_id, limit)
+
+    async def put_part(
+        self, upload_id: str, number: int, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
+    ) -> Part:
+        """See ``NodeStore``."""
+        return await self._uploads.put_part(self._bucket, upload_id, number, body, digest, size)
+
+    async def list_parts(self, upload_id: str, after: int, limit: int) -> list[Part]:
+        """See ``NodeStore``."""
+        return await self._uploads.list_parts(self._bucket, upload_id, after, limit)
+
+    async def complete_upload(self, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions) -> Node:
+        """See ``NodeStore``."""
+        upload = await self.read_upload(upload_id)
+        await self._check_conditions(upload.key, options.conditions)
+        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        if staged.size != sum(part.size for part in parts):
+            await self._objects.discard(staged)
+            raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
+        node = await self._commit_leaf(upload.key, staged, etag, "", options.meta, options.mtime_ns, options.conditions)
+        with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
+            await self._uploads.finish_upload(self._bucket, upload_id)
+        return node
+
+    async def abort_upload(self, upload_id: str) -> None:
+        """See ``NodeStore``."""
+        await self._uploads.finish_upload(self._bucket, upload_id)
+
+    # common
+
+    async def _apply(self, path: str, *operations: Operation) -> Node:
+        """Change the index and return what the change made of the node at ``path``."""
+        events = await self._submit(*operations)
+        for event in reversed(events):
+            if event.path == path and event.node is not None:
+                return event.node
+        return await self.index.read_node(path)
+
+    def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
+        return self.index.submit(Patch(operations))
+
+    def _check_leaf(self, path: str) -> None:
+        if is_folder(path):
+            raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
+        self._objects.check_key(self._bucket, path)
+
+    async def _check_conditions(self, path: str, conditions: Conditions) -> None:
+        """Compare with what is on the storage now, whether or not the index has heard of it yet."""
+        if not conditions.if_match and not conditions.if_none_match:
+            return
+        node, info = await self._find(path), await self._stat(path)
+        etag = ""
+        if info is not None:
+            is_known = node is not None and node.facts.is_same_content(info.facts)
+            etag = node.effective_etag if node is not None and is_known else derived_etag(info.facts)
+        if conditions.if_match:
+            if info is None:
+                raise NotFound(f"{path!r} does not exist, so If-Match can not hold", path=path)
+            if conditions.if_match not in ("*", etag):
+                raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
+        if conditions.if_none_match and info is not None and conditions.if_none_match in ("*", etag):
+            raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
+
+
+def _with_checksum(meta: NodeMeta, digest: ContentDigest) -> NodeMeta:
+    return NodeMeta(
+        content_type=meta.content_type,
+        headers=meta.headers,
+        user=meta.user,
+        tags=meta.tags,
+        checksum=digest.checksum(),
+        parts=meta.parts,
+    )
+
+
+def _folders(made: Sequence[FolderMade], kind: FolderKind) -> list[Operation]:
+    return [PutFolder(folder.key, uuid=folder.uuid or None, facts=folder.facts, kind=kind) for folder in made]
