@@ -2,8 +2,8 @@
 
 The order is always the same. Bytes are staged (durable, invisible); under a claim on the path the conditions are
 checked, the staged bytes are made visible and the index is changed, in that order; the claim is held until the index
-has committed, so that the next one at this path sees both places agree. A crash in between leaves the storage ahead of the
-index, never behind, and the synchronizer carries the difference over at the next start.
+has committed, so that the next one at this path sees both places agree. A crash in between leaves the storage ahead of
+the index, never behind, and the synchronizer carries the difference over at the next start.
 """
 
 from collections.abc import AsyncIterable, Awaitable, Sequence

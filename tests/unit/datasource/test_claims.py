@@ -110,7 +110,7 @@ async def test_no_two_holders_ever_overlap():
 
     def overlaps(one, other):
         return one.rstrip("/") == other.rstrip("/") or any(
-            x.endswith("/") and y.startswith(x) or not x for x, y in ((one, other), (other, one))
+            (x.endswith("/") and y.startswith(x)) or not x for x, y in ((one, other), (other, one))
         )
 
     async def worker():

@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cellsmono.interfaces.node import Facts, Node, derived_etag, new_uuid
 from cellsmono.interfaces.paths import ancestors_of, is_below, is_folder, name_of, parent_of, rebase
