@@ -38,7 +38,12 @@ class NodeEvent(msgspec.Struct, frozen=True):
 
 
 class ChangePage(msgspec.Struct, frozen=True):
-    """A stretch of the event log. ``missed`` says that events before the first one were trimmed away: reload."""
+    """A stretch of the event log.
+
+    ``last`` is the cursor to read on from: the number of the last event here, or of the log when there are none here.
+    ``missed`` says that events before the first one were trimmed away, or that the cursor is ahead of the log (which
+    was begun anew): reload.
+    """
 
     events: tuple[NodeEvent, ...]
     last: int

@@ -89,7 +89,11 @@ class NodeIndex(Protocol):
         """What the scanner knows about these folders, None for unknown ones. One hop for all."""
 
     async def list_folder_states(self, path: str = "", after: str = "", limit: int = 5000) -> list[FolderState]:
-        """The folder and all folders below it, in any order that is stable; page on with ``after`` = the last path."""
+        """The folder and all folders below it, in any order that is stable; page on with ``after`` = the last path.
+
+        The root comes first. A page shorter than ``limit`` (more than 1) is the last one: do not ask on, because the
+        root's path as ``after`` means the start.
+        """
 
     async def list_unhashed(self, after: str = "", limit: int = 500) -> list[Node]:
         """Leaves whose content hash is not known yet, to be hashed in the background; page on with the last path."""

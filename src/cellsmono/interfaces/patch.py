@@ -21,7 +21,8 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     UUID stays, one update_content. With ``touched`` set the caller has proved that the content is the same: etag,
     content_hash and meta are kept (meta is replaced when it is given), facts replaced, one update_meta.
 
-    A new node gets ``uuid`` or a fresh one and one create event. Missing parents are made as IMPLICIT folders.
+    A new node gets ``uuid`` or a fresh one and one create event. Missing parents are made as IMPLICIT folders, each
+    with a create event of its own. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
     """
 
     path: str
@@ -38,7 +39,8 @@ class PutFolder(msgspec.Struct, frozen=True, tag=True):
 
     ``uuid`` given and different from the stored one: the stored one is replaced (caller has decided, see the
     synchronizer). ``kind`` None keeps the stored kind, FOUND for a new one. ``facts`` None keeps the stored ones.
-    New: one create event; changed kind to or from MARKER: one update_meta; changed facts alone: silent.
+    New: one create event; changed kind to or from MARKER, or changed UUID: one update_meta; changed facts alone:
+    silent. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
     """
 
     path: str
@@ -50,7 +52,8 @@ class PutFolder(msgspec.Struct, frozen=True, tag=True):
 class MoveNode(msgspec.Struct, frozen=True, tag=True):
     """The node at ``source`` is now at ``path`` (both folders, or both leaves), UUIDs of it and all below kept.
 
-    A leaf at ``path`` is replaced (its row goes without an event of its own); a folder at ``path`` must not exist.
+    A leaf at ``path`` is replaced (its row goes without an event of its own); a folder at ``path`` must not exist
+    (AlreadyExists). Missing parents of ``path`` are made as IMPLICIT folders.
     ``facts`` replaces the facts when given (a rename changes none but may come with a touch). One update_path event.
     A missing source raises NotFound, a folder moved into itself raises Conflict.
     """
@@ -69,7 +72,7 @@ class DeleteNode(msgspec.Struct, frozen=True, tag=True):
 class SetMeta(msgspec.Struct, frozen=True, tag=True):
     """Replace the metadata of the leaf (or marker folder) at ``path``; missing: NotFound.
 
-    One update_meta event when it differs.
+    One update_meta event when it differs. A folder that is no marker raises Conflict (reason ``not_marker``).
     """
 
     path: str
@@ -90,8 +93,8 @@ class SetHash(msgspec.Struct, frozen=True, tag=True):
 class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     """Book-keeping of the scanner: the folder's rows equal a listing that had this state. No event.
 
-    ``fingerprint`` empty means "not known". Any other change to a direct child of the folder clears the stored
-    fingerprint.
+    ``fingerprint`` empty means "not known". Any change to the name or the facts of a direct child of the folder clears
+    the stored fingerprint; one of metadata or hashes alone, which no listing shows, does not. Missing: NotFound.
     """
 
     path: str
@@ -107,9 +110,10 @@ class Patch(msgspec.Struct, frozen=True):
     """Operations for one transaction.
 
     ``origin`` is a word for logs and the event log. ``bulk`` asks for one RELOAD event at ``bulk_path`` instead of an
-    event for each node, for first imports.
+    event for each node, for first imports; there is none when nothing changed.
     """
 
     operations: tuple[Operation, ...]
     origin: Literal["write", "watch", "resync", "hash", "repair"] = "write"
     bulk: bool = False
+    bulk_path: str = ""
