@@ -1,0 +1,141 @@
+"""Multipart uploads in memory."""
+
+import os
+from collections.abc import AsyncIterable, Sequence
+
+from cellsmono.datasource.objects.memory_tree import refuse_folder_key
+from cellsmono.datasource.objects.names import split_written
+from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
+from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.errors import Invalid, NotFound
+
+
+class MemoryUploads:
+    """The Multipart half of a ``MemoryStore``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._last_ns = 0
+        self._uploads: dict[str, tuple[Upload, dict[int, tuple[Part, bytes]]]] = {}
+
+    def _check_bucket(self, bucket: str) -> None:
+        raise NotImplementedError
+
+    def _stage_bytes(self, bucket: str, data: bytes) -> Staged:
+        raise NotImplementedError
+
+    def _upload(self, bucket: str, upload_id: str) -> tuple[Upload, dict[int, tuple[Part, bytes]]]:
+        self._check_bucket(bucket)
+        found = self._uploads.get(upload_id)
+        if found is None or found[0].bucket != bucket:
+            raise no_upload(upload_id)
+        return found
+
+    async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
+        """Begin an upload."""
+        self._check_bucket(bucket)
+        refuse_folder_key(key)
+        split_written(key)
+        self._last_ns = max(self.clock.time_ns(), self._last_ns + 1)
+        upload = Upload(bucket, key, new_upload_id(self._last_ns), self._last_ns, context)
+        self._uploads[upload.upload_id] = (upload, {})
+        return upload
+
+    async def read_upload(self, bucket: str, upload_id: str) -> Upload:
+        """One upload."""
+        return self._upload(bucket, upload_id)[0]
+
+    async def list_uploads(
+        self, bucket: str, prefix: str = "", after_key: str = "", after_id: str = "", limit: int = 1000
+    ) -> list[Upload]:
+        """Uploads in order of key and initiation."""
+        self._check_bucket(bucket)
+        start = (after_key.encode(), after_id)
+        found = [
+            upload
+            for upload, _ in self._uploads.values()
+            if upload.bucket == bucket and upload.key.startswith(prefix) and is_after(upload, start)
+        ]
+        return sorted(found, key=lambda u: (u.key.encode(), u.upload_id))[:limit]
+
+    async def put_part(
+        self,
+        bucket: str,
+        upload_id: str,
+        number: int,
+        body: AsyncIterable[bytes],
+        digest: PartDigest,
+        size: int | None = None,
+    ) -> Part:
+        """Keep a part."""
+        _, parts = self._upload(bucket, upload_id)
+        check_part_number(number)
+        data = bytearray()
+        async for chunk in body:
+            digest.update(chunk)
+            data += chunk
+        digest.verify()
+        self._upload(bucket, upload_id)
+        part = Part(number, len(data), digest.etag(), self.clock.time_ns(), digest.checksum())
+        parts[number] = (part, bytes(data))
+        return part
+
+    async def list_parts(self, bucket: str, upload_id: str, after: int = 0, limit: int = 1000) -> list[Part]:
+        """Parts by number."""
+        parts = self._upload(bucket, upload_id)[1]
+        return [parts[number][0] for number in sorted(parts) if number > after][:limit]
+
+    async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
+        """Join parts."""
+        stored = self._upload(bucket, upload_id)[1]
+        pieces = []
+        for part in parts:
+            found = stored.get(part.number)
+            if found is None or found[0].etag != part.etag or found[0].size != part.size:
+                raise no_part(part.number)
+            pieces.append(found[1])
+        return self._stage_bytes(bucket, b"".join(pieces))
+
+    async def finish_upload(self, bucket: str, upload_id: str) -> None:
+        """Forget an upload."""
+        self._upload(bucket, upload_id)
+        del self._uploads[upload_id]
+
+    async def remove_stale_uploads(self, older_than_ns: int) -> int:
+        """Abort old uploads."""
+        stale = [upload_id for upload_id, (upload, _) in self._uploads.items() if upload.initiated_ns < older_than_ns]
+        for upload_id in stale:
+            del self._uploads[upload_id]
+        return len(stale)
+
+
+MAX_PARTS = 10_000
+"""S3's highest part number."""
+
+
+def new_upload_id(initiated_ns: int) -> str:
+    """An id that can not be guessed (96 random bits) and sorts by the time of initiation."""
+    return f"{initiated_ns:016x}{os.urandom(12).hex()}"
+
+
+def is_after(upload: Upload, start: tuple[bytes, str]) -> bool:
+    """Whether an upload comes after a marker; a key alone passes over all uploads of that key."""
+    key, upload_id = start
+    at = upload.key.encode()
+    return at > key or (bool(upload_id) and at == key and upload.upload_id > upload_id)
+
+
+def no_upload(upload_id: str) -> NotFound:
+    """The error for an upload that is not there."""
+    return NotFound(f"There is no upload '{upload_id}': it was completed, aborted, or never begun.", reason="upload")
+
+
+def no_part(number: int) -> Invalid:
+    """The error for a part that is not as the caller thinks."""
+    return Invalid(f"Part {number} was not uploaded, or was replaced meanwhile.", reason="part")
+
+
+def check_part_number(number: int) -> None:
+    """Part numbers run from 1 to 10,000."""
+    if not 1 <= number <= MAX_PARTS:
+        raise Invalid(f"The part number {number} is not between 1 and {MAX_PARTS}.", reason="part_number")
