@@ -71,19 +71,25 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one client may ask of the server.
+    """What one client may ask of the server, on each listener.
 
-    ``header_bytes``: request line and headers together. ``header_seconds``: time to send them. ``idle_seconds``: how
-    long an idle connection is kept. ``body_stall_seconds``: how long a body may stand still. ``body_bytes_per_second``:
-    the least average rate of a body. ``connections``: open at once, on each listener. ``xml_bytes``: largest XML body.
+    ``request_line`` and ``header_line`` are bytes of one line, ``headers`` their number. ``header_seconds``: time for
+    complete headers. ``idle_seconds``: how long a connection may rest between requests. ``body_rate``: least rate of a
+    request body in bytes a second, looked at every ``rate_seconds`` (0: any rate). ``stalled_seconds``: how long a
+    client may take nothing of what is sent to it. ``linger_seconds``: how long an unread body is read on after an early
+    answer. ``connections``: open at once. ``xml_bytes``: the largest XML body.
     """
 
-    header_bytes: Bytes = 65_536
-    header_seconds: Seconds = 15.0
+    request_line: Bytes = 16_384
+    header_line: Bytes = 8_190
+    headers: Count = 128
+    header_seconds: Seconds = 10.0
     idle_seconds: Seconds = 75.0
-    body_stall_seconds: Seconds = 30.0
-    body_bytes_per_second: Bytes = 512
-    connections: Count = 2_000
+    body_rate: Bytes = 1_024
+    rate_seconds: Seconds = 10.0
+    stalled_seconds: Seconds = 120.0
+    linger_seconds: Seconds = 5.0
+    connections: Count = 1_000
     xml_bytes: Bytes = 2 * 1024**2
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from cellsmono.kernel.errors import AlreadyExists
+from cellsmono.kernel.errors import AlreadyExists, NotFound
 from cellsmono.kernel.service import ServiceState, ServiceStatus
 
 
@@ -85,6 +85,13 @@ class Registry:
     def remove(self, name: str) -> None:
         """Take a service off the list; unknown names are ignored."""
         self._entries.pop(name, None)
+
+    def get(self, name: str) -> ServiceRow:
+        """The present row of one service. Raises NotFound."""
+        entry = self._entries.get(name)
+        if entry is None:
+            raise NotFound(f"no service is named {name!r}")
+        return entry.read_row()
 
     def list_rows(self) -> list[ServiceRow]:
         """All services, by kind, tag and name."""
