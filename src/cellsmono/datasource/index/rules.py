@@ -27,12 +27,18 @@ def check_path(path: str, *, folder: bool) -> None:
         raise Invalid(f"The path {path!r} does not name {wanted}.", reason="path", path=path)
     if path.startswith("/") or "//" in path:
         raise Invalid(f"The path {path!r} has an empty segment.", reason="path", path=path)
-    if not path.isascii():
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            message = f"The path {path!r} can not be written in UTF-8."
-            raise Invalid(message, reason="path", path=path) from None
+    check_text(path)
+
+
+def check_text(text: str) -> None:
+    """Raise Invalid (reason ``path``) for text with surrogates, which has no UTF-8 form."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{text!r} can not be written in UTF-8."
+        raise Invalid(message, reason="path", path=text) from None
 
 
 def check_move(operation: MoveNode) -> None:

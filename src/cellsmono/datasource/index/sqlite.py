@@ -1,0 +1,252 @@
+"""The stored index: the tree of one datasource in one SQLite file."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from cellsmono.datasource.index import reading, rules
+from cellsmono.datasource.index.cache import NodeCache
+from cellsmono.datasource.index.labels import HIGHEST, LOWEST
+from cellsmono.datasource.index.log import SELECT_LAST, read_changes
+from cellsmono.datasource.index.memory import Publish, ignore_events
+from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
+from cellsmono.datasource.index.verify import verify_tree
+from cellsmono.datasource.index.writer import PatchWriter
+from cellsmono.interfaces.events import ChangePage, NodeEvent
+from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
+from cellsmono.interfaces.node import Node, new_uuid
+from cellsmono.interfaces.patch import Patch
+from cellsmono.interfaces.paths import name_of
+from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.errors import Corrupt
+from cellsmono.store.database import Database, Reader, Tx
+from cellsmono.store.migrations import load_migrations
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x43656C31
+KEPT_IN_CACHE = 64
+"""A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
+CURSORS = 256
+"""Ends of pages that are remembered, so that paging goes on also when the node at the end went meanwhile."""
+
+
+class SqliteIndex:
+    """A ``NodeIndex`` in a file. Make it with ``open``; it owns the file until ``close``."""
+
+    def __init__(
+        self, database: Database, *, datasource: str, clock: Clock, publish: Publish, kept_events: int
+    ) -> None:
+        self._database = database
+        self._datasource = datasource
+        self._publish = publish
+        self._writer = PatchWriter(datasource, clock, kept_events)
+        self._cache = NodeCache()
+        self._folder_cursors: dict[str, int] = {}
+        self._leaf_cursors: dict[str, int] = {}
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        datasource: str,
+        durability: Literal["fsync", "relaxed"] | str = "fsync",
+        clock: Clock | None = None,
+        publish: Publish = ignore_events,
+        kept_events: int = rules.KEPT_EVENTS,
+    ) -> Self:
+        """Open or make the index file of a datasource.
+
+        ``publish`` is called on the event loop with the events of each patch after its commit, in commit order.
+        Raises Corrupt for a file that is damaged or no index (it says what to do), Invalid for one that a newer
+        program wrote, Locked, Unavailable.
+        """
+        clock = clock or SystemClock()
+        migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+        level: Literal["fsync", "relaxed"] = "relaxed" if durability == "relaxed" else "fsync"
+        database: Database | None = None
+        try:
+            database = await Database.open(path, migrations, durability=level, name=f"index {datasource}")
+            await database.write(lambda tx: _ensure_root(tx, clock.time_ns()))
+        except Corrupt as error:
+            if database is not None:
+                await database.close()
+            message = (
+                f"The index of {datasource} can not be used: {error.message} An index holds nothing that is not on the "
+                f"disk: stop, delete {path} (with its -wal and -shm), and start again; it is rebuilt from the folder."
+            )
+            raise Corrupt(message, reason="index", path=str(path)) from error
+        except BaseException:
+            if database is not None:
+                await database.close()
+            raise
+        return cls(database, datasource=datasource, clock=clock, publish=publish, kept_events=kept_events)
+
+    async def close(self) -> None:
+        """Finish every patch that was taken, and close the file. May be called twice."""
+        await self._database.close()
+
+    # --- look-ups ----------------------------------------------------------------------------------------------------
+
+    async def read_node(self, path: str) -> Node:
+        """See ``NodeIndex.read_node``. A cached node is returned without giving way to other tasks."""
+        node = self._cache.find(path)
+        if node is None:
+            node = (await self._fetch_nodes([path]))[0]
+        if node is None:
+            raise rules.missing_node(path)
+        return node
+
+    async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
+        """See ``NodeIndex.read_nodes``."""
+        found = [self._cache.find(path) for path in paths]
+        missing = [path for path, node in zip(paths, found, strict=True) if node is None]
+        if missing:
+            fetched = iter(await self._fetch_nodes(missing))
+            found = [next(fetched) if node is None else node for node in found]
+        return found
+
+    async def _fetch_nodes(self, paths: Sequence[str]) -> list[Node | None]:
+        begun = self._cache.begin_reading()
+        nodes: list[Node | None] = []
+        try:
+            nodes = await self._database.read(lambda reader: reading.read_nodes(reader, paths))
+        finally:
+            self._cache.end_reading(begun, [node for node in nodes if node is not None])
+        return nodes
+
+    async def find_node(self, uuid: str) -> Node | None:
+        """See ``NodeIndex.find_node``."""
+        raw = parse_uuid(uuid)
+        if raw is None:
+            return None
+        return await self._database.read(lambda reader: reading.find_by_uuid(reader, raw))
+
+    async def find_inode(self, dev: int, ino: int) -> list[Node]:
+        """See ``NodeIndex.find_inode``."""
+        return await self._database.read(lambda reader: reading.find_by_inode(reader, dev, ino))
+
+    # --- pages -------------------------------------------------------------------------------------------------------
+
+    async def _page(self, function: Callable[[Reader], T]) -> T:
+        return await self._database.read(function, page=True)
+
+    async def list_children(self, path: str, after: str = "", limit: int = 1000) -> list[Node]:
+        """See ``NodeIndex.list_children``."""
+        found = None
+        if reading.is_text(path):
+            rules.check_text(after)
+            found = await self._page(lambda reader: reading.list_children(reader, path, after, limit))
+        if found is None:
+            raise rules.missing_node(path)
+        return found
+
+    async def list_keys(self, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000) -> KeyPage:
+        """See ``NodeIndex.list_keys``."""
+        for text in (prefix, delimiter, after):
+            rules.check_text(text)
+        return await self._page(lambda reader: reading.list_page(reader, prefix, delimiter, after, limit))
+
+    async def usage(self, path: str) -> Usage:
+        """See ``NodeIndex.usage``."""
+        found = None
+        if reading.is_text(path):
+            found = await self._page(lambda reader: reading.read_usage(reader, path))
+        if found is None:
+            raise rules.missing_node(path)
+        return found
+
+    async def read_folder_states(self, paths: Sequence[str]) -> list[FolderState | None]:
+        """See ``NodeIndex.read_folder_states``."""
+        return await self._database.read(lambda reader: reading.read_states(reader, paths))
+
+    async def list_folder_states(self, path: str = "", after: str = "", limit: int = 5000) -> list[FolderState]:
+        """See ``NodeIndex.list_folder_states``."""
+
+        def read(reader: Reader) -> list[tuple[int, FolderState]]:
+            last = reading.find_folder_id(reader, after) if after else 0
+            return reading.list_states(
+                reader, path, self._folder_cursors.get(after, 0) if last is None else last, limit
+            )
+
+        found = await self._page(read)
+        if found:
+            _remember(self._folder_cursors, found[-1][1].path, found[-1][0])
+        return [state for _, state in found]
+
+    async def list_unhashed(self, after: str = "", limit: int = 500) -> list[Node]:
+        """See ``NodeIndex.list_unhashed``."""
+
+        def read(reader: Reader) -> list[tuple[int, Node]]:
+            last = reading.find_position(reader, after) if after else None
+            return reading.list_unhashed(reader, last or (self._leaf_cursors.get(after, 0), name_of(after)), limit)
+
+        found = await self._page(read)
+        if found:
+            _remember(self._leaf_cursors, found[-1][1].path, found[-1][0])
+        return [node for _, node in found]
+
+    async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
+        """See ``NodeIndex.changes``."""
+        return await self._page(lambda reader: read_changes(reader.execute, self._datasource, since, limit))
+
+    async def stats(self) -> IndexStats:
+        """See ``NodeIndex.stats``."""
+
+        def read(reader: Reader) -> tuple[Usage | None, int]:
+            return reading.read_usage(reader, ""), reader.execute(SELECT_LAST).fetchone()[0] or 0
+
+        total, last = await self._page(read)
+        total = total or Usage(0, 0, 0)
+        return IndexStats(total.folders, total.files, total.bytes, last, self._database.file_bytes())
+
+    async def verify(self) -> list[str]:
+        """See ``NodeIndex.verify``."""
+        return await self._page(lambda reader: verify_tree(reader.execute))
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    async def apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
+        """See ``NodeIndex.apply``. Cancelling the caller does not stop a patch that was taken."""
+        return await self.submit(patch)
+
+    def submit(self, patch: Patch) -> Awaitable[tuple[NodeEvent, ...]]:
+        """See ``NodeIndex.submit``."""
+
+        def write(tx: Tx) -> tuple[NodeEvent, ...]:
+            outcome = self._writer.write(tx, patch)
+            keep_new = not patch.bulk and len(outcome.effects) <= KEPT_IN_CACHE
+
+            def tell() -> None:
+                self._cache.take_effects(outcome.effects, keep_new=keep_new)
+                if outcome.events:
+                    self._publish(outcome.events)
+
+            tx.after_commit(tell)
+            return outcome.events
+
+        return self._database.submit(write)
+
+
+def _remember(cursors: dict[str, int], path: str, value: int) -> None:
+    while len(cursors) >= CURSORS:
+        del cursors[next(iter(cursors))]
+    cursors[path] = value
+
+
+def _ensure_root(tx: Tx, now_ns: int) -> None:
+    """Make the root of a new index; Corrupt when an old one has lost it."""
+    if tx.execute("SELECT 1 FROM index_node WHERE parent = ? AND name = ''", (ABOVE_ROOT,)).fetchone() is not None:
+        return
+    if tx.execute("SELECT 1 FROM index_folder LIMIT 1").fetchone() is not None:
+        raise Corrupt("Its root is missing.", reason="index")
+    tx.execute(
+        "INSERT INTO index_folder (id, parent, name, lft, rgt) VALUES (?, ?, '', ?, ?)",
+        (ROOT_ID, ABOVE_ROOT, LOWEST, HIGHEST),
+    )
+    tx.execute(
+        "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode)"
+        " VALUES (?, '', ?, ?, 0, ?, 0, 0, 0)",
+        (ABOVE_ROOT, ROOT_ID, parse_uuid(new_uuid()), now_ns),
+    )
