@@ -12,7 +12,9 @@ from cellsmono.gateway.s3.escaping import escape_text
 from cellsmono.kernel import errors as domain
 
 ERRORS: Final[dict[str, tuple[int, str]]] = {
+    "AccessControlListNotSupported": (400, "The bucket does not allow ACLs"),
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "CORSResponse: This CORS request is not allowed."),
     "AuthorizationHeaderMalformed": (400, "The authorization header that you provided is not valid."),
     "AuthorizationQueryParametersError": (400, "The authorization query parameters that you provided are not valid."),
     "BadDigest": (400, "The Content-MD5 or checksum value that you specified did not match what the server received."),
@@ -30,6 +32,10 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "EntityTooLarge": (400, "Your proposed upload exceeds the maximum allowed object size."),
     "EntityTooSmall": (400, "Your proposed upload is smaller than the minimum allowed object size."),
     "ExpiredToken": (400, "The provided token has expired."),
+    "IllegalVersioningConfigurationException": (
+        400,
+        "The versioning configuration specified in the request is not valid.",
+    ),
     "IllegalLocationConstraintException": (400, "The location constraint is not valid for this server's region."),
     "IncompleteBody": (400, "You did not provide the number of bytes specified by the Content-Length HTTP header."),
     "IncorrectNumberOfFilesInPostRequest": (400, "POST requires exactly one file upload per request."),
@@ -53,6 +59,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "InvalidPartOrder": (400, "The list of parts was not in ascending order. Parts must be ordered by part number."),
     "InvalidPolicyDocument": (400, "The content of the form does not meet the conditions of the policy document."),
     "InvalidRange": (416, "The requested range is not satisfiable"),
+    "InvalidRedirectLocation": (400, "The website redirect location must start with 'http://', 'https://' or '/'."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidStorageClass": (400, "The storage class that you specified is not valid."),
     "InvalidTag": (400, "The tag provided was not a valid tag."),

@@ -58,9 +58,13 @@ def _write_entries(page: ListingPage) -> tuple[str, str]:
             continue
         facts, meta = entry.facts, entry.meta
         checksum = checksum_facts(meta.checksum) if meta.checksum is not None else ""
+        if meta.headers and "x-amz-storage-class" in meta.headers:
+            end = f"{owner}{element('StorageClass', meta.headers['x-amz-storage-class'])}</Contents>"
+        else:
+            end = tail
         contents.append(
             f"<Contents><Key>{encode(entry.path)}</Key><LastModified>{format_iso(facts.mtime_ns)}</LastModified>"
-            f"<ETag>&quot;{entry.etag or entry.effective_etag}&quot;</ETag>{checksum}<Size>{facts.size}</Size>{tail}"
+            f"<ETag>&quot;{entry.etag or entry.effective_etag}&quot;</ETag>{checksum}<Size>{facts.size}</Size>{end}"
         )
     return "".join(contents), "".join(prefixes)
 

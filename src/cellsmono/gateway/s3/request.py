@@ -1,0 +1,92 @@
+"""One S3 request as the handlers see it, and what they work with."""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+from multidict import CIMultiDictProxy
+
+from cellsmono.gateway.http import Exchange, Reply
+from cellsmono.gateway.s3.addressing import Query
+from cellsmono.gateway.s3.authentication import Identity
+from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.settings import S3Settings
+from cellsmono.interfaces.router import Actor, NodeRouter
+from cellsmono.kernel.clock import Clock
+
+
+class S3Request:
+    """An authenticated request: what it is about, by whom, and the HTTP below it."""
+
+    __slots__ = ("actor", "bucket", "exchange", "headers", "host", "identity", "key", "method", "query")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        bucket: str,
+        key: str,
+        query: Query,
+        identity: Identity,
+        actor: Actor,
+        host: str = "",
+    ) -> None:
+        self.exchange = exchange
+        self.method = exchange.method
+        self.headers: CIMultiDictProxy[str] = exchange.headers
+        self.bucket = bucket
+        self.key = key
+        self.query = query
+        self.identity = identity
+        self.actor = actor
+        self.host = host
+
+    @property
+    def resource(self) -> str:
+        """The path that answers name."""
+        return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
+
+    @property
+    def location(self) -> str:
+        """The URL of the object, as answers to uploads tell it."""
+        return f"http://{self.host}/{quote(self.bucket)}/{quote(self.key)}"
+
+
+class S3Context:
+    """What handlers work with: the nodes, the settings and the time."""
+
+    def __init__(self, router: NodeRouter, settings: S3Settings, clock: Clock) -> None:
+        self.router = router
+        self.settings = settings
+        self.clock = clock
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncIterator[None]:
+        """Let one request at a time do something that must not be done twice at once, such as completing an upload."""
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        async with lock:
+            yield
+
+
+Operation = Callable[[S3Context, S3Request], Awaitable[Reply]]
+"""A handler. It returns the whole answer, or raises an error that the server turns into one."""
+
+
+def check_version(query: Query) -> None:
+    """Refuse version ids other than ``null``: buckets are not versioned, so that the null version is all there is."""
+    if "versionId" not in query:
+        return
+    version = query.get("versionId")
+    if version == "null":
+        return
+    if not version:
+        raise S3Error(
+            "InvalidArgument",
+            "Version id cannot be the empty string",
+            fields={"ArgumentName": "versionId", "ArgumentValue": version},
+        )
+    raise S3Error("NoSuchVersion", fields={"VersionId": version})

@@ -1,0 +1,131 @@
+"""The S3 endpoint: from an HTTP request to an operation, and from its outcome to an answer."""
+
+import asyncio
+import secrets
+from typing import Final
+
+from aiohttp import web
+
+from cellsmono.gateway.http import Exchange, Reply, send_reply
+from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
+from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.errors import S3Error, from_domain, render
+from cellsmono.gateway.s3.operations import find_operation
+from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.respond import XML_TYPE
+from cellsmono.gateway.s3.settings import OWNER_NAME, S3Settings
+from cellsmono.interfaces.credentials import Credentials
+from cellsmono.interfaces.router import Actor, NodeRouter
+from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.log import get_logger
+
+_LOG = get_logger("gateway.s3")
+
+ANONYMOUS: Final = Actor(name="anonymous", kind="anonymous")
+_MAX_ACTORS: Final = 1024
+_NO_BODY_SECONDS: Final = 1.0
+
+# What a user stored must not act as a page of the application that is served from the same origin.
+_SANDBOX: Final = [("Content-Security-Policy", "sandbox; default-src 'none'"), ("X-Content-Type-Options", "nosniff")]
+
+
+class S3Gateway:
+    """Handles S3 requests on behalf of a listener: ``handle`` is the listener's handler."""
+
+    def __init__(
+        self,
+        router: NodeRouter,
+        credentials: Credentials,
+        settings: S3Settings = S3Settings(),  # noqa: B008 - frozen
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        self._context = S3Context(router, settings, clock)
+        self._domains = settings.domains
+        self._authenticator = Authenticator(
+            credentials,
+            region=settings.region,
+            clock=clock,
+            allow_v2=settings.sigv2,
+            clock_skew=settings.clock_skew_seconds,
+        )
+        self._actors: dict[str, Actor] = {}
+        self._host_id = secrets.token_urlsafe(24)
+
+    async def handle(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer one request. Never raises for what a client or the storage did wrong; ConnectionError when it left."""
+        target = Target()
+        try:
+            target, reply = await self._run(exchange)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            reply = self._reply_error(exchange, error, target)
+        reply.headers.append(("x-amz-request-id", exchange.request_id))
+        reply.headers.append(("x-amz-id-2", self._host_id))
+        if exchange.shares_origin:
+            reply.headers += _SANDBOX
+        return await send_reply(exchange, reply)
+
+    async def _run(self, exchange: Exchange) -> tuple[Target, Reply]:
+        headers = exchange.headers
+        raw_path, raw_query = split_target(exchange.raw_path)
+        host = headers.get("Host", "")
+        target = parse_target(raw_path, host, self._domains)
+        exchange.fields = {"bucket": target.bucket, "key": target.key} if target.bucket else None
+        signed = SignedRequest(
+            exchange.method,
+            raw_path,
+            raw_query,
+            headers,
+            host,
+            target.bucket if target.bucket_in_host else "",
+        )
+        query = signed.query
+        name, operation = find_operation(
+            exchange.method, target.bucket, target.key, query, "x-amz-copy-source" in headers
+        )
+        exchange.operation = name
+        identity = self._authenticator.authenticate(signed) if exchange.method != "OPTIONS" else Identity()
+        request = S3Request(exchange, target.bucket, target.key, query, identity, self.actor_of(identity), host)
+        return target, await operation(self._context, request)
+
+    def actor_of(self, identity: Identity) -> Actor:
+        """Who acts: every key pair is the owner's."""
+        key = identity.access_key
+        if not key:
+            return ANONYMOUS
+        actor = self._actors.get(key)
+        if actor is None:
+            if len(self._actors) >= _MAX_ACTORS:
+                self._actors.clear()
+            actor = self._actors[key] = Actor(name=OWNER_NAME, kind="owner", access_key=key)
+        return actor
+
+    def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:
+        error = from_domain(cause)
+        if error.status >= 500 and not isinstance(cause, S3Error):  # noqa: PLR2004
+            _LOG.error("operation_failed", operation=exchange.operation, code=error.code, exc_info=cause)
+        if exchange.fields is not None:
+            exchange.fields["error"] = error.code
+        else:
+            exchange.fields = {"error": error.code}
+        reply = Reply(error.status, list(error.headers.items()))
+        if error.status != 304:  # noqa: PLR2004
+            if not error.resource:
+                error.resource = split_target_path(exchange.raw_path)
+            body = render(error, exchange.request_id, self._host_id)
+            reply.headers.append(XML_TYPE)
+            if exchange.method != "HEAD":
+                reply.body = body
+                reply.length = len(body)
+        if exchange.awaits_continue:
+            # The body was never asked for; a client that sees the answer does not send it.
+            reply.close = True
+            exchange.connection.limit_lingering(_NO_BODY_SECONDS)
+        return reply
+
+
+def split_target_path(raw_path: str) -> str:
+    """The path of a request target, for error documents."""
+    return raw_path.partition("?")[0]

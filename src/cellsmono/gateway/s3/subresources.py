@@ -1,0 +1,120 @@
+"""Sub-resources of a bucket that has none of them set: what AWS answers then, and that they can not be set here."""
+
+from typing import Final
+
+from cellsmono.gateway.http import Reply
+from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.request import Operation, S3Context, S3Request
+from cellsmono.gateway.s3.respond import build_empty_document, element, reply_empty, reply_xml
+
+MISSING: Final = {
+    "policy": ("BucketPolicy", "NoSuchBucketPolicy"),
+    "policyStatus": ("BucketPolicyStatus", "NoSuchBucketPolicy"),
+    "cors": ("BucketCors", "NoSuchCORSConfiguration"),
+    "lifecycle": ("BucketLifecycleConfiguration", "NoSuchLifecycleConfiguration"),
+    "tagging": ("BucketTagging", "NoSuchTagSet"),
+    "website": ("BucketWebsite", "NoSuchWebsiteConfiguration"),
+    "encryption": ("BucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
+    "replication": ("BucketReplication", "ReplicationConfigurationNotFoundError"),
+    "object-lock": ("ObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"),
+    "publicAccessBlock": ("PublicAccessBlock", "NoSuchPublicAccessBlockConfiguration"),
+}
+"""Sub-resource: (name in operations, error of a bucket that has none)."""
+
+EMPTY: Final = {
+    "notification": ("BucketNotificationConfiguration", build_empty_document("NotificationConfiguration")),
+    "logging": ("BucketLogging", build_empty_document("BucketLoggingStatus")),
+    "accelerate": ("BucketAccelerateConfiguration", build_empty_document("AccelerateConfiguration")),
+    "requestPayment": (
+        "BucketRequestPayment",
+        build_empty_document("RequestPaymentConfiguration", element("Payer", "BucketOwner")),
+    ),
+    # Access goes by keys alone: that is what AWS calls this.
+    "ownershipControls": (
+        "BucketOwnershipControls",
+        build_empty_document("OwnershipControls", f"<Rule>{element('ObjectOwnership', 'BucketOwnerEnforced')}</Rule>"),
+    ),
+}
+"""Sub-resource: (name in operations, document of a bucket that has none)."""
+
+LISTS: Final = {
+    "analytics": ("BucketAnalyticsConfiguration", "ListBucketAnalyticsConfigurationResult"),
+    "inventory": ("BucketInventoryConfiguration", "ListInventoryConfigurationsResult"),
+    "metrics": ("BucketMetricsConfiguration", "ListMetricsConfigurationsResult"),
+    "intelligent-tiering": (
+        "BucketIntelligentTieringConfiguration",
+        "ListBucketIntelligentTieringConfigurationsOutput",
+    ),
+}
+"""Sub-resource with named configurations: (name in operations, root of the list)."""
+
+
+def answer_missing(code: str) -> Operation:
+    """GET of something that is never set."""
+
+    async def get(s3: S3Context, request: S3Request) -> Reply:
+        await s3.router.read_root(request.actor, request.bucket)
+        raise S3Error(code, fields={"BucketName": request.bucket})
+
+    return get
+
+
+def answer_document(document: bytes) -> Operation:
+    """GET of something that has a document also when it is not set."""
+
+    async def get(s3: S3Context, request: S3Request) -> Reply:
+        await s3.router.read_root(request.actor, request.bucket)
+        return reply_xml(document)
+
+    return get
+
+
+def answer_list(root: str) -> Operation:
+    """GET of a list of configurations (none), or of one of them by ``id`` (not there)."""
+    document = build_empty_document(root, element("IsTruncated", "false"))
+
+    async def get(s3: S3Context, request: S3Request) -> Reply:
+        await s3.router.read_root(request.actor, request.bucket)
+        if request.query.get("id"):
+            raise S3Error("NoSuchConfiguration")
+        return reply_xml(document)
+
+    return get
+
+
+async def refuse_setting(s3: S3Context, request: S3Request) -> Reply:
+    """PUT of a configuration that this server does not have."""
+    await s3.router.read_root(request.actor, request.bucket)
+    raise S3Error("NotImplemented", "This bucket configuration is not implemented.")
+
+
+async def delete_nothing(s3: S3Context, request: S3Request) -> Reply:
+    """DELETE of a configuration that is not set: done already."""
+    if request.actor.kind == "anonymous":
+        raise S3Error("AccessDenied")
+    await s3.router.read_root(request.actor, request.bucket)
+    return reply_empty(204)
+
+
+async def forbid_cors(s3: S3Context, request: S3Request) -> Reply:
+    """OPTIONS: a browser asks whether it may; without a CORS configuration it may not."""
+    if "origin" not in request.headers:
+        raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
+    raise S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
+
+
+async def refuse_lock(s3: S3Context, request: S3Request) -> Reply:
+    """Retention and legal hold need a bucket with object lock."""
+    await s3.router.read_root(request.actor, request.bucket)
+    raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
+
+
+async def refuse_restore(s3: S3Context, request: S3Request) -> Reply:
+    """Nothing is ever archived, so that there is nothing to restore."""
+    await s3.router.read_node(request.actor, request.bucket, request.key)
+    raise S3Error("InvalidObjectState", "Restore is not allowed for the object's current storage class")
+
+
+async def refuse_feature(s3: S3Context, request: S3Request) -> Reply:
+    """Something that AWS has and this server does not."""
+    raise S3Error("NotImplemented", "This operation is not implemented.")
