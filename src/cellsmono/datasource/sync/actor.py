@@ -1,0 +1,331 @@
+"""The synchronizer of one datasource: everything that changes the index because of the storage goes through here."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
+from cellsmono.datasource.sync.context import SyncContext, SyncStore
+from cellsmono.datasource.sync.hashing import ContentHasher
+from cellsmono.datasource.sync.removal import outermost
+from cellsmono.datasource.sync.resync import Resync, TreeWalk
+from cellsmono.datasource.sync.round import Round, Visit
+from cellsmono.datasource.sync.watcher import Change, Watcher
+from cellsmono.datasource.sync.watching import WatchKeeper
+from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.paths import ancestors_of, parent_of
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState, SyncStatus
+from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.errors import CellsError, Unavailable
+
+HOLD_SECONDS = 0.2
+"""How long an entry that vanished is kept, so that the other half of its rename can arrive."""
+
+MARKER_NAME = b".pydio"
+
+log = structlog.get_logger("cellsmono.sync")
+
+
+class Synchronizer:
+    """See ``interfaces.sync.Syncer``. ``lifespan()`` runs the background loops; the methods work without it, too."""
+
+    def __init__(
+        self,
+        config: DatasourceConfig,
+        objects: SyncStore,
+        index: NodeIndex,
+        claims: Claims,
+        *,
+        clock: Clock | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.config = config
+        self._clock = clock or SystemClock()
+        self._context = SyncContext(config, objects, index, claims, self._clock)
+        self._hints = Aggregator()
+        self._held: dict[str, float] = {}
+        self._resync_lock = asyncio.Lock()
+        self._round_lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._reconcile_now = asyncio.Event()
+        self._wants_full = False
+        self._announced: dict[str, float] = {}
+        self._hasher = ContentHasher(self._context)
+        self._watch = WatchKeeper(config, objects, self._take_changes, self._lose_events, watcher)
+        self._state = SyncState.STOPPED
+        self._is_reconciled = False
+        self._is_scanning = False
+        self._offline = ""
+        self._held_reason = ""
+        self._last_reconciled = 0.0
+        self._last_full = 0.0
+        self._last_report: ResyncReport | None = None
+        self._last_error = ""
+        self._at_work_since: float | None = None
+
+    # --- interface
+
+    async def ingest(self, paths: Iterable[str]) -> int:
+        """See ``Syncer.ingest``."""
+        keys = {path.rstrip("/"): True for path in paths}
+        round_ = Round("watch")
+        await self._look(round_, keys, hold=False)
+        return round_.tally.changed
+
+    async def resync(
+        self,
+        path: str = "",
+        options: ResyncOptions = ResyncOptions(),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ResyncReport:
+        """See ``Syncer.resync``."""
+        async with self._resync_lock:
+            self._is_scanning = True
+            resync = Resync(self._context, path, options, progress)
+            try:
+                report = await resync.run()
+            except BaseException as error:
+                self._note_failure(error)
+                if isinstance(error, asyncio.CancelledError):
+                    self._last_report = resync.report(cancelled=True)
+                raise
+            finally:
+                self._is_scanning = False
+            self._note_report(report, resync)
+            return report
+
+    def status(self) -> SyncStatus:
+        """See ``Syncer.status``."""
+        oldest = [at for at in (self._hints.oldest, self._at_work_since, *list(self._held.values())[:1]) if at]
+        lag = max(0.0, self._clock.monotonic() - min(oldest)) if oldest else 0.0
+        state, detail = self._tell_state()
+        return SyncStatus(
+            state=state,
+            detail=detail,
+            last_reconciled=self._last_reconciled,
+            pending=len(self._hints) + len(self._held),
+            lag=lag,
+            watcher=self._watch.kind,
+            skipped=dict(self._context.skipped),
+            last_report=self._last_report,
+            last_error=self._last_error,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Watch and reconcile in the background while entered; leaving finishes what is at work."""
+        self._state = SyncState.STARTING
+        loops = [
+            asyncio.create_task(run(), name=f"sync {self.config.name}: {name}")
+            for name, run in (
+                ("watch", self._watch.run),
+                ("ingest", self._run_ingest),
+                ("reconcile", self._run_reconcile),
+                ("hash", self._hasher.run),
+            )
+        ]
+        try:
+            yield
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            self._state = SyncState.STOPPED
+
+    def pause(self) -> None:
+        """Stop hashing in the background until ``resume``."""
+        self._hasher.pause()
+
+    def resume(self) -> None:
+        """Go on hashing."""
+        self._hasher.resume()
+
+    # --- hints
+
+    def hint(self, hints: Iterable[Hint]) -> None:
+        """Take hints in; they are looked at after a quiet delay."""
+        self._hints.add(hints, self._clock.monotonic())
+        self._wake.set()
+
+    def _take_changes(self, changes: Sequence[Change]) -> None:
+        """What the watcher told, as keys."""
+        context = self._context
+        hints = []
+        for change in changes:
+            path, _, name = change.path.rpartition(b"/")
+            is_marker = name == MARKER_NAME
+            key = context.objects.key_of(context.bucket, path if is_marker else change.path)
+            if key is None:
+                continue
+            hints.append(Hint(key, change.added and not is_marker))
+            self._announce(key)
+        if hints:
+            self.hint(hints)
+
+    def _announce(self, key: str) -> None:
+        """Remember that the watcher spoke of this key, to tell later whether it missed something."""
+        now = self._clock.monotonic()
+        self._announced[parent_of(key)] = now
+        self._announced[key + "/" if key else ""] = now
+
+    def _lose_events(self, reason: str) -> None:
+        """Events may have been lost: compare everything."""
+        self._last_error = reason
+        self._wants_full = True
+        self._reconcile_now.set()
+
+    async def settle(self) -> None:
+        """Look at everything that was hinted so far now, without waiting for quiet, until nothing is left to do."""
+        while len(self._hints) or self._held:
+            batch = self._hints.take(self._clock.monotonic(), force=True)
+            if batch is not None:
+                await self._ingest_batch(batch)
+            else:
+                await self._delete_held(float("inf"))
+
+    async def _run_ingest(self) -> None:
+        while True:
+            now = self._clock.monotonic()
+            dues = [due for due in (self._hints.next_due(), *self._held.values()) if due is not None]
+            if not dues or min(dues) > now:
+                self._wake.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), min(dues) - now if dues else None)
+                continue
+            try:
+                batch = self._hints.take(now)
+                if batch is not None:
+                    await self._ingest_batch(batch)
+                await self._delete_held(self._clock.monotonic())
+            except Exception as error:
+                self._note_failure(error)
+                self._wants_full = True
+                self._reconcile_now.set()
+
+    async def _ingest_batch(self, batch: Batch) -> None:
+        self._at_work_since = batch.since
+        try:
+            if batch.flood:
+                log.info("many changes at once, comparing everything", datasource=self.config.name)
+                self._wants_full = True
+                await self.resync()
+                self._reconcile_now.set()
+                return
+            await self._look(Round("watch"), batch.paths, hold=True)
+        finally:
+            self._at_work_since = None
+
+    async def _look(self, round_: Round, keys: dict[str, bool], *, hold: bool) -> None:
+        """The one funnel: look at these keys and carry over what is there; ``hold`` waits with deletions."""
+        context = self._context
+        walk = TreeWalk(context, round_)
+        wanted = await self._widen(keys)
+        if "" in wanted:
+            round_.visits.append(Visit(""))
+        round_.leaves.update(dict.fromkeys(key for key in wanted if key))
+        await walk.settle()
+        await walk.remove(with_gone=not hold)
+        if hold:
+            due = self._clock.monotonic() + HOLD_SECONDS
+            for path in outermost(set(round_.gone)):
+                self._held.setdefault(path, due)
+        self._note_round(round_)
+
+    async def _widen(self, keys: dict[str, bool]) -> set[str]:
+        """Put in the place of a key its outermost folder that the index does not know: that is scanned whole."""
+        above = sorted({folder for key in keys for folder in ancestors_of(key)})
+        rows = await self._context.read_rows(above)
+        unknown = {folder for folder, row in zip(above, rows, strict=True) if row is None}
+        if not unknown:
+            return set(keys)
+        return {next((a.rstrip("/") for a in ancestors_of(key) if a in unknown), key) for key in keys}
+
+    async def _delete_held(self, now: float) -> None:
+        due = [path for path, at in self._held.items() if at <= now]
+        if not due:
+            return
+        for path in due:
+            del self._held[path]
+        round_ = Round("watch")
+        round_.gone = dict.fromkeys(due)
+        await TreeWalk(self._context, round_).remove()
+        self._note_round(round_)
+
+    def _note_round(self, round_: Round) -> None:
+        tally = round_.tally
+        if tally.held:
+            self._held_reason = tally.held
+            log.warning("deletions are held", datasource=self.config.name, reason=tally.held)
+        if tally.created or tally.updated:
+            self._hasher.wake()
+        if round_.unfinished:
+            self.hint(Hint(path.rstrip("/"), True) for path in round_.unfinished)
+
+    # --- schedule
+
+    async def _run_reconcile(self) -> None:
+        """First at once, then by the schedule, and whenever somebody doubts."""
+        full_seconds = self.config.full_reconcile_hours * 3600
+        await self._reconcile(full=False)
+        if full_seconds:
+            await self._reconcile(full=True)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reconcile_now.wait(), self.config.reconcile_seconds)
+            self._reconcile_now.clear()
+            is_due = bool(full_seconds) and self._clock.monotonic() - self._last_full >= full_seconds
+            full, self._wants_full = self._wants_full or is_due, False
+            await self._reconcile(full=full)
+
+    async def _reconcile(self, *, full: bool) -> None:
+        try:
+            await self.resync("", ResyncOptions(full=full))
+        except CellsError as error:
+            log.warning("reconciling failed", datasource=self.config.name, error=error.message)
+        except Exception:
+            log.exception("reconciling failed", datasource=self.config.name)
+        if full:
+            self._last_full = self._clock.monotonic()
+
+    def _note_report(self, report: ResyncReport, resync: Resync) -> None:
+        self._last_report = report
+        if report.dry_run:
+            return
+        self._offline = ""
+        if report.path == "":
+            self._held_reason = report.held
+            self._is_reconciled = True
+            self._last_reconciled = self._clock.time()
+            self._last_error = ""
+            self._context.skipped.clear()
+            for skipped in report.skipped:
+                self._context.skipped[skipped.reason] += 1
+        elif report.held:
+            self._held_reason = report.held
+        if report.changed:
+            self._hasher.wake()
+
+    def _note_failure(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            return
+        self._last_error = error.message if isinstance(error, CellsError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, Unavailable):
+            self._offline = error.message
+
+    def _tell_state(self) -> tuple[SyncState, str]:
+        if self._state is SyncState.STOPPED:
+            return SyncState.STOPPED, ""
+        if self._offline:
+            return SyncState.OFFLINE, self._offline
+        if self._held_reason:
+            return SyncState.HELD, self._held_reason
+        if self._is_scanning and not self._is_reconciled:
+            return SyncState.SCANNING, "first comparison with the storage"
+        if self._watch.degraded:
+            return SyncState.DEGRADED, self._watch.degraded
+        return (SyncState.WATCHING, "") if self._is_reconciled else (SyncState.STARTING, "")

@@ -1,0 +1,273 @@
+"""Visiting folders: list a batch of them, compare with their rows, and carry the differences into the index.
+
+Nothing is claimed while a folder is listed. It is *watched* instead, from before the listing until its operations have
+their place in the order of patches, and every name that somebody claimed meanwhile is left out and looked at on its
+own later. Between listing and reading the rows all patches submitted so far are awaited: a claim that was released
+before the watch began may still wait for its commit. A folder that is not in the index yet is claimed for the moment
+in which it is put there, so that two do not give it a UUID each.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from contextlib import AsyncExitStack
+
+import msgspec
+
+from cellsmono.datasource.claims import FolderWatch
+from cellsmono.datasource.sync.context import SyncContext
+from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, folder_facts
+from cellsmono.datasource.sync.identity import Identity, identify_folder
+from cellsmono.datasource.sync.leaves import describe_files, find_sources
+from cellsmono.datasource.sync.round import Round, Step, Visit
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.node import Facts, Node, new_uuid
+from cellsmono.interfaces.objects import Listing
+from cellsmono.interfaces.patch import FolderScanned, PutFolder, PutLeaf
+from cellsmono.interfaces.paths import is_folder
+
+ROWS_A_PAGE = 2000
+FILES_A_BATCH = 1000
+STEPS_A_PATCH = 5000
+MARKERS_AT_ONCE = 8
+
+
+class _Section:
+    """The steps of one folder, with the watch that says which of them may be applied.
+
+    ``is_owned``: we hold the claim on the folder, so nobody else can touch what is below it. ``waits``: something
+    that was found is not applied with the rest, so the folder must be looked at again. ``has_new``: a sub folder is
+    visited later.
+    """
+
+    def __init__(self, visit: Visit, listing: Listing, watch: FolderWatch) -> None:
+        self.visit = visit
+        self.listing = listing
+        self.path = listing.key
+        self.watch = watch
+        self.steps: list[Step] = []
+        self.is_owned = False
+        self.is_judged = False
+        self.waits = False
+        self.has_new = False
+        self.mark = ""
+
+    @property
+    def is_upset(self) -> bool:
+        """Whether somebody else moved or removed the folder while it was looked at."""
+        return self.watch.is_upset and not self.is_owned
+
+
+async def visit_folders(context: SyncContext, round_: Round, visits: Sequence[Visit]) -> None:
+    """List these folders and carry what differs into the index; what has to wait is noted in the round."""
+    async with AsyncExitStack() as stack:
+        watches = [await stack.enter_async_context(context.claims.watch(visit.path)) for visit in visits]
+        wanted = [(visit.path, visit.fingerprint) for visit in visits]
+        listings = await context.objects.scan(context.bucket, wanted)
+        sections = []
+        for visit, listing, watch in zip(visits, listings, watches, strict=True):
+            if watch.is_upset:
+                round_.retry(visit)
+            elif _note_listing(round_, listing) and not _is_unchanged(visit, listing):
+                sections.append(_Section(visit, listing, watch))
+        if sections:
+            await _compare_folders(context, round_, sections, stack)
+            done = await _apply(context, round_, sections, is_last=True)
+            await asyncio.gather(*done)
+
+
+def _note_listing(round_: Round, listing: Listing) -> bool:
+    """Count a listing; False when there is nothing to compare."""
+    round_.tally.skip(listing.skipped)
+    if listing.missing:
+        round_.gone[listing.key] = None
+        return False
+    round_.tally.folders += 1
+    round_.tally.entries += len(listing.entries or ())
+    return listing.complete or bool(listing.entries)
+
+
+def _is_unchanged(visit: Visit, listing: Listing) -> bool:
+    """Whether the rows are known to equal this listing, and nothing about the folder itself is new."""
+    return listing.entries is None and (listing.mtime_ns, listing.ctime_ns) == (visit.mtime_ns, visit.ctime_ns)
+
+
+def _state_of(listing: Listing) -> FolderScanned:
+    """What is stored about a folder whose rows equal this listing."""
+    if not listing.complete:
+        return FolderScanned(listing.key, 0, 0)
+    if not listing.stable:
+        return FolderScanned(listing.key, 0, 0, listing.fingerprint)
+    return FolderScanned(listing.key, listing.mtime_ns, listing.ctime_ns, listing.fingerprint)
+
+
+async def _compare_folders(
+    context: SyncContext, round_: Round, sections: list[_Section], stack: AsyncExitStack
+) -> None:
+    await context.settle_index()
+    paths = [section.path for section in sections]
+    rows = dict(zip(paths, await context.read_rows(paths), strict=True))
+    new = [section for section in sections if rows[section.path] is None and not section.visit.discover]
+    if new:
+        owned = await _claim_new(context, round_, new, stack)
+        # Whoever held a claim below one of them may have put it into the index until we got ours.
+        await context.settle_index()
+        rows.update(zip(owned, await context.read_rows(owned), strict=True))
+    adopted: set[str] = set()
+    for section in sections:
+        row = rows[section.path]
+        if row is not None or section.is_owned or section.visit.discover:
+            await _compare_folder(context, round_, section, row, adopted)
+    await _write_markers(context, round_, [section for section in sections if section.mark and section.is_judged])
+
+
+async def _claim_new(context: SyncContext, round_: Round, sections: list[_Section], stack: AsyncExitStack) -> list[str]:
+    """Claim folders that are not in the index, those that nobody else is busy in; the others are visited again."""
+    free = []
+    for section in sections:
+        if section.watch.is_upset or context.claims.is_claimed(section.path):
+            round_.retry(section.visit)
+        else:
+            section.is_owned = True
+            free.append(section.path)
+    if free:
+        await stack.enter_async_context(context.claims.claim(*free))
+    return free
+
+
+async def _compare_folder(
+    context: SyncContext, round_: Round, section: _Section, row: Node | None, adopted: set[str]
+) -> None:
+    """Find out which folder it is and how its rows differ; children come page by page."""
+    path, listing = section.path, section.listing
+    identity = await identify_folder(context, listing, row)
+    if identity.source is not None and path:
+        round_.relocations[path] = identity.uuid
+        if row is not None:
+            _discover_below(round_, listing)
+        return
+    if identity.is_foreign and path:
+        round_.foreign[path] = None
+    if section.visit.discover or (identity.is_foreign and path):
+        _discover_below(round_, listing)
+        return
+    if row is None and identity.uuid in adopted:
+        # Two new folders carry one marker: the first one has it, this one is the copy.
+        identity = Identity(new_uuid(), mark=context.uses_markers)
+    adopted.add(identity.uuid)
+    section.is_judged = True
+    section.mark = identity.uuid if identity.mark else ""
+    facts = folder_facts(listing.facts)
+    if row is None:
+        section.steps.append(Step(path, PutFolder(path, identity.uuid, facts), "created"))
+    elif row.facts != facts or row.uuid != identity.uuid:
+        section.steps.append(Step(path, PutFolder(path, identity.uuid, facts)))
+    if listing.entries is not None:
+        await _compare_children(context, round_, section, is_known=row is not None)
+
+
+def _discover_below(round_: Round, listing: Listing) -> None:
+    """Another folder stands where the index has one: see whether that one is found somewhere in it."""
+    for entry in listing.entries or ():
+        if is_folder(entry.name):
+            round_.visits.append(Visit(listing.key + entry.name, discover=True))
+
+
+async def _compare_children(context: SyncContext, round_: Round, section: _Section, *, is_known: bool) -> None:
+    differ = FolderDiffer(section.listing)
+    after = ""
+    while is_known:
+        rows = await context.index.list_children(section.path, after, ROWS_A_PAGE)
+        await _take_diff(context, round_, section, differ.compare(rows))
+        if len(rows) < ROWS_A_PAGE:
+            break
+        after = rows[-1].path[len(section.path) :]
+    await _take_diff(context, round_, section, differ.rest())
+
+
+async def _take_diff(context: SyncContext, round_: Round, section: _Section, diff: FolderDiff) -> None:
+    """Turn a diff into steps, and what has to wait into notes of the round."""
+    for path, facts in diff.quiet:
+        operation = PutFolder(path, facts=folder_facts(facts)) if is_folder(path) else PutLeaf(path, facts)
+        section.steps.append(Step(path, operation))
+    for path, _ in diff.new_folders:
+        round_.visits.append(Visit(path))
+    for path in diff.moved_in:
+        round_.visits.append(Visit(path))
+    section.has_new |= bool(diff.new_folders or diff.moved_in)
+    for path in diff.gone:
+        round_.gone[path] = None
+    for path in diff.replaced:
+        round_.replaced[path] = None
+    for row, _ in diff.touched:
+        round_.leaves[row.path] = None
+    section.waits |= bool(diff.gone or diff.replaced or diff.touched)
+    section.steps += await describe_files(context, [(row.path, facts) for row, facts in diff.changed], "updated")
+    for start in range(0, len(diff.new_files), FILES_A_BATCH):
+        await _take_new_files(context, round_, section, diff.new_files[start : start + FILES_A_BATCH])
+
+
+async def _take_new_files(
+    context: SyncContext, round_: Round, section: _Section, files: list[tuple[str, Facts]]
+) -> None:
+    """New files; those that seem to have been moved here are looked at one by one, under claims on both places."""
+    if not round_.bulk:
+        sources = await find_sources(context, files)
+        round_.leaves.update(dict.fromkeys(sources))
+        section.waits |= bool(sources)
+        files = [(path, facts) for path, facts in files if path not in sources]
+    section.steps += await describe_files(context, files, "created")
+    if len(section.steps) >= STEPS_A_PATCH and not section.mark:
+        await asyncio.gather(*await _apply(context, round_, [section], is_last=False))
+
+
+async def _write_markers(context: SyncContext, round_: Round, sections: list[_Section]) -> None:
+    """Write missing markers before the rows: after a crash between the two the marker is adopted.
+
+    Writing changes the folder's ctime, so it is asked for once more; that is safe because the mtime is kept by the
+    writer and tells whether an entry came or went meanwhile.
+    """
+    if round_.dry_run or not sections:
+        return
+    for start in range(0, len(sections), MARKERS_AT_ONCE):
+        part = sections[start : start + MARKERS_AT_ONCE]
+        await asyncio.gather(*(context.mark_folder(section.path, section.mark) for section in part))
+    times = await context.objects.stat_folders(context.bucket, [section.path for section in sections])
+    for section, now in zip(sections, times, strict=True):
+        if now is not None and now[0] == section.listing.mtime_ns:
+            section.listing = msgspec.structs.replace(section.listing, ctime_ns=now[1])
+
+
+async def _apply(
+    context: SyncContext, round_: Round, sections: Sequence[_Section], *, is_last: bool
+) -> list[Awaitable[tuple[NodeEvent, ...]]]:
+    """Submit what may be applied of these sections. Nothing is awaited between the check of a watch and the place in
+    the order of patches; the results are to be awaited by the caller."""
+    steps: list[Step] = []
+    for section in sections:
+        if not section.is_judged:
+            continue
+        if section.is_upset:
+            round_.retry(section.visit)
+            continue
+        for step in section.steps:
+            if not section.is_owned and step.path.rstrip("/") in section.watch.touched:
+                round_.leaves[step.path.rstrip("/")] = None
+                section.waits = True
+            else:
+                steps.append(step)
+        section.steps = []
+        if is_last:
+            _finish_section(round_, section, steps)
+    slices = (steps[start : start + STEPS_A_PATCH] for start in range(0, len(steps), STEPS_A_PATCH))
+    patches = [round_.patch(part) for part in slices]
+    return [context.index.submit(patch) for patch in patches if patch is not None]
+
+
+def _finish_section(round_: Round, section: _Section, steps: list[Step]) -> None:
+    """Store what the folder's rows are known to equal now, unless something of it is still to come."""
+    touched = bool(section.watch.touched) and not section.is_owned
+    state = FolderScanned(section.path, 0, 0) if section.waits or touched else _state_of(section.listing)
+    if section.has_new:
+        round_.deferred.append(state)
+    else:
+        steps.append(Step(section.path, state))

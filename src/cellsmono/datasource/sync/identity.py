@@ -1,0 +1,108 @@
+"""Which folder is it? The UUID of a folder that was looked at, by its marker, its inode and what the index knows."""
+
+import msgspec
+
+from cellsmono.datasource.sync.context import SyncContext, is_folder_entry
+from cellsmono.interfaces.node import Node, new_uuid
+from cellsmono.interfaces.objects import Entry, Listing
+
+CHILDREN_COMPARED = 50
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The verdict about one folder.
+
+    ``uuid`` is the one it has or gets. ``source`` is where the index holds that UUID now, when the folder was moved
+    here from there. ``mark`` says that its marker has to be written. ``is_foreign`` says that the marker names a
+    folder that nobody knows while the index holds another one at this path: to be decided at the end of the round,
+    when it is known whether the one that stood here turned up elsewhere.
+    """
+
+    uuid: str
+    source: str | None = None
+    mark: bool = False
+    is_foreign: bool = False
+
+
+async def identify_folder(context: SyncContext, listing: Listing, row: Node | None) -> Identity:
+    """Decide which folder stands at ``listing.key``. Reads the index and the storage, changes nothing."""
+    if row is None:
+        return await _identify_new(context, listing)
+    if not row.path and not row.facts.ino and listing.marker and context.uses_markers:
+        # The index is new, the root is not: it keeps the UUID that it had before the index was lost.
+        return Identity(listing.marker)
+    if _is_same_place(row, listing):
+        return Identity(row.uuid, mark=context.uses_markers and listing.marker != row.uuid)
+    return await _identify_other(context, listing, row)
+
+
+def _is_same_place(row: Node, listing: Listing) -> bool:
+    """Whether the folder at this path is the one that the row was made for.
+
+    A marker that is gone or was edited says nothing against it while the inode is the same: the index wins.
+    """
+    if listing.marker and listing.marker == row.uuid:
+        return True
+    return not row.facts.ino or not listing.facts.ino or row.facts.ino == listing.facts.ino
+
+
+async def _identify_new(context: SyncContext, listing: Listing) -> Identity:
+    if not listing.marker or not context.uses_markers:
+        source = await _find_by_inode(context, listing)
+        if source is not None:
+            return Identity(source.uuid, source.path, mark=context.uses_markers)
+        return Identity(new_uuid(), mark=context.uses_markers)
+    known = await context.index.find_node(listing.marker)
+    if known is None or known.path == listing.key:
+        return Identity(listing.marker)
+    if known.is_folder and known.path and not await still_stands(context, known):
+        return Identity(known.uuid, known.path)
+    return Identity(new_uuid(), mark=True)
+
+
+async def _identify_other(context: SyncContext, listing: Listing, row: Node) -> Identity:
+    """Another inode stands where the row's folder stood."""
+    if not context.uses_markers or not listing.marker:
+        source = await _find_by_inode(context, listing)
+        if source is not None and source.path != row.path:
+            return Identity(source.uuid, source.path, mark=context.uses_markers)
+        return Identity(row.uuid, mark=context.uses_markers, is_foreign=True)
+    known = await context.index.find_node(listing.marker)
+    if known is None:
+        return Identity(row.uuid, mark=True, is_foreign=True)
+    if known.is_folder and known.path and known.path != row.path and not await still_stands(context, known):
+        return Identity(known.uuid, known.path)
+    return Identity(row.uuid, mark=True, is_foreign=True)
+
+
+async def still_stands(context: SyncContext, node: Node) -> bool:
+    """Whether the storage still has this very folder at the path that the index knows."""
+    (entry,) = await context.look([node.path])
+    if not is_folder_entry(entry) or not isinstance(entry, Entry):
+        return False
+    if context.uses_markers and await context.objects.read_marker(context.bucket, node.path) == node.uuid:
+        return True
+    return not node.facts.ino or node.facts.ino == entry.facts.ino
+
+
+async def _find_by_inode(context: SyncContext, listing: Listing) -> Node | None:
+    """The one known folder that had this inode, is gone from its path, and looks alike.
+
+    Inodes are used again at once after a deletion, so the times or a child must agree as well.
+    """
+    if not listing.facts.ino:
+        return None
+    for node in await context.index.find_inode(listing.facts.dev, listing.facts.ino):
+        if not node.is_folder or not node.path or node.path == listing.key:
+            continue
+        if await still_stands(context, node):
+            continue
+        if node.facts.mtime_ns == listing.facts.mtime_ns or await _shares_child(context, node, listing):
+            return node
+    return None
+
+
+async def _shares_child(context: SyncContext, node: Node, listing: Listing) -> bool:
+    inodes = {entry.name: entry.facts.ino for entry in listing.entries or ()}
+    children = await context.index.list_children(node.path, limit=CHILDREN_COMPARED)
+    return any(inodes.get(child.path[len(node.path) :]) == child.facts.ino for child in children if child.facts.ino)

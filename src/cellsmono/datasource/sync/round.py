@@ -1,0 +1,86 @@
+"""One round of looking: what is still to be visited, and what was found and waits until the whole round was seen."""
+
+from typing import Literal
+
+import msgspec
+
+from cellsmono.datasource.sync.context import Origin, Tally
+from cellsmono.interfaces.patch import FolderScanned, MoveNode, Operation, Patch
+
+MOST_RETRIES = 5
+
+Count = Literal["created", "updated", "moved", ""]
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """A folder to be listed. ``fingerprint`` is the listing that its rows are known to equal, empty: none.
+
+    ``discover``: find out only which known folders turned up here or below; rows are compared later.
+    """
+
+    path: str
+    fingerprint: bytes = b""
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+    discover: bool = False
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One operation, and what it counts as in the report (nothing: book-keeping)."""
+
+    path: str
+    operation: Operation
+    count: Count = ""
+
+
+class Round:
+    """The state of one round.
+
+    ``visits`` is a stack of folders to be listed. ``leaves`` are keys (without trailing ``/``) to be looked at one by
+    one, ``gone`` rows that a look or a complete listing did not find, ``replaced`` rows whose name is taken by an
+    entry of the other type. ``relocations`` maps folder paths to the UUID of the folder that stands there now,
+    ``foreign`` holds paths where another folder of unknown origin stands. ``walks`` are folders whose whole subtree
+    has to be compared. ``busy`` are folders in which somebody was at work, ``unfinished`` those that stayed busy.
+    ``moved_from`` (dry run only) are sources of moves. ``deferred`` is the book-keeping of folders whose sub folders
+    were new: it is stored last, so that a round that ends early looks at them again.
+    """
+
+    def __init__(self, origin: Origin, *, dry_run: bool = False, bulk: bool = False) -> None:
+        self.origin = origin
+        self.dry_run = dry_run
+        self.bulk = bulk
+        self.tally = Tally()
+        self.visits: list[Visit] = []
+        self.leaves: dict[str, None] = {}
+        self.gone: dict[str, None] = {}
+        self.replaced: dict[str, None] = {}
+        self.relocations: dict[str, str] = {}
+        self.foreign: dict[str, None] = {}
+        self.walks: dict[str, None] = {}
+        self.deferred: list[FolderScanned] = []
+        self.busy: dict[str, Visit] = {}
+        self.unfinished: set[str] = set()
+        self.moved_from: set[str] = set()
+        self._retries: dict[str, int] = {}
+
+    def retry(self, visit: Visit) -> None:
+        """Visit a folder again when those who are busy in it are done; give up after some times."""
+        count = self._retries.get(visit.path, 0) + 1
+        self._retries[visit.path] = count
+        if count <= MOST_RETRIES:
+            self.busy[visit.path] = visit
+        else:
+            self.unfinished.add(visit.path)
+
+    def patch(self, steps: list[Step]) -> Patch | None:
+        """The patch of these steps, counted; None in a dry run, where they are noted instead."""
+        for step in steps:
+            if self.dry_run and isinstance(step.operation, MoveNode):
+                self.moved_from.add(step.operation.source)
+            if step.count:
+                setattr(self.tally, step.count, getattr(self.tally, step.count) + 1)
+                if self.dry_run:
+                    self.tally.line({"created": "+", "updated": "~", "moved": ">"}[step.count], step.path)
+        if self.dry_run or not steps:
+            return None
+        return Patch(tuple(step.operation for step in steps), origin=self.origin, bulk=self.bulk)

@@ -1,0 +1,110 @@
+"""Keeps a watcher going: starts it, starts it anew when it breaks, and falls back to polling where it can not be."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import structlog
+
+from cellsmono.datasource.sync.context import SyncStore
+from cellsmono.datasource.sync.filesystems import explain_no_events
+from cellsmono.datasource.sync.watcher import PollingWatcher, Sink, Watcher, WatchFailed, WatchfilesWatcher
+from cellsmono.interfaces.datasource import DatasourceConfig, Watch
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 30.0
+CALM_SECONDS = 60.0
+"""A watcher that lived this long is restarted without a pause when it breaks."""
+
+RETRY_SECONDS = 600.0
+"""How long polling goes on before watching is tried again."""
+
+log = structlog.get_logger("cellsmono.sync")
+
+
+class WatchKeeper:
+    """Owns the watcher of one datasource. ``lost`` is called with a reason whenever events may have been missed."""
+
+    def __init__(
+        self,
+        config: DatasourceConfig,
+        objects: SyncStore,
+        sink: Sink,
+        lost: Callable[[str], None],
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._config = config
+        self._objects = objects
+        self._sink = sink
+        self._lost = lost
+        self._watcher = watcher or WatchfilesWatcher()
+        self._pause = FIRST_PAUSE
+        self._restart = asyncio.Event()
+        self._starts = 0
+        self.degraded = ""
+        self.kind = "off" if config.watch is Watch.OFF else ""
+        self.is_watching = False
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        if self._config.watch is Watch.OFF:
+            return
+        if self._config.watch is Watch.POLL:
+            self.kind = PollingWatcher.kind
+            return
+        root = self._objects.root(self._config.name)
+        reason = await asyncio.to_thread(explain_no_events, root)
+        if reason:
+            self._degrade(reason)
+            return
+        while True:
+            await self._follow_once(root)
+
+    async def _follow_once(self, root: str) -> None:
+        """One life of the watcher, and the pause after it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._restart.clear()
+        follow = asyncio.ensure_future(self._watcher.follow(root, self._sink, self._note_ready))
+        restart = asyncio.ensure_future(self._restart.wait())
+        try:
+            await asyncio.wait((follow, restart), return_when=asyncio.FIRST_COMPLETED)
+            if not follow.done():
+                return
+            follow.result()
+        except WatchFailed as error:
+            await self._note_failure(error, loop.time() - began)
+        finally:
+            self.is_watching = False
+            for task in (follow, restart):
+                task.cancel()
+            await asyncio.gather(follow, restart, return_exceptions=True)
+
+    async def _note_failure(self, error: WatchFailed, lived: float) -> None:
+        if not error.can_retry:
+            self._degrade(error.message)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        log.warning("the watcher broke off and is started anew", datasource=self._config.name, error=error.message)
+        self._pause = FIRST_PAUSE if lived > CALM_SECONDS else min(self._pause * 2, LONGEST_PAUSE)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._restart.wait(), self._pause)
+
+    def _note_ready(self) -> None:
+        """Watching has begun: what happened before is not known to anybody."""
+        self.is_watching = True
+        self.degraded = ""
+        self.kind = self._watcher.kind
+        self._starts += 1
+        if self._starts > 1:
+            self._lost("the watcher was started anew")
+
+    def _degrade(self, reason: str) -> None:
+        if reason != self.degraded:
+            log.warning("changes are found by polling", datasource=self._config.name, reason=reason)
+        self.degraded = reason
+        self.kind = PollingWatcher.kind
+
+    def restart(self) -> None:
+        """Start the watcher anew: it seems to have missed something."""
+        self._restart.set()
