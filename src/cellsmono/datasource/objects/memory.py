@@ -13,7 +13,15 @@ import msgspec
 from cellsmono.datasource.objects import memory_tree as tree
 from cellsmono.datasource.objects.memory_tree import File, Folder, Special
 from cellsmono.datasource.objects.memory_uploads import MemoryUploads
-from cellsmono.datasource.objects.names import encode_name, not_found, split_read, split_written
+from cellsmono.datasource.objects.names import (
+    encode_name,
+    key_below,
+    not_found,
+    refuse_folder_key,
+    refuse_move_into_itself,
+    split_read,
+    split_written,
+)
 from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
 from cellsmono.interfaces.objects import (
     Capabilities,
@@ -155,7 +163,7 @@ class MemoryStore(MemoryUploads):
         if copy is None:
             raise NotFound("These staged bytes were committed or discarded before.", reason="staged")
         names = _segments(split_written(key))
-        tree.refuse_folder_key(key)
+        refuse_folder_key(key)
         folder, made = self._make_folders(staged.bucket, names[:-1])
         if isinstance(folder.children.get(names[-1]), Folder):
             raise Conflict(
@@ -230,9 +238,9 @@ class MemoryStore(MemoryUploads):
         names = _segments(split_written(target))
         if target == source:
             return Committed(ObjectInfo(target, item.facts()))
-        tree.refuse_move_into_itself(source, target)
+        refuse_move_into_itself(source, target)
         if not is_folder:
-            tree.refuse_folder_key(target)
+            refuse_folder_key(target)
         tree.refuse_target(tree.find_item(root, names), target, is_folder=is_folder)
         folder, made = self._make_folders(bucket, names[:-1])
         now = self.clock.time_ns()
@@ -327,7 +335,7 @@ class MemoryStore(MemoryUploads):
 
     def key_of(self, bucket: str, path: bytes) -> str | None:
         """The key of a path below the imagined root."""
-        return tree.key_below(self.root(bucket).encode(), path)
+        return key_below(self.root(bucket).encode(), path)
 
     def root(self, bucket: str) -> str:
         """An imagined path."""

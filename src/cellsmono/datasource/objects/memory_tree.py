@@ -4,10 +4,10 @@ import stat as statmod
 from collections.abc import Iterator, Sequence
 
 from cellsmono.datasource.objects.fingerprint import Fingerprint
-from cellsmono.datasource.objects.names import RESERVED, encode_name, not_found, split_read
+from cellsmono.datasource.objects.names import encode_name, not_found, split_read
 from cellsmono.interfaces.node import Facts, NodeAttributes
 from cellsmono.interfaces.objects import Entry, Listing, Skipped
-from cellsmono.kernel.errors import Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import Conflict, NotFound
 
 STABLE_NS = 2_000_000_000
 """A folder whose times lie this far in the past shows every later change in them."""
@@ -150,30 +150,6 @@ def list_folder(folder: Folder, key: str, expected: bytes, now_ns: int) -> Listi
     listing.marker = folder.marker
     listing.stable = max(folder.mtime_ns, folder.ctime_ns) < now_ns - STABLE_NS
     return listing
-
-
-def key_below(root: bytes, path: bytes) -> str | None:
-    """The key of an absolute path, None when it is not below the root or is hidden."""
-    if path == root:
-        return ""
-    if not path.startswith(root.rstrip(b"/") + b"/"):
-        return None
-    segments = [encode_name(name) for name in path[len(root.rstrip(b"/")) + 1 :].rstrip(b"/").split(b"/")]
-    if any(not s or s in RESERVED or s in (".", "..") for s in segments):
-        return None
-    return "/".join(segments)
-
-
-def refuse_folder_key(key: str) -> None:
-    """An object's key does not end with ``/``."""
-    if key.endswith("/"):
-        raise Invalid(f"'{key}' names a folder; an object's key does not end with '/'.", reason="key", path=key)
-
-
-def refuse_move_into_itself(source: str, target: str) -> None:
-    """A folder can not become its own descendant."""
-    if source.endswith("/") and target.startswith(source):
-        raise Conflict(f"The folder '{source}' can not be moved into itself.", reason="into_itself", path=target)
 
 
 def refuse_target(there: Item | None, target: str, *, is_folder: bool) -> None:

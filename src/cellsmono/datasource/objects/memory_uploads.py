@@ -3,8 +3,7 @@
 import os
 from collections.abc import AsyncIterable, Sequence
 
-from cellsmono.datasource.objects.memory_tree import refuse_folder_key
-from cellsmono.datasource.objects.names import split_written
+from cellsmono.datasource.objects.names import refuse_folder_key, split_written
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import Invalid, NotFound

@@ -9,7 +9,7 @@ every name, and every accepted segment ``s`` has ``encode_name(decode_segment(s)
 
 import re
 
-from cellsmono.kernel.errors import CellsError, Forbidden, Invalid, NotFound, TooLarge
+from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, Invalid, NotFound, TooLarge
 
 MARKER = ".pydio"
 """The hidden file that holds a folder's UUID."""
@@ -134,3 +134,28 @@ def join_names(names: list[bytes], *, folder: bool = False) -> str:
     """The key that these file names lead to."""
     key = "/".join(encode_name(name) for name in names)
     return key + "/" if folder and key else key
+
+
+def key_below(root: bytes, path: bytes) -> str | None:
+    """The key of an absolute path, without a trailing ``/``; None when it is not below the root or is hidden."""
+    if path == root:
+        return ""
+    start = root if root.endswith(b"/") else root + b"/"
+    if not path.startswith(start):
+        return None
+    names = path[len(start) :].rstrip(b"/").split(b"/")
+    if any(name in _NEVER or name in RESERVED_NAMES for name in names):
+        return None
+    return "/".join(encode_name(name) for name in names)
+
+
+def refuse_folder_key(key: str) -> None:
+    """An object's key does not end with ``/``."""
+    if key.endswith("/"):
+        raise Invalid(f"'{key}' names a folder; an object's key does not end with '/'.", reason="key", path=key)
+
+
+def refuse_move_into_itself(source: str, target: str) -> None:
+    """A folder can not become its own descendant."""
+    if source.endswith("/") and target.startswith(source):
+        raise Conflict(f"The folder '{source}' can not be moved into itself.", reason="into_itself", path=target)

@@ -1,0 +1,64 @@
+"""Folder markers: the file ``.pydio`` that holds a folder's UUID, as text of 36 characters."""
+
+import os
+import re
+import stat
+
+from cellsmono.datasource.objects.beneath import READ
+from cellsmono.datasource.objects.bucket import new_temporary
+from cellsmono.datasource.objects.names import MARKER
+
+MARKER_NAME = MARKER.encode()
+_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LENGTH = 36
+
+
+def read_marker(folder: int) -> str:
+    """The UUID in an open folder's marker; empty when there is none, or it is not a UUID."""
+    try:
+        descriptor = os.open(MARKER_NAME, READ | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return ""
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        text = os.read(descriptor, _LENGTH + 2).strip().lower()
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    return text.decode() if _UUID.fullmatch(text) else ""
+
+
+def put_marker(work: int, folder: int, uuid: str, *, durable: bool) -> None:
+    """Write a marker in the work folder and rename it into an open folder, so that nobody sees half of one.
+
+    Raises OSError; nothing is left behind then.
+    """
+    name = new_temporary()
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=work)
+    try:
+        os.write(descriptor, uuid.encode())
+        if durable:
+            os.fdatasync(descriptor)
+        os.rename(name, MARKER_NAME, src_dir_fd=work, dst_dir_fd=folder)
+    except OSError:
+        os.unlink(name, dir_fd=work)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def replace_marker(work: int, folder: int, uuid: str, *, durable: bool) -> bool:
+    """Write a folder's marker and give the folder its own mtime back; False where it can not be written."""
+    before = os.fstat(folder)
+    try:
+        put_marker(work, folder, uuid, durable=durable)
+    except OSError:
+        return False
+    try:
+        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+    except OSError:
+        # Only the owner may set times. The marker counts all the same.
+        return True
+    return True

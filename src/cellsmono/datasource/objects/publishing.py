@@ -1,0 +1,183 @@
+"""Publishing: the steps that make bytes or folders visible, in the order that survives a loss of power.
+
+Content first (write, times, attributes, flush), then the name (one rename), then the folder's flush. Everything here
+runs in a worker thread. A flush that failed is not repeated: the kernel may have marked the lost pages as clean.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Sequence
+
+from cellsmono.datasource.objects import markers
+from cellsmono.datasource.objects.attributes import write_attributes
+from cellsmono.datasource.objects.beneath import LIST, open_beneath
+from cellsmono.datasource.objects.bucket import LocalBucket, facts_of, new_temporary, remove_tree
+from cellsmono.datasource.objects.flushing import FolderFlusher
+from cellsmono.datasource.objects.kernel import rename_new
+from cellsmono.datasource.objects.names import join_names
+from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
+from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
+from cellsmono.interfaces.objects import FolderMade
+from cellsmono.kernel.errors import Conflict, Invalid
+
+Describe = Callable[[Facts], NodeAttributes]
+_ATTEMPTS = 8
+_PERMISSIONS = 0o777
+
+
+class Road:
+    """The open folders from the first one that had to be made to the one that holds a name. Close it."""
+
+    def __init__(self) -> None:
+        self.to_flush: list[int] = []
+        self.made: list[FolderMade] = []
+        self.folder = -1
+
+    def close(self) -> None:
+        """Close every folder."""
+        for descriptor in {*self.to_flush, self.folder} - {-1}:
+            os.close(descriptor)
+        self.to_flush = []
+        self.folder = -1
+
+
+class Publisher:
+    """Makes things visible in the buckets of one service."""
+
+    def __init__(self) -> None:
+        self._flusher = FolderFlusher()
+
+    def flush(self, bucket: LocalBucket, folders: Sequence[int]) -> None:
+        """Flush open folders, if the bucket is durable. Raises OSError."""
+        if bucket.durable:
+            self._flusher.flush(folders)
+
+    def publish(
+        self,
+        bucket: LocalBucket,
+        kept: Kept,
+        names: Sequence[bytes],
+        mtime_ns: int | None,
+        describe: Describe | None,
+    ) -> tuple[Facts, list[FolderMade]]:
+        """Make staged bytes visible. Raises OSError and the domain's errors; the bytes are discarded in any case."""
+        road = Road()
+        file: TemporaryFile | None = None
+        try:
+            self.open_road(bucket, names[:-1], road)
+            file = kept if isinstance(kept, TemporaryFile) else TemporaryFile(bucket)
+            is_unflushed = isinstance(kept, SmallBytes)
+            if isinstance(kept, SmallBytes):
+                write_all(file.descriptor, kept.data, 0)
+            is_touched = _keep_permissions(file.descriptor, road.folder, names[-1])
+            facts, is_described = _describe_file(file.descriptor, mtime_ns, describe)
+            if bucket.durable:
+                _flush_file(file.descriptor, content=is_unflushed, inode=is_touched or is_described)
+            os.rename(file.name, names[-1], src_dir_fd=file.work, dst_dir_fd=road.folder)
+            # A rename onto another name of the same file does nothing at all: then our name is still there.
+            file.release(remove=file.is_linked)
+            self.flush(bucket, [*road.to_flush, road.folder])
+            return facts, road.made
+        finally:
+            kept.discard()
+            if file is not None:
+                file.discard()
+            road.close()
+
+    def open_road(self, bucket: LocalBucket, names: Sequence[bytes], road: Road) -> None:
+        """Open the folder that these names lead to and make what is missing. Raises OSError, Conflict."""
+        try:
+            road.folder = bucket.open_folder(names)
+            return
+        except FileNotFoundError:
+            pass
+        depth = len(names) - 1
+        while True:
+            try:
+                road.folder = bucket.open_folder(names[:depth])
+                break
+            except FileNotFoundError:
+                depth -= 1
+                if depth < 0:
+                    raise
+        for end in range(depth + 1, len(names) + 1):
+            child, made = self._enter(bucket, road.folder, names[:end])
+            road.to_flush.append(road.folder)
+            road.folder = child
+            if made is not None:
+                road.made.append(made)
+
+    def _enter(self, bucket: LocalBucket, folder: int, names: Sequence[bytes]) -> tuple[int, FolderMade | None]:
+        for _ in range(_ATTEMPTS):
+            made = self._make(bucket, folder, names)
+            try:
+                child = open_beneath(folder, names[-1:], LIST, follow=bucket.follow)
+            except FileNotFoundError:
+                continue  # removed by somebody in between
+            if made is None:
+                return child, None
+            return child, FolderMade(join_names(list(names), folder=True), made, facts_of(os.fstat(child)))
+        raise Conflict(
+            f"The folder '{join_names(list(names))}' is removed again and again while it is made; repeat.",
+            reason="changed",
+        )
+
+    def _make(self, bucket: LocalBucket, folder: int, names: Sequence[bytes]) -> str | None:
+        """Make one folder, complete with its marker before it can be seen; its UUID, None when one is there."""
+        uuid = new_uuid()
+        name = new_temporary()
+        with bucket.work.opened() as work:
+            os.mkdir(name, dir_fd=work)
+            try:
+                fresh = os.open(name, LIST, dir_fd=work)
+                try:
+                    if bucket.marked:
+                        markers.put_marker(work, fresh, uuid, durable=bucket.durable)
+                    self.flush(bucket, [fresh])
+                finally:
+                    os.close(fresh)
+                rename_new(work, name, folder, names[-1])
+            except FileExistsError:
+                remove_tree(work, name)
+                return None
+            except BaseException:
+                remove_tree(work, name)
+                raise
+        return uuid
+
+
+def _keep_permissions(descriptor: int, folder: int, name: bytes) -> bool:
+    """Give a file the permissions of the one that it replaces; whether that changed it."""
+    try:
+        before = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except OSError:
+        return False
+    if stat.S_ISDIR(before):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(before) or before & _PERMISSIONS == os.fstat(descriptor).st_mode & _PERMISSIONS:
+        return False
+    try:
+        os.fchmod(descriptor, before & _PERMISSIONS)
+    except OSError:
+        return False
+    return True
+
+
+def _describe_file(descriptor: int, mtime_ns: int | None, describe: Describe | None) -> tuple[Facts, bool]:
+    """Set time and attributes; the final facts, and whether the inode was changed."""
+    if mtime_ns is not None:
+        try:
+            os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+        except OverflowError:
+            raise Invalid("The modification time is outside of what a file can have.", reason="mtime") from None
+    facts = facts_of(os.fstat(descriptor))
+    kept = describe is not None and write_attributes(descriptor, facts.dev, describe(facts), fresh=True)
+    return facts, kept or mtime_ns is not None
+
+
+def _flush_file(descriptor: int, *, content: bool, inode: bool) -> None:
+    if inode:
+        os.fsync(descriptor)
+    elif content:
+        os.fdatasync(descriptor)

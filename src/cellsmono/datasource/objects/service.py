@@ -1,0 +1,90 @@
+"""What the halves of a ``LocalStore`` share: buckets, threads, staged bytes."""
+
+import itertools
+import os
+from pathlib import Path
+
+from cellsmono.datasource.objects.bucket import LocalBucket
+from cellsmono.datasource.objects.names import RESERVED
+from cellsmono.datasource.objects.publishing import Publisher
+from cellsmono.datasource.objects.workers import DEFAULT_THREADS, Workers
+from cellsmono.datasource.objects.writer import Kept
+from cellsmono.interfaces.datasource import Durability, Markers, Symlinks
+from cellsmono.interfaces.objects import Staged
+from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.errors import AlreadyExists, Invalid, NotFound
+
+
+class LocalService:
+    """One parent folder, and those of its child folders that are buckets."""
+
+    def __init__(self, name: str, parent: Path, *, clock: Clock | None = None, threads: int = DEFAULT_THREADS) -> None:
+        self.name = name
+        self.parent = os.path.abspath(os.fsencode(parent))
+        self.clock = clock or SystemClock()
+        self.workers = Workers(threads)
+        self.publisher = Publisher()
+        self._buckets: dict[str, LocalBucket] = {}
+        self._staged: dict[str, Kept] = {}
+        self._tokens = itertools.count(1)
+
+    def add_bucket(
+        self,
+        bucket: str,
+        folder_name: str,
+        *,
+        durability: Durability = Durability.FSYNC,
+        symlinks: Symlinks = Symlinks.IGNORE,
+        markers: Markers = Markers.FILE,
+    ) -> None:
+        """Serve a child folder as a bucket; it need not be there now. Removes what a crash left in its work folder.
+
+        Raises AlreadyExists for a name or folder that is served already, Invalid for what is no child's name.
+        """
+        folder = os.fsencode(folder_name)
+        if not folder or b"/" in folder or folder in (b".", b"..") or folder_name in RESERVED:
+            raise Invalid(
+                f"'{folder_name}' is not the name of a folder in '{os.fsdecode(self.parent)}'.", reason="folder"
+            )
+        path = os.path.join(self.parent, folder)
+        if bucket in self._buckets or any(other.path == path for other in self._buckets.values()):
+            raise AlreadyExists(
+                f"The bucket '{bucket}' (folder '{os.fsdecode(path)}') is served already.", reason="bucket"
+            )
+        made = LocalBucket(
+            bucket,
+            path,
+            durable=durability is Durability.FSYNC,
+            follow=symlinks is Symlinks.INSIDE,
+            marked=markers is Markers.FILE,
+        )
+        made.work.remove_leftovers()
+        self._buckets[bucket] = made
+
+    def forget_bucket(self, bucket: str) -> None:
+        """Serve it no longer; the folder stays as it is. Nothing happens for an unknown one."""
+        self._buckets.pop(bucket, None)
+
+    def bucket(self, name: str) -> LocalBucket:
+        """A bucket that is served. Raises NotFound (reason ``bucket``)."""
+        found = self._buckets.get(name)
+        if found is None:
+            raise NotFound(f"There is no bucket '{name}'.", reason="bucket")
+        return found
+
+    def keep(self, bucket: str, kept: Kept) -> Staged:
+        """Hand out a token for staged bytes."""
+        token = str(next(self._tokens))
+        self._staged[token] = kept
+        return Staged(bucket, kept.size, token)
+
+    def take(self, staged: Staged) -> Kept | None:
+        """What a token stands for; each is taken once."""
+        return self._staged.pop(staged.token, None)
+
+    async def close(self) -> None:
+        """Discard what is staged, end the threads."""
+        for kept in self._staged.values():
+            kept.discard()
+        self._staged.clear()
+        await self.workers.close()
