@@ -98,7 +98,7 @@ def _parse_part_headers(block: bytes) -> tuple[str, str]:
     raise S3Error("MalformedPOSTRequest", "A part of the form has no name.")
 
 
-_PARAMETER: Final = re.compile(r'\s*([A-Za-z0-9*_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*))\s*(?:;|$)')
+_PARAMETER: Final = re.compile(r'\s*([A-Za-z0-9*_-]{1,64})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"\s]*))\s*(?:;|$)')
 
 
 def _parse_parameters(text: str) -> list[tuple[str, str]]:
