@@ -60,6 +60,8 @@ class Synchronizer:
         self._state = SyncState.STOPPED
         self._is_reconciled = False
         self._is_scanning = False
+        self._first_done = asyncio.Event()
+        self._stirred: list[asyncio.Future[None]] = []
         self._offline = ""
         self._held_reason = ""
         self._last_reconciled = 0.0
@@ -136,6 +138,25 @@ class Synchronizer:
                 task.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             self._state = SyncState.STOPPED
+
+    async def wait_until_followed(self) -> None:
+        """Wait until the first comparison is done and the watcher (if there is to be one) has begun."""
+        await self._first_done.wait()
+        await self._watch.wait_until_begun()
+
+    async def wait_for_state(self, state: SyncState) -> None:
+        """Wait until the synchronizer is in this state."""
+        while self.status().state is not state:
+            stirred: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._stirred.append(stirred)
+            await stirred
+
+    def _stir(self) -> None:
+        """Something was done: whoever waits for a state looks again."""
+        stirred, self._stirred = self._stirred, []
+        for each in stirred:
+            if not each.done():
+                each.set_result(None)
 
     def pause(self) -> None:
         """Stop hashing in the background until ``resume``."""
@@ -258,6 +279,7 @@ class Synchronizer:
 
     def _note_round(self, round_: Round) -> None:
         tally = round_.tally
+        self._stir()
         if tally.held:
             self._held_reason = tally.held
             log.warning("deletions are held", datasource=self.config.name, reason=tally.held)
@@ -274,6 +296,7 @@ class Synchronizer:
         await self._reconcile(full=False)
         if full_seconds:
             await self._reconcile(full=True)
+        self._first_done.set()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reconcile_now.wait(), self.config.reconcile_seconds)
@@ -289,8 +312,10 @@ class Synchronizer:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
         except Exception:
             log.exception("reconciling failed", datasource=self.config.name)
+        await self._watch.check_root()
         if full:
             self._last_full = self._clock.monotonic()
+        self._stir()
 
     def _note_report(self, report: ResyncReport, resync: Resync) -> None:
         self._last_report = report

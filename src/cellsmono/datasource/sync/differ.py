@@ -8,7 +8,7 @@ from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.objects import Listing
 from cellsmono.interfaces.paths import is_folder, name_of
 
-ABSENT_REASONS = frozenset({"symlink", "fifo", "socket", "device", "char_device", "block_device"})
+ABSENT_REASONS = frozenset({"symlink", "symlink_loop", "fifo", "socket", "device", "special"})
 """Why an entry is skipped although it was seen clearly: what stood there before is gone. Any other reason (not
 readable, not nameable) leaves open what is there, and its rows stay."""
 

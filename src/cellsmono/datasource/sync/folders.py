@@ -16,8 +16,10 @@ import msgspec
 from cellsmono.datasource.claims import FolderWatch
 from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, folder_facts
+from cellsmono.datasource.sync.guard import explain_empty_root
 from cellsmono.datasource.sync.identity import Identity, identify_folder
 from cellsmono.datasource.sync.leaves import describe_files, find_sources
+from cellsmono.datasource.sync.removal import is_stranger
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import Facts, Node, new_uuid
@@ -76,14 +78,17 @@ async def visit_folders(context: SyncContext, round_: Round, visits: Sequence[Vi
 
 
 def _note_listing(round_: Round, listing: Listing) -> bool:
-    """Count a listing; False when there is nothing to compare."""
+    """Count a listing; False when there is nothing to compare.
+
+    A new folder that can not be read gets its row all the same: nobody would look there again otherwise.
+    """
     round_.tally.skip(listing.skipped)
     if listing.missing:
         round_.gone[listing.key] = None
         return False
     round_.tally.folders += 1
     round_.tally.entries += len(listing.entries or ())
-    return listing.complete or bool(listing.entries)
+    return True
 
 
 def _is_unchanged(visit: Visit, listing: Listing) -> bool:
@@ -139,6 +144,9 @@ async def _compare_folder(
 ) -> None:
     """Find out which folder it is and how its rows differ; children come page by page."""
     path, listing = section.path, section.listing
+    if not path and row is not None and not round_.accept and await is_stranger(context, row, listing):
+        round_.tally.held = explain_empty_root(context.config.name, context.config.folder)
+        return
     identity = await identify_folder(context, listing, row)
     if identity.source is not None and path:
         round_.relocations[path] = identity.uuid
@@ -155,11 +163,11 @@ async def _compare_folder(
         identity = Identity(new_uuid(), mark=context.uses_markers)
     adopted.add(identity.uuid)
     section.is_judged = True
-    section.mark = identity.uuid if identity.mark else ""
-    facts = folder_facts(listing.facts)
+    section.mark = identity.uuid if identity.mark and listing.complete else ""
+    facts = folder_facts(listing.facts) if listing.facts.ino or listing.complete else None
     if row is None:
         section.steps.append(Step(path, PutFolder(path, identity.uuid, facts), "created"))
-    elif row.facts != facts or row.uuid != identity.uuid:
+    elif (facts is not None and row.facts != facts) or row.uuid != identity.uuid:
         section.steps.append(Step(path, PutFolder(path, identity.uuid, facts)))
     if listing.entries is not None:
         await _compare_children(context, round_, section, is_known=row is not None)

@@ -13,7 +13,7 @@ from cellsmono.datasource.sync.differ import is_absent
 from cellsmono.datasource.sync.guard import explain_empty_root, explain_refusal
 from cellsmono.datasource.sync.round import Round
 from cellsmono.interfaces.node import Node
-from cellsmono.interfaces.objects import Entry, Skipped
+from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.interfaces.patch import DeleteNode, Patch
 from cellsmono.interfaces.paths import ancestors_of, is_below, is_folder
 from cellsmono.kernel.errors import Unavailable
@@ -29,12 +29,12 @@ class Removal(msgspec.Struct):
     nodes: int
 
 
-async def remove_gone(context: SyncContext, round_: Round, paths: Iterable[str], *, accept: bool = False) -> None:
+async def remove_gone(context: SyncContext, round_: Round, paths: Iterable[str]) -> None:
     """Delete the rows of these paths as far as they are really gone; a refusal is noted in the round's tally."""
     removal = await _plan(context, list(paths))
     if not removal.paths:
         return
-    held = "" if accept else await _find_objection(context, removal)
+    held = "" if round_.accept else await _find_objection(context, removal)
     if held:
         round_.tally.held = held
         return
@@ -45,7 +45,7 @@ async def remove_gone(context: SyncContext, round_: Round, paths: Iterable[str],
         return
     for start in range(0, len(removal.paths), PATHS_A_CLAIM):
         await _remove(context, round_, removal.paths[start : start + PATHS_A_CLAIM])
-    if accept:
+    if round_.accept:
         context.guard.forget()
 
 
@@ -100,25 +100,38 @@ async def _find_objection(context: SyncContext, removal: Removal) -> str:
 async def is_own_root(context: SyncContext) -> bool:
     """Whether the root is the folder that was indexed, or at least one that holds something.
 
-    A disk that is not mounted leaves an empty folder in its place. Raises Unavailable when the root is missing.
+    Raises Unavailable when the root is missing.
     """
+    await check_root(context)
+    root = await context.index.read_node("")
+    (listing,) = await context.objects.scan(context.bucket, [("", b"")])
+    return not await is_stranger(context, root, listing)
+
+
+async def check_root(context: SyncContext) -> None:
+    """Raise Unavailable when the root is missing."""
     if not await context.objects.has_bucket(context.bucket):
         raise Unavailable(
             f"The folder {context.config.folder} of datasource '{context.config.name}' is not there; nothing is "
             "changed in its index until it is back.",
             reason="offline",
         )
-    root = await context.index.read_node("")
-    (listing,) = await context.objects.scan(context.bucket, [("", b"")])
-    if listing.missing or not listing.complete:
+
+
+async def is_stranger(context: SyncContext, root: Node, listing: Listing) -> bool:
+    """Whether the root is empty, is not the folder that was indexed, and the index is not empty.
+
+    A disk that is not mounted leaves such a folder in its place.
+    """
+    if listing.missing:
+        return True
+    if listing.entries is None or listing.entries or listing.skipped:
         return False
-    if listing.entries or listing.skipped:
-        return True
     if context.uses_markers and listing.marker == root.uuid:
-        return True
-    if not root.facts.ino:
-        return await context.count_nodes() == 0
-    return (root.facts.dev, root.facts.ino) == (listing.facts.dev, listing.facts.ino)
+        return False
+    if root.facts.ino and (root.facts.dev, root.facts.ino) == (listing.facts.dev, listing.facts.ino):
+        return False
+    return await context.count_nodes() > 0
 
 
 async def _remove(context: SyncContext, round_: Round, paths: Sequence[str]) -> None:

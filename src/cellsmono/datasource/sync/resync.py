@@ -7,7 +7,7 @@ from cellsmono.datasource.sync.differ import folder_facts
 from cellsmono.datasource.sync.folders import visit_folders
 from cellsmono.datasource.sync.leaves import look_at_leaves
 from cellsmono.datasource.sync.relocation import relocate_folders
-from cellsmono.datasource.sync.removal import is_own_root, remove_gone
+from cellsmono.datasource.sync.removal import check_root, remove_gone
 from cellsmono.datasource.sync.round import Round, Visit
 from cellsmono.interfaces.index import FolderState
 from cellsmono.interfaces.objects import Entry
@@ -89,7 +89,7 @@ class TreeWalk:
                 break
         await self._apply_deferred()
 
-    async def remove(self, *, accept: bool = False, with_gone: bool = True) -> None:
+    async def remove(self, *, with_gone: bool = True) -> None:
         """Delete the rows of what was replaced, and of what is gone."""
         round_ = self._round
         paths = [*round_.replaced, *(round_.gone if with_gone else ())]
@@ -99,7 +99,7 @@ class TreeWalk:
         if with_gone:
             round_.gone.clear()
         if paths:
-            await remove_gone(self._context, round_, paths, accept=accept)
+            await remove_gone(self._context, round_, paths)
 
     async def _pages(self, path: str) -> AsyncIterator[list[FolderState]]:
         after = ""
@@ -204,7 +204,7 @@ class Resync:
         self._path = path
         self._options = options
         self._progress = progress
-        self._round = Round("resync", dry_run=options.dry_run)
+        self._round = Round("resync", dry_run=options.dry_run, accept=options.accept_deletes)
         self._walk = TreeWalk(context, self._round, self._tell)
         self._began = context.clock.monotonic()
         self._total = 0
@@ -217,10 +217,10 @@ class Resync:
     async def run(self) -> ResyncReport:
         """Compare, repair, report."""
         options = self._options
-        await self._check_root()
+        await check_root(self._context)
         await self._begin(self._path)
         await self._walk.settle(full=options.full)
-        await self._walk.remove(accept=options.accept_deletes)
+        await self._walk.remove()
         return self.report()
 
     async def _begin(self, path: str) -> None:
@@ -249,11 +249,6 @@ class Resync:
                 if (await context.read_rows([above]))[0] is None:
                     round_.leaves = {above.rstrip("/"): None}
                     break
-
-    async def _check_root(self) -> None:
-        context = self._context
-        if not await context.objects.has_bucket(context.bucket):
-            await is_own_root(context)
 
     def _tell(self, path: str) -> None:
         if self._progress is None:

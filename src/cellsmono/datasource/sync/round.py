@@ -36,6 +36,8 @@ class Step(msgspec.Struct, frozen=True):
 class Round:
     """The state of one round.
 
+    ``accept`` lets it pass the guards against mass deletion, ``bulk`` says that the index is empty.
+
     ``visits`` is a stack of folders to be listed. ``leaves`` are keys (without trailing ``/``) to be looked at one by
     one, ``gone`` rows that a look or a complete listing did not find, ``replaced`` rows whose name is taken by an
     entry of the other type. ``relocations`` maps folder paths to the UUID of the folder that stands there now,
@@ -45,10 +47,11 @@ class Round:
     were new: it is stored last, so that a round that ends early looks at them again.
     """
 
-    def __init__(self, origin: Origin, *, dry_run: bool = False, bulk: bool = False) -> None:
+    def __init__(self, origin: Origin, *, dry_run: bool = False, accept: bool = False) -> None:
         self.origin = origin
         self.dry_run = dry_run
-        self.bulk = bulk
+        self.accept = accept
+        self.bulk = False
         self.tally = Tally()
         self.visits: list[Visit] = []
         self.leaves: dict[str, None] = {}

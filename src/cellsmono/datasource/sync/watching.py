@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 
 import structlog
@@ -40,17 +41,18 @@ class WatchKeeper:
         self._watcher = watcher or WatchfilesWatcher()
         self._pause = FIRST_PAUSE
         self._restart = asyncio.Event()
+        self._begun = asyncio.Event()
         self._starts = 0
+        self._watched: tuple[int, int] | None = None
         self.degraded = ""
-        self.kind = "off" if config.watch is Watch.OFF else ""
+        self.kind = ""
         self.is_watching = False
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        if self._config.watch is Watch.OFF:
-            return
-        if self._config.watch is Watch.POLL:
-            self.kind = PollingWatcher.kind
+        if self._config.watch is not Watch.AUTO:
+            self.kind = "off" if self._config.watch is Watch.OFF else PollingWatcher.kind
+            self._begun.set()
             return
         root = self._objects.root(self._config.name)
         reason = await asyncio.to_thread(explain_no_events, root)
@@ -65,6 +67,7 @@ class WatchKeeper:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self._restart.clear()
+        self._watched = await asyncio.to_thread(_identify, root)
         follow = asyncio.ensure_future(self._watcher.follow(root, self._sink, self._note_ready))
         restart = asyncio.ensure_future(self._restart.wait())
         try:
@@ -76,6 +79,7 @@ class WatchKeeper:
             await self._note_failure(error, loop.time() - began)
         finally:
             self.is_watching = False
+            self._begun.clear()
             for task in (follow, restart):
                 task.cancel()
             await asyncio.gather(follow, restart, return_exceptions=True)
@@ -93,6 +97,7 @@ class WatchKeeper:
     def _note_ready(self) -> None:
         """Watching has begun: what happened before is not known to anybody."""
         self.is_watching = True
+        self._begun.set()
         self.degraded = ""
         self.kind = self._watcher.kind
         self._starts += 1
@@ -103,8 +108,29 @@ class WatchKeeper:
         if reason != self.degraded:
             log.warning("changes are found by polling", datasource=self._config.name, reason=reason)
         self.degraded = reason
+        self._begun.set()
         self.kind = PollingWatcher.kind
+
+    async def wait_until_begun(self) -> None:
+        """Wait until the watcher watches, or it is known that it will not."""
+        await self._begun.wait()
+
+    async def check_root(self) -> None:
+        """Start anew when another folder stands at the root: the watcher would go on following the old one."""
+        if self._config.watch is Watch.AUTO and not self.degraded:
+            identity = await asyncio.to_thread(_identify, self._objects.root(self._config.name))
+            if identity != self._watched:
+                self.restart()
 
     def restart(self) -> None:
         """Start the watcher anew: it seems to have missed something."""
         self._restart.set()
+
+
+def _identify(folder: str) -> tuple[int, int] | None:
+    """Device and inode of a folder, None when it is not there."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
