@@ -17,7 +17,7 @@ from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
-from cellsmono.kernel.log import HIDDEN
+from cellsmono.kernel.text import HIDDEN
 
 PREFIX = "CELLSMONO_"
 SHORT_NAMES = {

@@ -16,31 +16,18 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
+from cellsmono.kernel.text import HIDDEN, escape_text, hide_secrets
+
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that this code runs for; empty outside of one."""
 
-HIDDEN = "[hidden]"
 STYLES = ("auto", "console", "json")
 
 _SECRET_KEY = re.compile(
     r"secret|password|passwd|authorization|signature|credential|cookie|(^|[_-])token$", re.IGNORECASE
 )
-_SECRET_IN_TEXT = re.compile(
-    r"""
-    (?P<name>
-        X-Amz-(?:Signature|Credential|Security-Token)= | AWSAccessKeyId= | chunk-signature=
-      | (?<![A-Za-z0-9])(?:Signature|Credential)= | x-amz-(?:security-token|trailer-signature):[ ]*
-      | (?<![A-Za-z0-9])secret(?:_key|_access_key)?[=:][ ]*
-      | (?:Bearer|Basic)[ ]+(?=[A-Za-z0-9+/=._~-]{12}) | AWS[ ](?=[^\s:]+:)
-    )
-    (?P<value>[^&,;\s"']+)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 _PLAIN = re.compile(r"[^\s\"'=]+")
+_FIRST = ("time", "level", "logger", "event", "request_id")
 _TRACES = ("exception", "stack")
 
 EventDict = MutableMapping[str, Any]
@@ -50,16 +37,6 @@ def get_logger(name: str) -> "structlog.typing.FilteringBoundLogger":
     """A logger whose lines carry ``logger=name``. Cheap, and may be called before ``configure_log``."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(_name=name)
     return logger
-
-
-def escape_text(text: str) -> str:
-    """The text with everything escaped that could move a cursor, break a line or turn the writing direction."""
-    return _UNPRINTABLE.sub(_escape_character, text)
-
-
-def hide_secrets(text: str) -> str:
-    """The text without the signatures, credentials and bearer tokens in it."""
-    return _SECRET_IN_TEXT.sub(lambda found: found["name"] + HIDDEN, text)
 
 
 def configure_log(
@@ -100,8 +77,9 @@ def clean_event(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def render_json(_: object, __: str, event: EventDict) -> str:
-    """One JSON object a line."""
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    """One JSON object a line, what one looks for first."""
+    ordered = {key: event[key] for key in _FIRST if key in event}
+    return msgspec.json.encode(ordered | dict(event), enc_hook=str).decode()
 
 
 def render_console(_: object, __: str, event: EventDict) -> str:
@@ -146,11 +124,6 @@ def _clean_value(key: str, value: object) -> object:
     if key in _TRACES:
         return "\n".join(escape_text(line) for line in text.split("\n"))
     return escape_text(text)
-
-
-def _escape_character(found: "re.Match[str]") -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - the end of Latin-1
 
 
 def _quote(value: object) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from cellsmono.kernel.log import HIDDEN, REQUEST_ID, configure_log, escape_text, get_logger, hide_secrets
+from cellsmono.kernel.log import REQUEST_ID, configure_log, get_logger
+from cellsmono.kernel.text import HIDDEN, escape_text, hide_secrets
 
 
 @pytest.fixture

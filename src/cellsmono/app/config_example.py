@@ -1,0 +1,108 @@
+"""The commented configuration file: every key with its default, made from the structs so that it never falls behind."""
+
+import textwrap
+from typing import Any
+
+import msgspec
+
+from cellsmono.app.config import SECTIONS
+from cellsmono.interfaces.datasource import DatasourceConfig
+
+WIDTH = 110
+
+HEAD = """\
+# Configuration of cellsmono. Every key is here with its default; take away the "#" before one to change it.
+#
+# A flag wins over the environment, the environment over this file, this file over the default. The variable of a key
+# is CELLSMONO_SECTION__KEY, for example CELLSMONO_S3__LISTEN (lists are comma separated); with _FILE at its end it
+# names a file that holds the value. CELLSMONO_CONFIG names this file, CELLSMONO_DATA_DIR the data folder.
+# Relative folders are relative to this file.
+"""
+
+SECTION_TEXTS = {
+    "server": "The process.",
+    "s3": "The S3 endpoint.",
+    "limits": "What one client may ask for, on each listener.",
+    "log": "The log goes to stderr.",
+    "owner": "The owner's key pair. When it is not preset here, one is made at the first start and shown once.",
+}
+
+TEXTS = {
+    "server.data_dir": "Databases, keys, lock and control socket. Empty: $XDG_DATA_HOME/cellsmono or "
+    "~/.local/share/cellsmono.",
+    "server.listen": 'Main listener: health, metrics, and S3 requests that are signed. HOST:PORT, or "off".',
+    "server.stop_timeout": "Seconds that requests get to finish when the server stops.",
+    "server.event_loop": '"auto" takes uvloop if installed, "uvloop" insists on it, "asyncio" is Python\'s own.',
+    "s3.listen": 'S3 listener: HOST:PORT, or "off".',
+    "s3.region": "The region that clients sign for.",
+    "s3.domains": "Host names below which each bucket is a host name of its own (virtual-host style).",
+    "s3.sigv2": "Accept signatures of version 2, which old tools and some presigned links use.",
+    "s3.bucket_root": 'Folder in which CreateBucket makes buckets. Empty: "buckets" in the data folder.',
+    "s3.clock_skew_seconds": "How far the clocks of clients may be off, in seconds.",
+    "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
+    "s3.max_object_size": "Largest object, in bytes.",
+    "limits.request_line": "Longest request line, in bytes.",
+    "limits.header_line": "Longest header line, in bytes.",
+    "limits.headers": "Number of headers.",
+    "limits.header_seconds": "Seconds for complete headers.",
+    "limits.idle_seconds": "Seconds that a connection may rest between requests.",
+    "limits.body_rate": "Least rate of a request body, in bytes a second. 0: any.",
+    "limits.rate_seconds": "How often the rate is looked at, in seconds.",
+    "limits.stalled_seconds": "Seconds that a client may take nothing of what is sent to it.",
+    "limits.linger_seconds": "Seconds that an unread body is read on after an early answer.",
+    "limits.connections": "Connections open at once; one more is refused politely.",
+    "limits.xml_bytes": "Largest XML body, in bytes.",
+    "log.level": "debug, info, warning or error.",
+    "log.format": 'console, json, or "auto": console on a terminal, JSON elsewhere.',
+    "owner.access_key": "Access key (or CELLSMONO_OWNER_ACCESS_KEY).",
+    "owner.secret_key": "Secret key (or CELLSMONO_OWNER_SECRET_KEY, or CELLSMONO_OWNER_SECRET_KEY_FILE).",
+}
+
+DATASOURCE_TEXT = """\
+# A folder that is served as a bucket; one such table for each. Buckets made through S3 or by `cellsmono ds add` are
+# kept in the data folder instead.
+"""
+
+DATASOURCE_TEXTS = {
+    "name": "Name of the bucket: 3 to 63 lower-case letters, digits, '-' and '.'. Needed.",
+    "folder": "The folder. Needed.",
+    "format": 'How the tree is laid out: "structured" is plain files and folders.',
+    "symlinks": '"ignore", or "inside": follow links that stay beneath the folder.',
+    "durability": '"fsync": a write is acknowledged when it is on the disk. "relaxed": when the kernel has it; faster, '
+    "and a power cut may lose the last seconds.",
+    "markers": '"file": folder UUIDs are kept in hidden .pydio files. "none": in the index alone.',
+    "watch": '"auto": inotify, polling where that is not possible. "poll", or "off".',
+    "reconcile_seconds": "How often folders are compared by their times, in seconds. 0: never.",
+    "full_reconcile_hours": "How often every file is compared, in hours. 0: never.",
+    "max_delete_share": "A scan that would delete more than this share of the nodes ...",
+    "max_delete_nodes": "... and more than this number of them waits for `ds resync --accept-deletes`.",
+    "hash_content": "Compute missing content hashes in the background.",
+    "anonymous": 'What unsigned requests may do: "" nothing, "read", or "write" (read and write).',
+    "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
+}
+
+SAMPLES = {"name": "photos", "folder": "/srv/photos"}
+
+
+def render_example() -> str:
+    """The text of ``config.example.toml``."""
+    lines = HEAD.splitlines()
+    for section, kind in SECTIONS.items():
+        lines += ["", f"# {SECTION_TEXTS[section]}", f"[{section}]"]
+        for field in msgspec.structs.fields(kind):
+            lines += _render_key(TEXTS[f"{section}.{field.name}"], field.name, field.default)
+    lines += ["", *DATASOURCE_TEXT.splitlines(), "#[[datasource]]"]
+    for field in msgspec.structs.fields(DatasourceConfig):
+        value = SAMPLES.get(field.name, field.default)
+        lines += _render_key(DATASOURCE_TEXTS[field.name], field.name, value)
+    return "\n".join(lines) + "\n"
+
+
+def _render_key(text: str, name: str, value: Any) -> list[str]:
+    comment = [f"# {line}" for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+    return [*comment, f"#{name} = {_render_value(value)}"]
+
+
+def _render_value(value: Any) -> str:
+    """A value as TOML writes it; for these types that is how JSON does."""
+    return msgspec.json.encode(value).decode()

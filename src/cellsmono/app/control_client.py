@@ -1,0 +1,211 @@
+"""The other end of the control socket: the same operations, carried out by the running server.
+
+Uses the standard library alone and blocks while it waits, so that commands start quickly.
+"""
+
+import asyncio
+import http.client
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from cellsmono.interfaces.credentials import AccessKey
+from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
+from cellsmono.kernel import errors
+from cellsmono.kernel.registry import ServiceRow
+from cellsmono.kernel.sockets import short_socket_path
+
+SOCKET_NAME = "control.sock"
+CONNECT_SECONDS = 5.0
+T = TypeVar("T")
+
+_KINDS: dict[str, type[errors.CellsError]] = {
+    kind.code: kind for kind in errors.CellsError.__subclasses__() if kind.__module__ == errors.__name__
+}
+
+
+class Unreachable(errors.Unavailable):
+    """No server answers on the control socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self.sock.settimeout(CONNECT_SECONDS)
+        with short_socket_path(self._path) as path:
+            self.sock.connect(str(path))
+        self.sock.settimeout(None)
+
+    def cut(self) -> None:
+        """Wake a thread that reads from this connection: it sees the end."""
+        if self.sock is not None:
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return
+
+
+class ControlClient:
+    """``Operations`` of the server that holds this data folder. Every method raises Unreachable when there is none."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / SOCKET_NAME
+
+    def is_answering(self) -> bool:
+        """Whether somebody listens on the socket."""
+        connection = _Connection(self._path)
+        try:
+            connection.connect()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    async def list_services(self) -> list[ServiceRow]:
+        """See ``Operations``."""
+        return self._call("GET", "/ps", list[ServiceRow])
+
+    async def show_config(self) -> list[OriginValue]:
+        """See ``Operations``."""
+        return self._call("GET", "/config", list[OriginValue])
+
+    async def list_datasources(self) -> list[DatasourceInfo]:
+        """See ``Operations``."""
+        return self._call("GET", "/datasources", list[DatasourceInfo])
+
+    async def read_datasource(self, name: str) -> DatasourceInfo:
+        """See ``Operations``."""
+        return self._call("GET", _datasource(name), DatasourceInfo)
+
+    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+        """See ``Operations``."""
+        return self._call("POST", "/datasources", DatasourceInfo, config)
+
+    async def remove_datasource(self, name: str) -> None:
+        """See ``Operations``."""
+        self._exchange("DELETE", _datasource(name))
+
+    async def list_keys(self) -> list[AccessKey]:
+        """See ``Operations``."""
+        return self._call("GET", "/keys", list[AccessKey])
+
+    async def create_key(self, description: str = "") -> AccessKey:
+        """See ``Operations``."""
+        return self._call("POST", "/keys", AccessKey, {"description": description})
+
+    async def revoke_key(self, access_key: str) -> None:
+        """See ``Operations``."""
+        self._exchange("DELETE", "/keys/" + quote(access_key, safe=""))
+
+    async def resync(
+        self,
+        name: str,
+        path: str = "",
+        options: ResyncOptions = ResyncOptions(),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ResyncReport:
+        """See ``Operations``."""
+        body = {"path": path, **msgspec.structs.asdict(options)}
+        return await self._follow(_datasource(name) + "/resync", body, ResyncReport, progress)
+
+    async def start_resync(self, name: str, path: str, options: ResyncOptions) -> None:
+        """Start a resync that goes on by itself."""
+        body = {"path": path, "detach": True, **msgspec.structs.asdict(options)}
+        self._call("POST", _datasource(name) + "/resync", dict[str, bool], body)
+
+    async def check(
+        self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> CheckReport:
+        """See ``Operations``."""
+        return await self._follow(_datasource(name) + "/check", {"repair": repair}, CheckReport, progress)
+
+    def _call(self, method: str, target: str, kind: type[T], body: object = None) -> T:
+        return msgspec.json.decode(self._exchange(method, target, body), type=kind)
+
+    def _exchange(self, method: str, target: str, body: object = None) -> bytes:
+        connection = _Connection(self._path)
+        try:
+            response = self._send(connection, method, target, body)
+            content = response.read()
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise Unreachable(f"the server went away in the middle: {error!r}") from None
+        finally:
+            connection.close()
+        if response.status >= http.client.BAD_REQUEST:
+            raise _read_error(content)
+        return content
+
+    def _send(self, connection: _Connection, method: str, target: str, body: object) -> http.client.HTTPResponse:
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise Unreachable(f"no server answers on {self._path}: {error.strerror or error}") from None
+        connection.request(method, target, content, {"Content-Type": "application/json"})
+        return connection.getresponse()
+
+    async def _follow(self, target: str, body: object, kind: type[T], progress: Callable[[Progress], None] | None) -> T:
+        """Run a long operation; cancelling the awaiting task cuts the connection, and the server stops the work."""
+        connection = _Connection(self._path)
+        loop = asyncio.get_running_loop()
+
+        def note(line: Progress) -> None:
+            if progress is not None:
+                loop.call_soon_threadsafe(progress, line)
+
+        work = loop.run_in_executor(None, self._read_lines, connection, target, body, kind, note)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            connection.cut()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+        finally:
+            connection.close()
+
+    def _read_lines(
+        self, connection: _Connection, target: str, body: object, kind: type[T], note: Callable[[Progress], None]
+    ) -> T:
+        try:
+            response = self._send(connection, "POST", target, body)
+            if response.status >= http.client.BAD_REQUEST:
+                raise _read_error(response.read())
+            while line := response.readline():
+                message = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+                if "progress" in message:
+                    note(msgspec.json.decode(message["progress"], type=Progress))
+                elif "report" in message:
+                    return msgspec.json.decode(message["report"], type=kind)
+                else:
+                    raise _read_error(line)
+        except (http.client.HTTPException, OSError) as error:
+            raise Unreachable(f"the server went away in the middle: {error!r}") from None
+        raise Unreachable("the server went away in the middle; the operation may have been cut short")
+
+
+def _datasource(name: str) -> str:
+    return "/datasources/" + quote(name, safe="")
+
+
+def _read_error(content: bytes) -> errors.CellsError:
+    """The server's error as the error that it was there."""
+    try:
+        fields = msgspec.json.decode(content, type=dict[str, dict[str, str]])["error"]
+    except (msgspec.DecodeError, KeyError):
+        return errors.CellsError(f"the server's answer can not be understood: {content[:200]!r}")
+    kind = _KINDS.get(fields.get("code", ""), errors.CellsError)
+    return kind(fields.get("message", ""), reason=fields.get("reason", ""), path=fields.get("path", ""))

@@ -1,0 +1,226 @@
+"""``cellsmono ds``: the folders that are served."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cellsmono.cli.keys import confirm
+from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
+from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Markers, Symlinks, Watch
+from cellsmono.interfaces.sync import ResyncOptions
+
+REFUSED = 4
+PARTIAL = 5
+FAILED = 1
+
+LIST_EPILOG = """Examples:
+
+  cellsmono ds list
+
+  cellsmono ds list --output json"""
+SHOW_EPILOG = """Examples:
+
+  cellsmono ds show photos"""
+ADD_EPILOG = """Examples:
+
+  cellsmono ds add /srv/pictures
+
+  cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read"""
+REMOVE_EPILOG = """Examples:
+
+  cellsmono ds remove photos --yes"""
+RESYNC_EPILOG = """Examples:
+
+  cellsmono ds resync photos
+
+  cellsmono ds resync photos 2024/summer --full
+
+  cellsmono ds resync photos --dry-run --output json
+
+  cellsmono ds resync photos --accept-deletes --detach"""
+CHECK_EPILOG = """Examples:
+
+  cellsmono ds check photos
+
+  cellsmono ds check photos --repair"""
+
+app = typer.Typer(
+    help="Datasources: the folders that are served.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
+
+
+@app.command("list", epilog=LIST_EPILOG)
+def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE) -> None:
+    """List all datasources."""
+    from cellsmono.cli.session import load_for, perform
+
+    infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources())
+    if output is Output.JSON:
+        print_json(infos)
+        return
+    rows = [
+        (
+            info.config.name,
+            info.state,
+            "?" if info.stats is None else info.stats.files,
+            "?" if info.stats is None else format_bytes(info.stats.bytes),
+            info.config.folder,
+            info.error or (info.sync.detail if info.sync else ""),
+        )
+        for info in infos
+    ]
+    print_table(("NAME", "STATE", "FILES", "SIZE", "FOLDER", "DETAIL"), rows)
+
+
+@app.command("show", epilog=SHOW_EPILOG)
+def show_datasource(
+    name: Name, data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE
+) -> None:
+    """Show everything about one datasource."""
+    from cellsmono.cli.describe import describe_datasource
+    from cellsmono.cli.output import print_fields
+    from cellsmono.cli.session import load_for, perform
+
+    info = perform(load_for(data_dir, config), lambda operations: operations.read_datasource(name))
+    if output is Output.JSON:
+        print_json(info)
+    else:
+        print_fields(describe_datasource(info))
+
+
+@app.command("add", epilog=ADD_EPILOG)
+def add_datasource(
+    folder: Annotated[str, typer.Argument(metavar="[NAME=]FOLDER", help="The folder, and the bucket's name.")],
+    symlinks: Annotated[Symlinks, typer.Option(help="What happens to symbolic links.")] = Symlinks.IGNORE,
+    durability: Annotated[Durability, typer.Option(help="When a write is acknowledged.")] = Durability.FSYNC,
+    markers: Annotated[Markers, typer.Option(help="Where folder UUIDs are kept.")] = Markers.FILE,
+    watch: Annotated[Watch, typer.Option(help="How changes on the disk are noticed.")] = Watch.AUTO,
+    anonymous: Annotated[
+        str, typer.Option(metavar="read|write", help="What unsigned requests may do.", show_default=False)
+    ] = "",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
+) -> None:
+    """Serve one more folder, from now on and after a restart."""
+    from cellsmono.app.config_sources import read_datasource
+    from cellsmono.app.folders import read_folder_arguments
+    from cellsmono.cli.session import load_for, perform
+    from cellsmono.interfaces.operations import DatasourceInfo, Operations
+    from cellsmono.kernel.errors import AlreadyExists
+
+    async def work(operations: Operations) -> DatasourceInfo:
+        known = [info.config for info in await operations.list_datasources()]
+        found = read_folder_arguments([folder], known)
+        if not found:
+            raise AlreadyExists(f"this folder is served already: {folder}")
+        table = {
+            "name": found[0].name,
+            "folder": found[0].folder,
+            "symlinks": symlinks,
+            "durability": durability,
+            "markers": markers,
+            "watch": watch,
+            "anonymous": anonymous,
+        }
+        source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
+        return await operations.add_datasource(source)
+
+    info = perform(load_for(data_dir, config), work)
+    if output is Output.JSON:
+        print_json(info)
+    else:
+        tell(f"{info.config.folder} is served as the bucket {info.config.name!r}")
+
+
+@app.command("remove", epilog=REMOVE_EPILOG)
+def remove_datasource(name: Name, yes: Yes = False, data_dir: DataDir = None, config: ConfigFile = None) -> None:
+    """Stop serving a folder and forget its index. Its files stay."""
+    from cellsmono.cli.session import load_for, perform
+
+    confirm(f"Stop serving {name!r}? Its files stay where they are.", yes)
+    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name))
+    tell(f"{name!r} is no longer served; its files are where they were")
+
+
+@app.command("resync", epilog=RESYNC_EPILOG)
+def resync_datasource(
+    name: Name,
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Only this folder or file in it.", show_default=False)
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Look at every file instead of trusting unchanged folders.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--detach", help="Wait for the end, or let it go on by itself.")] = True,
+    accept_deletes: Annotated[
+        bool, typer.Option("--accept-deletes", help="Carry over deletions even when they are many.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
+) -> None:
+    """Compare a datasource with its folder now, and carry over what differs.
+
+    Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops it; what was done stays.
+    """
+    from cellsmono.cli.describe import describe_report
+    from cellsmono.cli.output import print_fields
+    from cellsmono.cli.progress import show_progress
+    from cellsmono.cli.session import load_for, perform, require_server
+
+    loaded = load_for(data_dir, config)
+    options = ResyncOptions(full=full, dry_run=dry_run, accept_deletes=accept_deletes)
+    if not wait:
+        import asyncio
+
+        asyncio.run(require_server(loaded).start_resync(name, path, options))
+        tell(f"started; `cellsmono ds show {name}` tells how it goes")
+        return
+    with show_progress(f"resync {name}") as note:
+        report = perform(loaded, lambda operations: operations.resync(name, path, options, note))
+    if output is Output.JSON:
+        print_json(report)
+    else:
+        print_fields(describe_report(report))
+        for change in report.changes:
+            tell(change)
+    if report.held:
+        tell(f"held: {report.held}; --accept-deletes carries the deletions over")
+        raise typer.Exit(REFUSED)
+    if report.skipped_total:
+        raise typer.Exit(PARTIAL)
+
+
+@app.command("check", epilog=CHECK_EPILOG)
+def check_datasource(
+    name: Name,
+    repair: Annotated[bool, typer.Option("--repair", help="Also carry over what differs.")] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
+) -> None:
+    """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong."""
+    from cellsmono.cli.describe import describe_report
+    from cellsmono.cli.output import print_fields
+    from cellsmono.cli.progress import show_progress
+    from cellsmono.cli.session import load_for, perform
+
+    with show_progress(f"check {name}") as note:
+        report = perform(load_for(data_dir, config), lambda operations: operations.check(name, repair, note))
+    if output is Output.JSON:
+        print_json(report)
+    else:
+        print_fields([("index", f"{len(report.violations)} violations"), *describe_report(report.differences)])
+        for line in (*report.violations, *report.differences.changes):
+            tell(line)
+    is_fine = report.is_clean or (report.repaired and not report.violations and not report.differences.held)
+    if not is_fine:
+        raise typer.Exit(FAILED)
+    if report.differences.skipped_total:
+        raise typer.Exit(PARTIAL)

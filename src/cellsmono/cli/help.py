@@ -1,0 +1,31 @@
+"""The text of ``cellsmono --help``, static so that it is there at once; a test holds it to the real commands."""
+
+HELP = """\
+Usage: cellsmono [OPTIONS] COMMAND [ARGS]...
+
+  Serve your folders over S3, indexed, and kept in step with the disk.
+
+Examples:
+  cellsmono serve ~/Documents            serve a folder as the bucket "documents"
+  cellsmono serve photos=/srv/pictures   serve it under another name
+  cellsmono ps                           what runs, and how it is
+  cellsmono ds resync photos             compare a bucket with its folder now
+
+Commands:
+  serve   Serve folders until Ctrl-C.
+  ps      List the services of the running server.
+  ds      Datasources: the folders that are served.
+  key     Access keys: who may sign requests.
+  config  Show, check and begin the configuration.
+  doctor  Look for what would get in the way, with remedies.
+
+Options:
+  --debug               Show tracebacks of errors.
+  --version             Show the version and exit.
+  --install-completion  Install completion for the current shell.
+  --show-completion     Show completion for the current shell, to copy it or
+                        customize the installation.
+  --help                Show this message and exit.
+
+Run `cellsmono COMMAND --help` for the options of a command.
+"""

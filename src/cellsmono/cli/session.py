@@ -1,0 +1,85 @@
+"""How a command reaches the data: through the running server, or, when none runs, by itself under the lock."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from cellsmono.app.config_sources import LoadedConfig, load_config
+from cellsmono.app.control_client import ControlClient, Unreachable
+from cellsmono.app.data_dir import is_data_dir_locked, lock_data_dir, prepare_data_dir
+from cellsmono.interfaces.operations import Operations
+
+T = TypeVar("T")
+
+
+def load_for(data_dir: str | None, config_file: str | None) -> LoadedConfig:
+    """The configuration as the options of a command ask for it."""
+    flags = {} if data_dir is None else {"server.data_dir": (data_dir, "--data-dir")}
+    return load_config(flags, config_file=config_file)
+
+
+def find_server(loaded: LoadedConfig) -> ControlClient | None:
+    """The running server of this data folder, None when there is none.
+
+    Raises Unreachable when the folder is in use and nobody answers: then nothing can be done, not even offline.
+    """
+    client = ControlClient(loaded.data_dir)
+    if client.is_answering():
+        return client
+    if is_data_dir_locked(loaded.data_dir):
+        raise Unreachable(
+            f"{loaded.data_dir} is in use, but its server does not answer; it may be starting or stopping: try again"
+        )
+    return None
+
+
+def require_server(loaded: LoadedConfig) -> ControlClient:
+    """The running server. Raises Unreachable when there is none."""
+    client = find_server(loaded)
+    if client is None:
+        raise Unreachable(f"no server runs on {loaded.data_dir}; start it with: cellsmono serve")
+    return client
+
+
+def perform(loaded: LoadedConfig, work: Callable[[Operations], Awaitable[T]]) -> T:
+    """Let ``work`` use the operations and return what it returns. Ctrl-C cancels it."""
+
+    async def run() -> T:
+        async with open_operations(loaded) as operations:
+            return await work(operations)
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def open_operations(loaded: LoadedConfig) -> AsyncIterator[Operations]:
+    """The operations of the running server, or our own. Raises Locked, Unreachable."""
+    client = find_server(loaded)
+    if client is not None:
+        yield client
+        return
+    from cellsmono.app.assembly import open_core
+    from cellsmono.kernel.log import configure_log
+
+    configure_log("warning", "console")
+    prepare_data_dir(loaded.data_dir)
+    with lock_data_dir(loaded.data_dir):
+        async with open_core(loaded, follow=False) as core:
+            if (key := core.settings.new_key) is not None:
+                sys.stderr.write(
+                    "A key pair was made for you. The secret is shown this once:\n"
+                    f"  access key   {key.access_key}\n  secret key   {key.secret}\n"
+                )
+            yield core.installation
+
+
+def find_folders(loaded: LoadedConfig) -> set[Path]:
+    """Folders that are served: the configured ones, and those that the running server knows besides."""
+    folders = {Path(source.folder) for source in loaded.config.datasource}
+    client = ControlClient(loaded.data_dir)
+    if client.is_answering():
+        folders |= {Path(info.config.folder) for info in asyncio.run(client.list_datasources())}
+    return folders
