@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from cellsmono.datasource.objects import beneath
+from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.memory import MemoryStore
+from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.interfaces.datasource import Durability, Symlinks
 from cellsmono.interfaces.node import Checksum, Facts, NodeAttributes, NodeMeta
 from cellsmono.interfaces.objects import FolderScanner, Listing, Multipart, ObjectStore, Part, Staged
 from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, Invalid, NotFound, TooLarge
@@ -47,11 +51,41 @@ class Full(ObjectStore, FolderScanner, Multipart):
     """All three abilities, for the type of the fixture."""
 
 
-@pytest.fixture(params=["memory"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    made = MemoryStore(buckets=[BUCKET, OTHER])
+def make_local(
+    parent: Path,
+    durability: Durability,
+    symlinks: Symlinks = Symlinks.IGNORE,
+    uploads: DatabaseRegistry | None = None,
+) -> LocalStore:
+    made = LocalStore("data.objects.local1", parent, uploads=uploads)
+    for bucket in (BUCKET, OTHER):
+        (parent / bucket).mkdir()
+        made.add_bucket(bucket, bucket, durability=durability, symlinks=symlinks)
+    return made
+
+
+@pytest.fixture(params=["memory", "durable", "relaxed", "inside", "walked"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    made: Any
+    register = None
+    if request.param == "memory":
+        made = MemoryStore(buckets=[BUCKET, OTHER])
+    elif request.param == "inside":
+        made = make_local(tmp_path, Durability.RELAXED, Symlinks.INSIDE)
+    elif request.param == "durable":
+        register = await DatabaseRegistry.open(tmp_path / "uploads.db")
+        made = make_local(tmp_path, Durability.FSYNC, uploads=register)
+    else:
+        made = make_local(tmp_path, Durability.RELAXED)
+    if request.param == "walked":
+        monkeypatch.setattr(beneath, "_has_openat2", False)
     yield made
     await made.close()
+    if register is not None:
+        await register.close()
+    if request.param != "memory":
+        leftovers = [p for p in tmp_path.rglob("t-*") if ".cellsmono" in p.parts]
+        assert leftovers == []
 
 
 async def put(store: Full, key: str, data: bytes = b"data", bucket: str = BUCKET, **options: Any) -> Any:

@@ -167,13 +167,17 @@ class WorkFolder:
                 continue
         return found
 
-    def remove_leftovers(self) -> int:
-        """Remove temporary files that a crash left; those in use (locked) stay. Returns how many went."""
+    def remove_leftovers(self, older_than_ns: int | None = None) -> int:
+        """Remove temporary files that a crash left (last written before a time); those in use (locked) stay.
+
+        Returns how many went.
+        """
         removed = 0
         for descriptor in self.existing():
             try:
                 names = [os.fsencode(name) for name in os.listdir(descriptor)]
-                removed += sum(_remove_leftover(descriptor, name) for name in names if name.startswith(TEMPORARY))
+                ours = (name for name in names if name.startswith(TEMPORARY))
+                removed += sum(_remove_leftover(descriptor, name, older_than_ns) for name in ours)
             finally:
                 os.close(descriptor)
         return removed
@@ -206,9 +210,12 @@ def _mount_of(path: bytes) -> tuple[int, bytes]:
         os.close(descriptor)
 
 
-def _remove_leftover(folder: int, name: bytes) -> bool:
+def _remove_leftover(folder: int, name: bytes, older_than_ns: int | None) -> bool:
     try:
-        if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if older_than_ns is not None and status.st_mtime_ns >= older_than_ns:
+            return False
+        if stat.S_ISDIR(status.st_mode):
             return remove_tree(folder, name)
         descriptor = os.open(name, READ | os.O_NOFOLLOW, dir_fd=folder)
         try:

@@ -5,6 +5,7 @@ import stat
 from collections.abc import AsyncIterable, Callable, Sequence
 
 from cellsmono.datasource.objects import attributes as mirror
+from cellsmono.datasource.objects.batches import delete_many, set_mtime
 from cellsmono.datasource.objects.beneath import FOLDER, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
 from cellsmono.datasource.objects.copying import stage_copy
@@ -22,6 +23,7 @@ from cellsmono.datasource.objects.names import (
 from cellsmono.datasource.objects.publishing import Describe, Publisher, Road
 from cellsmono.datasource.objects.reader import LocalReader
 from cellsmono.datasource.objects.scanner import LocalScanner
+from cellsmono.datasource.objects.uploads import LocalUploads
 from cellsmono.datasource.objects.writer import Kept, stage_body
 from cellsmono.interfaces.node import Facts, NodeAttributes
 from cellsmono.interfaces.objects import (
@@ -38,7 +40,7 @@ _MARKER = MARKER.encode()
 _OURS = frozenset({MARKER, WORK_FOLDER})
 
 
-class LocalStore(LocalScanner):
+class LocalStore(LocalScanner, LocalUploads):
     """ObjectStore, FolderScanner and Multipart over the child folders of one parent folder.
 
     ``stat`` and ``open`` do their few calls on the event loop: names and inodes of what is in use are in memory, and a
@@ -70,6 +72,11 @@ class LocalStore(LocalScanner):
         if not is_right(status.st_mode):
             raise not_found(key)
         return ObjectInfo(key, facts_of(status))
+
+    def check_key(self, bucket: str, key: str) -> None:
+        """Raise what writing this key would raise for its form alone."""
+        self.bucket(bucket)
+        split_written(key)
 
     async def open(self, bucket: str, key: str) -> LocalReader:
         """Open an object for reading."""
@@ -139,6 +146,14 @@ class LocalStore(LocalScanner):
         if key.endswith("/") or not key:
             return False
         return await self.workers.run(_delete, self.publisher, found, names, key)
+
+    async def delete_many(self, bucket: str, keys: Sequence[str]) -> list[bool | Exception]:
+        """Remove many objects, with one flush a folder."""
+        return await self.workers.run(delete_many, self.publisher, self.bucket(bucket), keys)
+
+    async def set_mtime(self, bucket: str, key: str, mtime_ns: int) -> ObjectInfo:
+        """Change an object's time of modification."""
+        return ObjectInfo(key, await self.workers.run(set_mtime, self.bucket(bucket), split_read(key), key, mtime_ns))
 
     async def remove_folder(self, bucket: str, key: str) -> bool:
         """Remove a folder that holds nothing but its marker."""

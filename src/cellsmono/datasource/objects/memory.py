@@ -35,7 +35,7 @@ from cellsmono.interfaces.objects import (
     Staged,
 )
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import AlreadyExists, Conflict, NotFound, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, NotFound, Unavailable
 
 _TOTAL_SPACE = 1 << 40
 
@@ -204,6 +204,11 @@ class MemoryStore(MemoryUploads):
         """Make a folder and its parents."""
         return self._make_folders(bucket, _segments(split_written(key)))[1]
 
+    def check_key(self, bucket: str, key: str) -> None:
+        """Raise what writing this key would raise for its form alone."""
+        self._root(bucket)
+        split_written(key)
+
     async def delete(self, bucket: str, key: str) -> bool:
         """Remove an object."""
         root = self._root(bucket)
@@ -213,6 +218,23 @@ class MemoryStore(MemoryUploads):
             return False
         tree.remove_item(root, _segments(split_read(key)), self.clock.time_ns())
         return True
+
+    async def delete_many(self, bucket: str, keys: Sequence[str]) -> list[bool | Exception]:
+        """Remove many objects."""
+        results: list[bool | Exception] = []
+        for key in keys:
+            try:
+                self.check_key(bucket, key)
+                results.append(await self.delete(bucket, key))
+            except CellsError as error:
+                results.append(error)
+        return results
+
+    async def set_mtime(self, bucket: str, key: str, mtime_ns: int) -> ObjectInfo:
+        """Change an object's time of modification."""
+        file = self._find_file(bucket, key)
+        file.mtime_ns = mtime_ns
+        return ObjectInfo(key, file.facts())
 
     async def remove_folder(self, bucket: str, key: str) -> bool:
         """Remove an empty folder."""

@@ -4,9 +4,10 @@ import os
 from collections.abc import AsyncIterable, Sequence
 
 from cellsmono.datasource.objects.names import refuse_folder_key, split_written
+from cellsmono.datasource.objects.registry import is_after, no_upload
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Invalid, NotFound
+from cellsmono.kernel.errors import Invalid
 
 
 class MemoryUploads:
@@ -115,18 +116,6 @@ MAX_PARTS = 10_000
 def new_upload_id(initiated_ns: int) -> str:
     """An id that can not be guessed (96 random bits) and sorts by the time of initiation."""
     return f"{initiated_ns:016x}{os.urandom(12).hex()}"
-
-
-def is_after(upload: Upload, start: tuple[bytes, str]) -> bool:
-    """Whether an upload comes after a marker; a key alone passes over all uploads of that key."""
-    key, upload_id = start
-    at = upload.key.encode()
-    return at > key or (bool(upload_id) and at == key and upload.upload_id > upload_id)
-
-
-def no_upload(upload_id: str) -> NotFound:
-    """The error for an upload that is not there."""
-    return NotFound(f"There is no upload '{upload_id}': it was completed, aborted, or never begun.", reason="upload")
 
 
 def no_part(number: int) -> Invalid:

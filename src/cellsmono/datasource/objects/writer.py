@@ -54,7 +54,7 @@ class TemporaryFile:
             self.descriptor = os.open(
                 self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=self.work
             )
-            _lock(self.descriptor)
+            lock_file(self.descriptor)
         except BaseException:
             self.discard()
             raise
@@ -92,7 +92,8 @@ class TemporaryFile:
 Kept = SmallBytes | TemporaryFile
 
 
-def _lock(descriptor: int) -> None:
+def lock_file(descriptor: int) -> None:
+    """Mark an open file as in use, for every clean-up in any process."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
