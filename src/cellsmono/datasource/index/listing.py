@@ -67,11 +67,13 @@ class _Walk:
         self._base = base
         self._folder = folder
         self._end: str | bytes = NO_END if end is None else end
+        self._levels: list[tuple[str, int, Iterator[Row]]] = []
+        """Path, id and open statement of each folder on the way to where the walk stands."""
 
     def list_folder(self, start: str, limit: int) -> list[Node | str]:
         """Keys and common prefixes of the folder itself from ``start`` on."""
-        found: list[Node | str] = self._own_key(start)
-        lowest = start[len(self._base) :] if start.startswith(self._base) else ""
+        found: list[Node | str] = [unpack_node(path, row) for path, row in self._own_key(start)]
+        lowest = self._below_base(start)
         while len(found) < limit:
             # Folders without any key below them are no common prefixes, so a page may need another round.
             wanted = limit - len(found)
@@ -89,79 +91,97 @@ class _Walk:
     def list_flat(self, start: str, limit: int) -> list[Node | str]:
         """Every key from ``start`` on."""
         found: list[Node | str] = []
-        for node in self._iterate(start):
-            found.append(node)
+        self._seek(self._below_base(start))
+        for path, row in self._iterate(start):
+            found.append(unpack_node(path, row))
             if len(found) == limit:
                 break
         return found
 
     def list_rolled(self, start: str, prefix: str, delimiter: str, limit: int) -> list[Node | str]:
-        """Keys and common prefixes for any delimiter; begins anew behind each common prefix."""
+        """Keys and common prefixes for any delimiter; goes on behind each common prefix without reading its keys."""
         found: list[Node | str] = []
+        self._seek(self._below_base(start))
         at: str | None = start
         while at is not None:
             begin, at = at, None
-            for node in self._iterate(begin):
-                rolled = common_prefix(node.path, prefix, delimiter)
-                found.append(rolled or node)
+            for path, row in self._iterate(begin):
+                rolled = common_prefix(path, prefix, delimiter)
+                found.append(rolled or unpack_node(path, row))
                 if len(found) == limit:
                     return found
                 if rolled:
                     at = first_candidate(prefix, delimiter, rolled)
                     break
+            if at is not None:
+                self._skip_to(at)
         return found
 
-    def _own_key(self, start: str) -> list[Node | str]:
+    def _own_key(self, start: str) -> list[tuple[str, Row]]:
         """The key of the folder that the walk stands in, when the listing reaches back to it."""
         if not self._base or start > self._base or self._end != NO_END:
             return []
         parent = find_folder(self._execute, self._known, parent_of(self._base))
         row = self._execute(SELECT_NODE, (parent, name_of(self._base))).fetchone()
-        return [unpack_node(self._base, row)] if _is_key(row) else []
+        return [(self._base, row)] if _is_key(row) else []
 
     def _has_key_within(self, folder: int) -> bool:
         lft, rgt = self._execute(SELECT_LABELS, (folder,)).fetchone()
         return self._execute(HAS_KEY_WITHIN, (lft, rgt)).fetchone() is not None
 
-    def _iterate(self, start: str) -> Iterator[Node]:
-        """Every key from ``start`` on, depth first, with one open statement for each level."""
-        yield from self._own_key(start)  # type: ignore[misc]
-        levels = self._seek(start[len(self._base) :] if start.startswith(self._base) else "")
+    def _below_base(self, start: str) -> str:
+        return start[len(self._base) :] if start.startswith(self._base) else ""
+
+    def _iterate(self, start: str) -> Iterator[tuple[str, Row]]:
+        """The path and row of every key from ``start`` on, depth first, from where the open levels stand."""
+        yield from self._own_key(start)
+        levels = self._levels
         while levels:
-            path, rows = levels[-1]
+            path, _, rows = levels[-1]
             for row in rows:
-                if row[1] is None:
-                    yield unpack_node(path + row[0], row)
-                    continue
                 inner = path + row[0]
+                if row[1] is None:
+                    yield inner, row
+                    continue
                 if _is_key(row):
-                    yield unpack_node(inner, row)
+                    yield inner, row
                 if row[12] or row[13]:
-                    levels.append((inner, self._open(len(levels), row[1], "", NO_END)))
+                    self._open(inner, row[1], "", NO_END)
                     break
             else:
                 levels.pop()
 
-    def _seek(self, start: str) -> list[tuple[str, Iterator[Row]]]:
-        """The levels of a walk that begins with the first key not less than base + ``start``."""
-        levels: list[tuple[str, Iterator[Row]]] = []
-        path, folder, end = self._base, self._folder, self._end
+    def _skip_to(self, start: str) -> None:
+        """Go on with the first key not less than ``start``, keeping the levels that it shares with the last one."""
+        levels = self._levels
+        while len(levels) > 1 and not start.startswith(levels[-1][0]):
+            levels.pop()
+        if levels:
+            path, folder = levels.pop()[:2]  # the statement must be free again, or it is prepared anew
+            self._seek(start[len(path) :], path, folder)
+
+    def _seek(self, start: str, path: str | None = None, folder: int = 0) -> None:
+        """Open the levels of a walk that begins with the first key not less than ``path`` (the base) + ``start``."""
+        if path is None:
+            path, folder = self._base, self._folder
         at = 0
         while True:
+            end = NO_END if self._levels else self._end
             cut = start.find("/", at) + 1
             name = start[at:cut] if cut else start[at:]
             inner = None
             if cut and cut < len(start) and (isinstance(end, bytes) or name < end):
                 inner = find_folder(self._execute, self._known, path + name)
             if inner is None:
-                levels.append((path, self._open(len(levels), folder, name, end)))
-                return levels
-            levels.append((path, self._open(len(levels), folder, just_after(name), end)))
-            path, folder, end, at = path + name, inner, NO_END, cut
+                self._open(path, folder, name, end)
+                return
+            self._open(path, folder, just_after(name), end)
+            path, folder, at = path + name, inner, cut
 
-    def _open(self, depth: int, folder: int, lowest: str, end: str | bytes) -> Iterator[Row]:
+    def _open(self, path: str, folder: int, lowest: str, end: str | bytes) -> None:
+        depth = len(self._levels)
         statement = WALK_STATEMENTS[depth] if depth < STATEMENT_DEPTHS else CHILDREN_FROM
-        return self._execute(statement, (folder, lowest, end))
+        self._levels.append((path, folder, self._execute(statement, (folder, lowest, end))))
 
 
 def _is_key(row: Row) -> bool:
