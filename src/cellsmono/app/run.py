@@ -4,13 +4,20 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TextIO
 
 from cellsmono.app.config import Address
-from cellsmono.app.config_sources import LoadedConfig
-from cellsmono.app.data_dir import describe_exposure, lock_data_dir, mark_running, mark_stopped, prepare_data_dir
+from cellsmono.app.config_sources import LoadedConfig, add_datasources
+from cellsmono.app.data_dir import (
+    describe_exposure,
+    lock_data_dir,
+    mark_running,
+    mark_stopped,
+    prepare_data_dir,
+    remember_folders,
+)
 from cellsmono.app.folders import make_default_datasource
 from cellsmono.app.process import (
     choose_loop,
@@ -21,6 +28,7 @@ from cellsmono.app.process import (
     read_watchdog_period,
 )
 from cellsmono.interfaces.credentials import AccessKey
+from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import DatasourceInfo
 from cellsmono.kernel.log import configure_log, get_logger
 from cellsmono.kernel.supervisor import Supervisor
@@ -33,8 +41,10 @@ LAST_RESORT_SECONDS = 15.0
 INTERRUPTED = 130
 
 
-def run_server(loaded: LoadedConfig, output: TextIO | None = None) -> None:
-    """Serve until a signal comes. The banner goes to ``output`` (default stdout), the log to stderr.
+def run_server(loaded: LoadedConfig, folders: Sequence[DatasourceConfig] = (), output: TextIO | None = None) -> None:
+    """Serve the configured datasources and these ``folders`` until a signal comes.
+
+    The banner goes to ``output`` (default stdout), the log to stderr.
 
     Raises Locked when another process has the data folder, and whatever keeps a needed service from starting.
     """
@@ -47,6 +57,8 @@ def run_server(loaded: LoadedConfig, output: TextIO | None = None) -> None:
             log.warning("the last run did not end cleanly; folders are compared with the index in the background")
         if exposure := describe_exposure(loaded.data_dir):
             log.warning("the data folder holds secrets and is not private", problem=exposure)
+        remember_folders(loaded.data_dir, folders)
+        loaded = add_datasources(loaded, folders, "command line")
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_serve(loaded, output or sys.stdout))
         mark_stopped(loaded.data_dir)

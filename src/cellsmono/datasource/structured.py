@@ -266,9 +266,12 @@ class StructuredStore:
         leaves = [path for path in outcome if path and not is_folder(path)]
         async with self._claims.claim(*leaves):
             results = await self._objects.delete_many(self._bucket, leaves)
-            outcome.update((path, r) for path, r in zip(leaves, results, strict=True) if isinstance(r, Exception))
-            outcome.update((path, None) for path in leaves if isinstance(outcome[path], Invalid | TooLarge))
-            gone = [path for path in leaves if outcome[path] is None]
+            gone = []
+            for path, result in zip(leaves, results, strict=True):
+                if isinstance(result, bool):
+                    gone.append(path)
+                elif not isinstance(result, Invalid | TooLarge):  # what can not be stored is not there
+                    outcome[path] = result
             await self._submit(*(DeleteNode(path) for path in gone))
         await self._prune(gone)
         # Innermost folders first, so that a list of markers empties a tree in one request.

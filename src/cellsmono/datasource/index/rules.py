@@ -102,7 +102,9 @@ def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
     event: EventKind | None = EventKind.UPDATE_CONTENT
     if not etag and (is_same or operation.touched):
         node = replace(old, facts=facts)
-        event = None if is_same else EventKind.UPDATE_META
+        if operation.touched and operation.meta is not None:
+            node = replace(node, meta=operation.meta)
+        event = None if is_same and node.meta == old.meta else EventKind.UPDATE_META
     else:
         node = Node(old.path, old.uuid, facts, etag, operation.content_hash, old.kind, meta)
         if etag and is_same and etag == old.etag and meta == old.meta:

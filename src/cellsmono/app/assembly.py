@@ -1,0 +1,159 @@
+"""The list of services, in the order in which they start. They stop in reverse."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from cellsmono.app.config import Address, parse_address
+from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.figures import list_figures
+from cellsmono.app.installation import Installation
+from cellsmono.app.settings import Settings
+from cellsmono.data.router.router import Router
+from cellsmono.datasource.build import Datasources
+from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.interfaces.credentials import AccessKey
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.topics import INDEX_CHANGES
+from cellsmono.kernel.bus import Bus
+from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.log import get_logger
+from cellsmono.kernel.metrics import Metrics
+from cellsmono.kernel.registry import Registry
+from cellsmono.kernel.supervisor import Supervisor
+from cellsmono.kernel.tasks import cancel_and_wait, create_task
+
+log = get_logger("assembly")
+
+
+class Core(msgspec.Struct, frozen=True):
+    """Everything but the gateways: what a command needs offline, and what a server stands on."""
+
+    loaded: LoadedConfig
+    supervisor: Supervisor
+    registry: Registry
+    bus: Bus
+    clock: Clock
+    settings: Settings
+    datasources: Datasources
+    installation: Installation
+    router: Router
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A server that accepts requests. ``addresses`` holds the real ports, by listener; one that is off is not there."""
+
+    core: Core
+    metrics: Metrics
+    addresses: dict[str, Address]
+
+    @property
+    def operations(self) -> Installation:
+        """Administration of the running server."""
+        return self.core.installation
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """Who notices when a needed service dies."""
+        return self.core.supervisor
+
+    @property
+    def new_key(self) -> AccessKey | None:
+        """The owner's key pair when this start made it."""
+        return self.core.settings.new_key
+
+
+@asynccontextmanager
+async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock | None = None) -> AsyncIterator[Core]:
+    """Start the stores and the datasources; ``follow`` says whether the synchronizers run by themselves.
+
+    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used; a
+    datasource that can not be opened is kept as failed, with its reason.
+    """
+    clock = clock or SystemClock()
+    config, data_dir = loaded.config, loaded.data_dir
+    registry, bus = Registry(), Bus()
+
+    def publish(events: tuple[NodeEvent, ...]) -> None:
+        for event in events:
+            bus.publish(INDEX_CHANGES, event)
+
+    async with AsyncExitStack() as stack:
+        settings = await Settings.open(data_dir, clock, config.owner)
+        stack.push_async_callback(settings.close)
+        uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
+        stack.push_async_callback(uploads.close)
+        supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
+        datasources = Datasources(
+            supervisor,
+            data_dir=data_dir,
+            clock=clock,
+            uploads=uploads,
+            publish=publish,
+            follow=follow,
+            stale_upload_hours=config.s3.stale_upload_hours,
+        )
+        for source in (*config.datasource, *settings.list_datasources()):
+            try:
+                await datasources.open(source)
+            except CellsError as error:
+                # Two sources of configuration can contradict each other; one bad row must not stop the rest.
+                datasources.note_failure(source, error.message)
+        installation = Installation(loaded, settings, datasources, registry, clock)
+        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, Router(installation))
+
+
+@asynccontextmanager
+async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> AsyncIterator[Server]:
+    """The core and all gateways: entered means that requests are accepted, exited that the last one was answered.
+
+    Raises what ``open_core`` raises, and Unavailable for an address that can not be had.
+    """
+    async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
+        metrics.add_source(lambda: list_figures(core.datasources))
+        yield Server(core, metrics, await _start_gateways(core, metrics))
+
+
+async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
+    # aiohttp is slow to import, and commands that only need the core do not pay for it.
+    from cellsmono.gateway.control import ControlService
+    from cellsmono.gateway.http import Limits
+    from cellsmono.gateway.s3.server import S3Gateway
+    from cellsmono.gateway.s3.settings import S3Settings
+    from cellsmono.gateway.serving import build_main_listener, build_s3_listener
+
+    config, start = core.loaded.config, core.supervisor.start
+    wanted = msgspec.structs.asdict(config.limits)
+    xml_bytes = wanted.pop("xml_bytes")
+    limits, patience = Limits(**wanted), config.server.stop_timeout
+    settings = S3Settings(
+        region=config.s3.region,
+        domains=config.s3.domains,
+        sigv2=config.s3.sigv2,
+        clock_skew_seconds=int(config.s3.clock_skew_seconds),
+        max_object_bytes=config.s3.max_object_size,
+        xml_bytes=xml_bytes,
+    )
+    s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
+    await start(ControlService(core.installation, core.loaded.data_dir))
+    addresses: dict[str, Address] = {}
+    if (address := parse_address(config.server.listen)) is not None:
+        main = build_main_listener(s3.handle, core.registry, metrics, address.host, address.port, limits, patience)
+        await start(main, stop_timeout=patience)
+        addresses["main"] = Address(address.host, main.port)
+    if (address := parse_address(config.s3.listen)) is not None:
+        endpoint = build_s3_listener(s3.handle, address.host, address.port, limits, metrics, patience)
+        await start(endpoint, stop_timeout=patience)
+        addresses["s3"] = Address(address.host, endpoint.port)
+    return addresses
+
+
+@asynccontextmanager
+async def _watched_loop(metrics: Metrics) -> AsyncIterator[None]:
+    task = create_task(metrics.watch_loop(), "metrics:loop")
+    try:
+        yield
+    finally:
+        await cancel_and_wait(task)

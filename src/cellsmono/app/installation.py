@@ -1,0 +1,206 @@
+"""The installation: what an administrator can do with the datasources and keys of one data folder."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.settings import Settings
+from cellsmono.datasource.build import Datasources
+from cellsmono.interfaces.credentials import AccessKey
+from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
+from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
+from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
+from cellsmono.kernel.log import get_logger
+from cellsmono.kernel.registry import Registry, ServiceRow
+from cellsmono.kernel.service import ServiceState
+
+log = get_logger("installation")
+
+_FINE = (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING, SyncState.STOPPED)
+
+
+class Installation:
+    """``Operations``, and the ``Roots`` of the router."""
+
+    def __init__(
+        self, loaded: LoadedConfig, settings: Settings, datasources: Datasources, registry: Registry, clock: Clock
+    ) -> None:
+        self._loaded = loaded
+        self._settings = settings
+        self._datasources = datasources
+        self._registry = registry
+        self._clock = clock
+
+    # roots of the router
+
+    def find(self, name: str) -> NodeStore | None:
+        """See ``Roots``."""
+        return self._datasources.find(name)
+
+    def names(self) -> list[str]:
+        """See ``Roots``."""
+        return self._datasources.names()
+
+    async def create(self, name: str) -> NodeStore:
+        """See ``Roots``: a new bucket is a folder in the bucket root, and a row of the settings."""
+        folder = self.bucket_root / name
+        config = self._make_config(name, folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise AlreadyExists(
+                f"There is a folder {name!r} with files in the bucket root already. Serve it with `cellsmono ds add`, "
+                "or choose another name.",
+                reason="root",
+                path=name,
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        await self._add(config)
+        store = self._datasources.find(name)
+        if store is None:
+            raise NotFound(f"The bucket {name!r} was removed while it was made", reason="root", path=name)
+        return store
+
+    async def delete(self, name: str) -> None:
+        """See ``Roots``. The folder goes too when nothing but markers is left in it."""
+        triple = self._datasources.triple(name)
+        await triple.store.sync.resync()
+        page = await triple.store.index.list_keys(limit=1)
+        if page.entries:
+            raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
+        self._check_stored(name)
+        await triple.objects.remove_bucket(name)
+        await self.remove_datasource(name)
+
+    @property
+    def bucket_root(self) -> Path:
+        """The folder in which new buckets are made."""
+        return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
+
+    def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
+        try:
+            return msgspec.convert(
+                {"name": name, "folder": str(folder), "created": self._clock.time()}, DatasourceConfig
+            )
+        except msgspec.ValidationError as error:
+            raise Invalid(
+                f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or "
+                "digit at both ends",
+                reason="name",
+                path=name,
+            ) from error
+
+    # operations
+
+    async def list_services(self) -> list[ServiceRow]:
+        """See ``Operations``."""
+        return self._registry.list_rows()
+
+    async def list_datasources(self) -> list[DatasourceInfo]:
+        """See ``Operations``."""
+        return [await self._describe(config) for config in self._datasources.configs()]
+
+    async def read_datasource(self, name: str) -> DatasourceInfo:
+        """See ``Operations``."""
+        return await self._describe(self._config_of(name))
+
+    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+        """See ``Operations``."""
+        if not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for a command of an administrator
+            raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
+        await self._add(msgspec.structs.replace(config, created=config.created or self._clock.time()))
+        return await self.read_datasource(config.name)
+
+    async def _add(self, config: DatasourceConfig) -> None:
+        await self._datasources.open(config)
+        try:
+            await self._settings.add_datasource(config)
+        except BaseException:
+            await self._datasources.close(config.name)
+            raise
+        log.info("datasource added", datasource=config.name, folder=config.folder)
+
+    async def remove_datasource(self, name: str) -> None:
+        """See ``Operations``."""
+        self._config_of(name)
+        self._check_stored(name)
+        await self._datasources.close(name)
+        await self._settings.remove_datasource(name)
+        self._datasources.forget_index(name)
+        log.info("datasource removed", datasource=name)
+
+    async def resync(
+        self,
+        name: str,
+        path: str = "",
+        options: ResyncOptions = ResyncOptions(),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ResyncReport:
+        """See ``Operations``."""
+        return await self._datasources.triple(name).store.sync.resync(path, options, progress)
+
+    async def check(
+        self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> CheckReport:
+        """See ``Operations``."""
+        store = self._datasources.triple(name).store
+        violations = await store.index.verify()
+        options = ResyncOptions(full=True, dry_run=not repair)
+        return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
+
+    async def list_keys(self) -> list[AccessKey]:
+        """See ``Operations``."""
+        return [msgspec.structs.replace(key, secret="") for key in await self._settings.credentials.list_keys()]
+
+    async def create_key(self, description: str = "") -> AccessKey:
+        """See ``Operations``."""
+        return await self._settings.credentials.create_key(description)
+
+    async def revoke_key(self, access_key: str) -> None:
+        """See ``Operations``."""
+        await self._settings.credentials.revoke_key(access_key)
+
+    async def show_config(self) -> list[OriginValue]:
+        """See ``Operations``."""
+        return self._loaded.list_values()
+
+    def _config_of(self, name: str) -> DatasourceConfig:
+        for config in self._datasources.configs():
+            if config.name == name:
+                return config
+        raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+
+    def _is_configured(self, name: str) -> bool:
+        return any(config.name == name for config in self._loaded.config.datasource)
+
+    def _check_stored(self, name: str) -> None:
+        if self._is_configured(name):
+            raise Conflict(
+                f"The datasource {name!r} is named by the configuration or the command line; remove it there",
+                reason="configured",
+                path=name,
+            )
+
+    async def _describe(self, config: DatasourceConfig) -> DatasourceInfo:
+        origin = "config" if self._is_configured(config.name) else "store"
+        error = self._datasources.failure(config.name)
+        if error:
+            return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
+        triple = self._datasources.triple(config.name)
+        sync = triple.store.sync.status()
+        state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        free, total = await self._measure_space(config)
+        return DatasourceInfo(
+            config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, "", free, total
+        )
+
+    async def _measure_space(self, config: DatasourceConfig) -> tuple[int, int]:
+        try:
+            usage = shutil.disk_usage(config.folder)
+        except OSError:
+            return 0, 0
+        return usage.free, usage.total

@@ -1,0 +1,57 @@
+"""Where a datasource may lie: one object service per parent folder, and no tree inside another one."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid
+
+
+def check_place(config: DatasourceConfig, others: Iterable[DatasourceConfig], reserved: Mapping[str, Path]) -> Path:
+    """The resolved folder of a datasource, once it is known to disturb no other one.
+
+    ``reserved`` names folders of the program itself (its data folder). Raises Invalid for a folder that can not be a
+    bucket, Conflict (reason ``nested``) when one tree would lie inside another: both would index the same files.
+    """
+    folder = Path(config.folder)
+    if not folder.is_absolute():
+        raise Invalid(f"The folder of datasource {config.name!r} must be an absolute path, not {config.folder!r}")
+    folder = folder.resolve()
+    if folder == folder.parent:
+        raise Invalid(
+            f"Datasource {config.name!r} can not be the root of the file system: its object service serves the parent "
+            "folder, and there is none. Choose a folder inside it."
+        )
+    for other in others:
+        if other.name == config.name:
+            raise AlreadyExists(f"There is a datasource named {config.name!r} already", reason="root", path=config.name)
+        _check_apart(config.name, folder, f"the datasource {other.name!r}", Path(other.folder).resolve())
+    for what, place in reserved.items():
+        if _lies_in(place.resolve(), folder):
+            raise Conflict(
+                f"{what} ({place}) lies inside the folder of datasource {config.name!r} ({folder}); it would serve its "
+                "own databases. Choose another folder for one of them.",
+                reason="nested",
+            )
+    return folder
+
+
+def _check_apart(name: str, folder: Path, what: str, other: Path) -> None:
+    if folder == other:
+        raise Conflict(f"{folder} is served by {what} already", reason="nested")
+    if _lies_in(folder, other):
+        raise Conflict(
+            f"The folder of datasource {name!r} ({folder}) lies inside that of {what} ({other}). Serve it through that "
+            "one, or choose a folder outside it.",
+            reason="nested",
+        )
+    if _lies_in(other, folder):
+        raise Conflict(
+            f"The folder of datasource {name!r} ({folder}) contains that of {what} ({other}). Remove that one first, "
+            "or choose a folder beside it.",
+            reason="nested",
+        )
+
+
+def _lies_in(inner: Path, outer: Path) -> bool:
+    return inner == outer or outer in inner.parents

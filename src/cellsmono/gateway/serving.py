@@ -1,0 +1,87 @@
+"""The gateways as services: listeners that start and stop with the process."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+
+from cellsmono.gateway.health import build_health_app
+from cellsmono.gateway.http import Handler, Limits, Listener, RequestMetrics, build_main_handler
+from cellsmono.kernel.metrics import Metrics
+from cellsmono.kernel.registry import Registry
+from cellsmono.kernel.service import ServiceStatus
+
+TAG = "gateway"
+_LINGER = 1.0
+"""Seconds that a listener leaves the supervisor for what comes after its requests ended."""
+
+
+class ListenerService:
+    """One listener on one address."""
+
+    tag = TAG
+
+    def __init__(
+        self,
+        name: str,
+        handler: AbstractAsyncContextManager[Handler],
+        *,
+        host: str,
+        port: int,
+        limits: Limits,
+        metrics: RequestMetrics | None,
+        stop_seconds: float,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._handler = handler
+        self._host = host
+        self._limits = limits
+        self._metrics = metrics
+        self._stop_seconds = stop_seconds
+        self._listener: Listener | None = None
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Entered: it accepts connections; ``port`` is the real one. Exited: every request in flight was answered."""
+        async with self._handler as handler:
+            listener = Listener(handler, limits=self._limits, metrics=self._metrics, name=self.name)
+            self.port = await listener.start_tcp(self._host, self.port)
+            self._listener = listener
+            try:
+                yield
+            finally:
+                await listener.stop(max(self._stop_seconds - _LINGER, 0.1))
+
+    def status(self) -> ServiceStatus:
+        """Where it listens and how many connections are open."""
+        count = self._listener.connection_count if self._listener is not None else 0
+        return ServiceStatus(detail=f"{self._host}:{self.port}, {count} connections")
+
+
+def build_s3_listener(
+    s3: Handler, host: str, port: int, limits: Limits, metrics: RequestMetrics, stop_seconds: float
+) -> ListenerService:
+    """The listener of the S3 endpoint alone."""
+    return ListenerService(
+        "gateway.s3",
+        nullcontext(s3),
+        host=host,
+        port=port,
+        limits=limits,
+        metrics=metrics,
+        stop_seconds=stop_seconds,
+    )
+
+
+def build_main_listener(
+    s3: Handler, registry: Registry, metrics: Metrics, host: str, port: int, limits: Limits, stop_seconds: float
+) -> ListenerService:
+    """The main listener: health and metrics, and S3 for requests that are signed for it."""
+    return ListenerService(
+        "gateway.main",
+        build_main_handler(s3, build_health_app(registry, metrics)),
+        host=host,
+        port=port,
+        limits=limits,
+        metrics=metrics,
+        stop_seconds=stop_seconds,
+    )

@@ -1,0 +1,67 @@
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.structured import StructuredStore
+from cellsmono.datasource.sync.actor import Synchronizer
+from cellsmono.interfaces.datasource import DatasourceConfig, Watch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of the datasource."""
+    made = tmp_path / "parent" / "docs"
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def events():
+    """Every event that the index published, in order."""
+    return []
+
+
+@pytest.fixture
+def open_nodes(tmp_path, folder, events):
+    """Open the triple over ``folder``; the synchronizer works only when it is called."""
+
+    @asynccontextmanager
+    async def open_it(**changes):
+        settings = {"name": "docs", "folder": str(folder), "watch": Watch.OFF, "durability": "relaxed"} | changes
+        config = DatasourceConfig(**settings)
+        objects = LocalStore("data.objects.local1", folder.parent)
+        objects.add_bucket("docs", "docs", durability=config.durability)
+        index = await SqliteIndex.open(
+            tmp_path / "index.db", datasource="docs", durability=config.durability, publish=events.extend
+        )
+        claims = Claims()
+        sync = Synchronizer(config, objects, index, claims)
+        try:
+            yield StructuredStore(config, objects, objects, index, sync, claims)
+        finally:
+            await index.close()
+            await objects.close()
+
+    return open_it
+
+
+@pytest.fixture
+async def nodes(open_nodes):
+    """A structured datasource over an empty folder."""
+    async with open_nodes() as store:
+        yield store
+
+
+@pytest.fixture
+def work_files(folder):
+    """Names of files in the work folders, wherever they are."""
+
+    def find() -> list[str]:
+        places = (folder.parent / ".cellsmono", folder / ".cellsmono")
+        return [path.name for place in places if place.is_dir() for path in Path(place).rglob("*") if path.is_file()]
+
+    return find
