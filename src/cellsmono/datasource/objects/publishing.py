@@ -1,7 +1,9 @@
 """Publishing: the steps that make bytes or folders visible, in the order that survives a loss of power.
 
-Content first (write, times, attributes, flush), then the name (one rename), then the folder's flush. Everything here
-runs in a worker thread. A flush that failed is not repeated: the kernel may have marked the lost pages as clean.
+Content first (write, times, attributes, flush), then the name (one rename), then the folder's flush. Commits that come
+together go each of these steps together (see ``lane``), so that they share journal commits, open folders and the
+folder's flush. Everything here runs in a worker thread. A flush that failed is not repeated: the kernel may have marked
+the lost pages as clean.
 """
 
 import errno
@@ -13,8 +15,9 @@ from cellsmono.datasource.objects import markers
 from cellsmono.datasource.objects.attributes import write_attributes
 from cellsmono.datasource.objects.beneath import LIST, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of, new_temporary, remove_tree
+from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import FolderFlusher
-from cellsmono.datasource.objects.kernel import rename_new
+from cellsmono.datasource.objects.kernel import rename_new, start_writeback
 from cellsmono.datasource.objects.names import join_names
 from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
 from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
@@ -33,6 +36,7 @@ class Road:
         self.to_flush: list[int] = []
         self.made: list[FolderMade] = []
         self.folder = -1
+        self.is_changed = False
 
     def close(self) -> None:
         """Close every folder."""
@@ -40,6 +44,122 @@ class Road:
             os.close(descriptor)
         self.to_flush = []
         self.folder = -1
+
+
+class Job:
+    """One commit: what is to become visible where, and how it went."""
+
+    def __init__(
+        self, kept: Kept, key: str, names: Sequence[bytes], mtime_ns: int | None, describe: Describe | None
+    ) -> None:
+        self.kept = kept
+        self.key = key
+        self.names = names
+        self.mtime_ns = mtime_ns
+        self.describe = describe
+        self.error: BaseException | None = None
+        self.made: list[FolderMade] = []
+        self.facts = Facts(0, 0)
+        self.road: Road | None = None
+        self.file: TemporaryFile | None = None
+        self.needs_content = False
+        self.needs_inode = False
+
+    def try_step(self, step: Callable[["Job"], None]) -> None:
+        """Go one step further, unless an earlier one failed."""
+        if self.error is not None:
+            return
+        try:
+            step(self)
+        except OSError as error:
+            self.error = explain(error, self.key, writing=True)
+        except Exception as error:
+            self.error = error
+
+    def discard(self) -> None:
+        """Remove what did not become visible."""
+        self.kept.discard()
+        if self.file is not None:
+            self.file.discard()
+
+
+class _Batch:
+    """What the jobs of one batch share: the open work folder, and the open folders that they write to."""
+
+    def __init__(self, publisher: "Publisher", bucket: LocalBucket) -> None:
+        self._publisher = publisher
+        self._bucket = bucket
+        self._work = -1
+        self.roads: dict[tuple[bytes, ...], Road] = {}
+
+    def prepare(self, job: Job) -> None:
+        """Have the folder and the file ready, complete but for the flush."""
+        job.road = self._find_road(job)
+        kept = job.kept
+        if isinstance(kept, SmallBytes):
+            job.file = file = TemporaryFile(self._bucket, self._open_work())
+            write_all(file.descriptor, kept.data, 0)
+            job.needs_content = True
+        else:
+            job.file = file = kept
+        is_touched = _keep_permissions(file.descriptor, job.road.folder, job.names[-1])
+        job.facts, is_described = _describe_file(file.descriptor, job.mtime_ns, job.describe)
+        job.needs_inode = is_touched or is_described
+        if self._bucket.durable and job.needs_content:
+            # All files of a batch are on their way before the first one is waited for: one journal commit serves many.
+            start_writeback(file.descriptor, 0, 0)
+
+    def _find_road(self, job: Job) -> Road:
+        above = tuple(job.names[:-1])
+        road = self.roads.get(above)
+        if road is None:
+            road = Road()
+            try:
+                self._publisher.open_road(self._bucket, above, road)
+            except BaseException:
+                road.close()
+                raise
+            self.roads[above] = road
+            job.made = road.made
+        return road
+
+    def _open_work(self) -> int:
+        if self._work < 0:
+            self._work = self._bucket.work.open()
+        return self._work
+
+    def flush_file(self, job: Job) -> None:
+        """Content and inode to the disk."""
+        if job.file is not None and self._bucket.durable:
+            _flush_file(job.file.descriptor, content=job.needs_content, inode=job.needs_inode)
+
+    def rename(self, job: Job) -> None:
+        """The step that makes it visible."""
+        file, road = job.file, job.road
+        if file is None or road is None:
+            raise RuntimeError("a job is renamed before it was prepared")
+        os.rename(file.name, job.names[-1], src_dir_fd=file.work, dst_dir_fd=road.folder)
+        road.is_changed = True
+        # A rename onto another name of the same file does nothing at all: then our name is still there.
+        file.release(remove=file.is_linked)
+
+    def flush_folders(self, jobs: Sequence[Job]) -> None:
+        """Names to the disk: one flush for each folder."""
+        for road in self.roads.values():
+            try:
+                if road.is_changed or road.to_flush:
+                    self._publisher.flush(self._bucket, [*road.to_flush, road.folder])
+            except OSError as error:
+                for job in jobs:
+                    if job.road is road and job.error is None:
+                        job.error = explain(error, job.key, writing=True)
+
+    def close(self) -> None:
+        """Close every folder."""
+        for road in self.roads.values():
+            road.close()
+        if self._work >= 0:
+            os.close(self._work)
 
 
 class Publisher:
@@ -53,37 +173,18 @@ class Publisher:
         if bucket.durable:
             self._flusher.flush(folders)
 
-    def publish(
-        self,
-        bucket: LocalBucket,
-        kept: Kept,
-        names: Sequence[bytes],
-        mtime_ns: int | None,
-        describe: Describe | None,
-    ) -> tuple[Facts, list[FolderMade]]:
-        """Make staged bytes visible. Raises OSError and the domain's errors; the bytes are discarded in any case."""
-        road = Road()
-        file: TemporaryFile | None = None
+    def publish(self, bucket: LocalBucket, jobs: Sequence[Job]) -> None:
+        """Make staged bytes visible, in order; how it went stands in each job. The staged bytes are used up."""
+        batch = _Batch(self, bucket)
         try:
-            self.open_road(bucket, names[:-1], road)
-            file = kept if isinstance(kept, TemporaryFile) else TemporaryFile(bucket)
-            is_unflushed = isinstance(kept, SmallBytes)
-            if isinstance(kept, SmallBytes):
-                write_all(file.descriptor, kept.data, 0)
-            is_touched = _keep_permissions(file.descriptor, road.folder, names[-1])
-            facts, is_described = _describe_file(file.descriptor, mtime_ns, describe)
-            if bucket.durable:
-                _flush_file(file.descriptor, content=is_unflushed, inode=is_touched or is_described)
-            os.rename(file.name, names[-1], src_dir_fd=file.work, dst_dir_fd=road.folder)
-            # A rename onto another name of the same file does nothing at all: then our name is still there.
-            file.release(remove=file.is_linked)
-            self.flush(bucket, [*road.to_flush, road.folder])
-            return facts, road.made
+            for step in (batch.prepare, batch.flush_file, batch.rename):
+                for job in jobs:
+                    job.try_step(step)
+            batch.flush_folders(jobs)
         finally:
-            kept.discard()
-            if file is not None:
-                file.discard()
-            road.close()
+            for job in jobs:
+                job.discard()
+            batch.close()
 
     def open_road(self, bucket: LocalBucket, names: Sequence[bytes], road: Road) -> None:
         """Open the folder that these names lead to and make what is missing. Raises OSError, Conflict."""

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from cellsmono.datasource.objects.bucket import LocalBucket
+from cellsmono.datasource.objects.lane import Lane
 from cellsmono.datasource.objects.names import RESERVED
 from cellsmono.datasource.objects.publishing import Publisher
 from cellsmono.datasource.objects.workers import DEFAULT_THREADS, Workers
@@ -25,6 +26,7 @@ class LocalService:
         self.workers = Workers(threads)
         self.publisher = Publisher()
         self._buckets: dict[str, LocalBucket] = {}
+        self._lanes: dict[bytes, Lane] = {}
         self._staged: dict[str, Kept] = {}
         self._tokens = itertools.count(1)
 
@@ -63,7 +65,9 @@ class LocalService:
 
     def forget_bucket(self, bucket: str) -> None:
         """Serve it no longer; the folder stays as it is. Nothing happens for an unknown one."""
-        self._buckets.pop(bucket, None)
+        forgotten = self._buckets.pop(bucket, None)
+        if forgotten is not None:
+            self._lanes.pop(forgotten.path, None)
 
     def bucket(self, name: str) -> LocalBucket:
         """A bucket that is served. Raises NotFound (reason ``bucket``)."""
@@ -71,6 +75,13 @@ class LocalService:
         if found is None:
             raise NotFound(f"There is no bucket '{name}'.", reason="bucket")
         return found
+
+    def lane(self, bucket: LocalBucket) -> Lane:
+        """The lane for a bucket's commits: one each, so that a slow disk holds up only its own."""
+        lane = self._lanes.get(bucket.path)
+        if lane is None:
+            lane = self._lanes[bucket.path] = Lane(bucket, self.publisher, self.workers)
+        return lane
 
     def keep(self, bucket: str, kept: Kept) -> Staged:
         """Hand out a token for staged bytes."""

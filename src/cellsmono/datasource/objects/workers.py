@@ -60,7 +60,14 @@ class Workers:
 
 
 async def _finish(pool: ThreadPoolExecutor, call: Callable[[], R], undo: Callable[[R], None] | None = None) -> R:
-    future = asyncio.get_running_loop().run_in_executor(pool, call)
+    return await see_through(asyncio.get_running_loop().run_in_executor(pool, call), undo)
+
+
+async def see_through(future: asyncio.Future[R], undo: Callable[[R], None] | None = None) -> R:
+    """Wait for a job that can not be stopped; a cancellation of the caller goes on once the job is done.
+
+    ``undo`` is then given its result.
+    """
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

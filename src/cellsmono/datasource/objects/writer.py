@@ -29,6 +29,9 @@ _PREALLOCATE_UP_TO = 1024 * BATCH_BYTES
 _WRITEBACK_BYTES = 8 * BATCH_BYTES
 
 
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
 class SmallBytes:
     """A staged body that is kept in memory."""
 
@@ -44,17 +47,18 @@ class SmallBytes:
 class TemporaryFile:
     """A staged body in a file of the work folder. Locked while it is in use, so that no clean-up takes it away."""
 
-    def __init__(self, bucket: LocalBucket) -> None:
+    def __init__(self, bucket: LocalBucket, work: int | None = None) -> None:
+        """Make it. ``work`` is the open work folder when the caller keeps it, and the file lives only for a moment."""
         self.name = new_temporary()
         self.size = 0
         self.is_linked = False
-        self.work = bucket.work.open()
+        self._owns_work = work is None
+        self.work = bucket.work.open() if work is None else work
         self.descriptor = -1
         try:
-            self.descriptor = os.open(
-                self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=self.work
-            )
-            lock_file(self.descriptor)
+            self.descriptor = os.open(self.name, _CREATE, 0o666, dir_fd=self.work)
+            if self._owns_work:
+                lock_file(self.descriptor)
         except BaseException:
             self.discard()
             raise
@@ -64,7 +68,7 @@ class TemporaryFile:
         """Take over a file that was made under this name in the work folder, sharing its bytes with another name."""
         adopted = cls.__new__(cls)
         adopted.work, adopted.descriptor, adopted.name, adopted.size = work, descriptor, name, size
-        adopted.is_linked = True
+        adopted.is_linked = adopted._owns_work = True
         return adopted
 
     def discard(self) -> None:
@@ -86,7 +90,8 @@ class TemporaryFile:
             # What can not be removed now is removed at the next start.
             return
         finally:
-            os.close(work)
+            if self._owns_work:
+                os.close(work)
 
 
 Kept = SmallBytes | TemporaryFile

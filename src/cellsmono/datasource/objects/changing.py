@@ -1,0 +1,222 @@
+"""Changes of what is there already: made, moved, removed, described. Every function here runs in a worker thread."""
+
+import os
+import stat
+from collections.abc import Sequence
+
+from cellsmono.datasource.objects import attributes as mirror
+from cellsmono.datasource.objects.beneath import FOLDER, open_beneath
+from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.failures import ABSENT, explain
+from cellsmono.datasource.objects.kernel import rename_new
+from cellsmono.datasource.objects.names import MARKER, WORK_FOLDER, not_found, split_read
+from cellsmono.datasource.objects.publishing import Publisher, Road
+from cellsmono.interfaces.node import NodeAttributes
+from cellsmono.interfaces.objects import Committed, FolderMade, ObjectInfo
+from cellsmono.kernel.errors import CellsError, Conflict
+
+_MARKER = MARKER.encode()
+_OURS = frozenset({MARKER, WORK_FOLDER})
+
+
+def make_folder(publisher: Publisher, bucket: LocalBucket, names: Sequence[bytes], key: str) -> tuple[FolderMade, ...]:
+    """Make a folder and its missing parents. Raises the domain's errors."""
+    road = Road()
+    try:
+        publisher.open_road(bucket, names, road)
+        publisher.flush(bucket, road.to_flush)
+        return tuple(road.made)
+    except OSError as error:
+        raise explain(error, key, writing=True) from error
+    finally:
+        road.close()
+
+
+def delete(publisher: Publisher, bucket: LocalBucket, names: list[bytes], key: str) -> bool:
+    """Remove one object, durably; False when there is none."""
+    try:
+        folder = bucket.open_folder(names[:-1])
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise explain(error, key, writing=True) from error
+    try:
+        if not stat.S_ISREG(bucket.look(names).st_mode):
+            return False
+        os.unlink(names[-1], dir_fd=folder)
+        publisher.flush(bucket, [folder])
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise explain(error, key, writing=True) from error
+    finally:
+        os.close(folder)
+    return True
+
+
+def remove_folder(publisher: Publisher, bucket: LocalBucket, names: list[bytes], key: str) -> bool:
+    """Remove a folder that holds nothing but our own files."""
+    opened: list[int] = []
+    try:
+        opened.append(bucket.open_folder(names[:-1]))
+        opened.append(os.open(names[-1], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened[0]))
+        if not _empty_folder(opened[0], names[-1], opened[1]):
+            return False
+        publisher.flush(bucket, opened[:1])
+    except OSError as error:
+        if error.errno in ABSENT:
+            return False
+        raise explain(error, key, writing=True) from error
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return True
+
+
+def _empty_folder(above: int, name: bytes, folder: int) -> bool:
+    """Remove a folder with nothing but our own files in it; False (and it is as before) when there is more."""
+    if any(entry not in _OURS for entry in os.listdir(folder)):
+        return False
+    marker = _take_file(folder, _MARKER)
+    _drop(folder, WORK_FOLDER.encode(), is_folder=True)
+    try:
+        os.rmdir(name, dir_fd=above)
+    except OSError:
+        # Somebody put a file in meanwhile.
+        _give_back(folder, marker)
+        return False
+    return True
+
+
+def _take_file(folder: int, name: bytes) -> bytes | None:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        content = os.read(descriptor, 64)
+    finally:
+        os.close(descriptor)
+    _drop(folder, name, is_folder=False)
+    return content
+
+
+def _drop(folder: int, name: bytes, *, is_folder: bool) -> None:
+    try:
+        (os.rmdir if is_folder else os.unlink)(name, dir_fd=folder)
+    except OSError:
+        return
+
+
+def _give_back(folder: int, marker: bytes | None) -> None:
+    if marker is None:
+        return
+    try:
+        descriptor = os.open(_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+    except OSError:
+        return
+    try:
+        os.write(descriptor, marker)
+    finally:
+        os.close(descriptor)
+
+
+def move(
+    publisher: Publisher,
+    bucket: LocalBucket,
+    source_names: list[bytes],
+    target_names: list[bytes],
+    source: str,
+    target: str,
+) -> Committed:
+    """Rename an object or a folder, durably."""
+    road = Road()
+    folder = -1
+    try:
+        folder = bucket.open_folder(source_names[:-1])
+        status = os.stat(source_names[-1], dir_fd=folder, follow_symlinks=False)
+        if not (stat.S_ISDIR if source.endswith("/") else stat.S_ISREG)(status.st_mode):
+            raise not_found(source)
+    except OSError as error:
+        if folder >= 0:
+            os.close(folder)
+        raise explain(error, source, writing=False) from error
+    except CellsError:
+        os.close(folder)
+        raise
+    try:
+        publisher.open_road(bucket, target_names[:-1], road)
+        if source != target:
+            _rename(folder, source_names[-1], road.folder, target_names[-1], target)
+            publisher.flush(bucket, [*road.to_flush, road.folder, folder])
+        info = ObjectInfo(target, facts_of(os.stat(target_names[-1], dir_fd=road.folder, follow_symlinks=False)))
+        return Committed(info, tuple(road.made))
+    except OSError as error:
+        raise explain(error, target, writing=True) from error
+    finally:
+        os.close(folder)
+        road.close()
+
+
+def _rename(source_folder: int, source: bytes, target_folder: int, target: bytes, key: str) -> None:
+    if not key.endswith("/"):
+        os.rename(source, target, src_dir_fd=source_folder, dst_dir_fd=target_folder)
+        return
+    try:
+        rename_new(source_folder, source, target_folder, target)
+    except FileExistsError:
+        there = os.stat(target, dir_fd=target_folder, follow_symlinks=False)
+        if stat.S_ISDIR(there.st_mode):
+            raise Conflict(f"There is a folder at '{key}' already.", reason="exists", path=key) from None
+        raise Conflict(f"There is an object at '{key}' already.", reason="parent_is_object", path=key) from None
+
+
+def set_attributes(bucket: LocalBucket, names: list[bytes], key: str, attributes: NodeAttributes) -> None:
+    """Mirror attributes beside an object. Raises NotFound."""
+    descriptor, status = bucket.open_file(names, key)
+    try:
+        mirror.write_attributes(descriptor, status.st_dev, attributes, fresh=False)
+    finally:
+        os.close(descriptor)
+
+
+def read_attributes(bucket: LocalBucket, keys: Sequence[str]) -> list[NodeAttributes | None]:
+    """What is mirrored beside objects."""
+    found: list[NodeAttributes | None] = []
+    for key in keys:
+        try:
+            descriptor, _ = bucket.open_file(split_read(key), key)
+        except CellsError:
+            found.append(None)
+            continue
+        try:
+            found.append(mirror.read_attributes(descriptor))
+        finally:
+            os.close(descriptor)
+    return found
+
+
+def make_bucket(path: bytes) -> None:
+    """Make a bucket's folder. Raises OSError."""
+    os.mkdir(path)
+    above = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(above)
+    finally:
+        os.close(above)
+
+
+def remove_bucket(bucket: LocalBucket) -> None:
+    """Remove a bucket's folder that is empty but for our own files. Raises Conflict."""
+    above_path, name = os.path.split(bucket.path)
+    bucket.work.remove_leftovers()
+    with bucket.opened() as root:
+        folder = open_beneath(root, [], os.O_RDONLY | os.O_DIRECTORY)
+    above = os.open(above_path, FOLDER)
+    try:
+        if not _empty_folder(above, name, folder):
+            raise Conflict(f"The bucket '{bucket.name}' is not empty.", reason="not_empty")
+    finally:
+        os.close(above)
+        os.close(folder)
+    bucket.work.remove()
