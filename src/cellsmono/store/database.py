@@ -73,25 +73,27 @@ class Database:
         durability: Literal["fsync", "relaxed"] = "fsync",
         readers: int = 2,
         name: str = "",
+        busy_seconds: float = 5.0,
     ) -> Self:
         """Open or make a database file (mode 0600) and bring its schema up to date.
 
         ``durability``: ``fsync`` returns from a write when it is on the disk, ``relaxed`` when the kernel has it (a
         power cut may lose the last writes, never tear them). With two readers, look-ups do not wait for pages.
+        ``busy_seconds`` is how long to wait for another process that writes to the same file.
         Raises Corrupt, Invalid (a newer schema), Locked, Unavailable.
         """
         database = cls(path, name or path.stem)
         create_private(path)
         try:
-            await database._open(migrations, durability, readers)
+            await database._open(migrations, durability, readers, busy_seconds)
         except BaseException as error:
             await database._close_connections()
             raise database._translate(error) from error
         database._task = asyncio.create_task(database._write_batches(), name=f"database {database.name}: writer")
         return database
 
-    async def _open(self, migrations: Migrations, durability: str, readers: int) -> None:
-        self._writer = await Connection.open(self.path, name=f"{self.name}: writer")
+    async def _open(self, migrations: Migrations, durability: str, readers: int, busy_seconds: float) -> None:
+        self._writer = await Connection.open(self.path, name=f"{self.name}: writer", busy_seconds=busy_seconds)
         synchronous = "FULL" if durability == "fsync" else "NORMAL"
 
         def prepare_writer(connection: sqlite3.Connection) -> None:
@@ -136,7 +138,8 @@ class Database:
             try:
                 return function(reader)
             finally:
-                inner.execute("ROLLBACK")
+                if inner.in_transaction:
+                    inner.execute("ROLLBACK")
 
         try:
             return await connection.run(read_in_snapshot)
