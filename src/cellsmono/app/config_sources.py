@@ -7,7 +7,7 @@ stands and what was expected; a key that nobody knows is an error that names the
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,6 +61,15 @@ class LoadedConfig(msgspec.Struct, frozen=True):
                 key = f"datasource.{source.name}.{name}"
                 rows.append(OriginValue(key, value, self.origins.get(f"datasource.{source.name}", "default")))
         return rows
+
+
+def add_datasources(loaded: LoadedConfig, sources: Sequence[DatasourceConfig], origin: str) -> LoadedConfig:
+    """The configuration with more datasources in it; those whose name is taken are left out."""
+    known = {source.name for source in loaded.config.datasource}
+    added = tuple(source for source in sources if source.name not in known)
+    origins = {**loaded.origins, **{f"datasource.{source.name}": origin for source in added}}
+    merged = msgspec.structs.replace(loaded.config, datasource=(*loaded.config.datasource, *added))
+    return msgspec.structs.replace(loaded, config=merged, origins=origins)
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

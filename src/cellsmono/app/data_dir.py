@@ -2,14 +2,18 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.kernel.errors import Forbidden, Invalid, Locked
 
 LOCK_NAME = "cellsmono.lock"
 DIRTY_NAME = "cellsmono.running"
+SERVED_NAME = "served.json"
 _OTHERS = 0o077
 
 
@@ -82,6 +86,27 @@ def mark_running(folder: Path) -> bool:
 def mark_stopped(folder: Path) -> None:
     """Note that the server ended cleanly."""
     (folder / DIRTY_NAME).unlink(missing_ok=True)
+
+
+def remember_folders(folder: Path, sources: Sequence[DatasourceConfig]) -> None:
+    """Note which datasources the command line named, so that commands find them when no server runs."""
+    path = folder / SERVED_NAME
+    if not sources:
+        path.unlink(missing_ok=True)
+        return
+    fresh = path.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(msgspec.json.encode(sources))
+    fresh.replace(path)
+
+
+def recall_folders(folder: Path) -> list[DatasourceConfig]:
+    """The datasources that the command line of the last server named; a note that can not be read is no note."""
+    try:
+        return msgspec.json.decode((folder / SERVED_NAME).read_bytes(), type=list[DatasourceConfig])
+    except (OSError, msgspec.DecodeError):
+        return []
 
 
 def _describe_holder(descriptor: int, folder: Path) -> str:

@@ -49,8 +49,6 @@ def serve(
     Without a folder and without a configured one, the folder "files" in the data folder is served. Keys are made at the
     first start and shown once.
     """
-    import msgspec
-
     from cellsmono.app.config_sources import load_config
     from cellsmono.app.folders import read_folder_arguments
     from cellsmono.app.run import run_server
@@ -65,10 +63,4 @@ def serve(
     }
     flags = {key: (text, flag) for key, (text, flag) in given.items() if text is not None}
     loaded = load_config(flags, config_file=config)
-    added = read_folder_arguments(folders or [], loaded.config.datasource)
-    if added:
-        sources = (*loaded.config.datasource, *added)
-        origins = {**loaded.origins, **{f"datasource.{each.name}": "command line" for each in added}}
-        merged = msgspec.structs.replace(loaded.config, datasource=sources)
-        loaded = msgspec.structs.replace(loaded, config=merged, origins=origins)
-    run_server(loaded)
+    run_server(loaded, read_folder_arguments(folders or [], loaded.config.datasource))

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from cellsmono.app.config_sources import LoadedConfig, load_config
+from cellsmono.app.config_sources import LoadedConfig, add_datasources, load_config
 from cellsmono.app.control_client import ControlClient, Unreachable
-from cellsmono.app.data_dir import is_data_dir_locked, lock_data_dir, prepare_data_dir
+from cellsmono.app.data_dir import is_data_dir_locked, lock_data_dir, prepare_data_dir, recall_folders
 from cellsmono.interfaces.operations import Operations
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ async def open_operations(loaded: LoadedConfig) -> AsyncIterator[Operations]:
     configure_log("warning", "console")
     prepare_data_dir(loaded.data_dir)
     with lock_data_dir(loaded.data_dir):
+        loaded = add_datasources(loaded, recall_folders(loaded.data_dir), "command line of the last server")
         async with open_core(loaded, follow=False) as core:
             if (key := core.settings.new_key) is not None:
                 sys.stderr.write(

@@ -31,6 +31,7 @@ def build_health_app(registry: Registry, metrics: Metrics) -> web.Application:
     app = web.Application()
     app[REGISTRY] = registry
     app[METRICS] = metrics
+    app.on_response_prepare.append(_name_server)
     app.add_routes(
         [
             web.get("/", _show_page),
@@ -40,6 +41,10 @@ def build_health_app(registry: Registry, metrics: Metrics) -> web.Application:
         ]
     )
     return app
+
+
+async def _name_server(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "cellsmono"  # aiohttp would tell its version and Python's
 
 
 async def _show_page(_: web.Request) -> web.Response:
