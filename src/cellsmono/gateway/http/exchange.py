@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from cellsmono.gateway.http.connection import Connection
 
@@ -24,8 +24,31 @@ class Exchange(web.BaseRequest):
     request_id: str = ""
     status: int = 0
     bytes_out: int = 0
+    shares_origin: bool = False
+    """Whether pages of the application come from the same origin, so that what users store must not run there."""
     fields: dict[str, str] | None = None
     """More for the access log, such as bucket and key; never anything secret."""
+
+    _continued = False
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client holds its body back until it is told to go on (RFC 9110 section 10.1.1)."""
+        return (
+            not self._continued
+            and self.headers.get("Expect", "").lower() == "100-continue"
+            and self.version >= HttpVersion11
+            and not self._payload.total_bytes
+            and not self._payload.is_eof()
+        )
+
+    def accept_body(self) -> None:
+        """Tell a client that waits for it to send the body. Only then does it cost the network anything."""
+        if "Expect" in self.headers and self.awaits_continue:
+            self._continued = True
+            transport = self.transport
+            if transport is not None:
+                transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     @property
     def connection(self) -> Connection:

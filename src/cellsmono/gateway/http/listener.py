@@ -18,6 +18,7 @@ from cellsmono.kernel.errors import Unavailable
 from cellsmono.kernel.log import REQUEST_ID
 
 BACKLOG = 1024
+_LAST_SECONDS = 1.0
 READ_BYTES = 256 * 1024
 """A connection is read on until about twice as much of a body waits to be taken."""
 
@@ -111,7 +112,9 @@ class Listener:
         for server in self._servers:
             server.close()
         self._servers.clear()
-        for connection in self._web.live_connections():
+        connections = self._web.live_connections()
+        tasks = [task for each in connections if (task := each._task_handler) is not None]
+        for connection in connections:
             connection.drain()
         try:
             async with asyncio.timeout(deadline):
@@ -121,6 +124,8 @@ class Listener:
         cancelled = self.active_count
         # aiohttp cancels what is left; the time it gets is for the handlers' own clean-up.
         await self._web.shutdown(0.05 if cancelled else 0.5)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_SECONDS)
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)

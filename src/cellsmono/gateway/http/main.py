@@ -19,6 +19,7 @@ class MainHandler:
     async def __call__(self, request: Exchange) -> web.StreamResponse:
         """Handle one request."""
         if self._s3 is not None and is_signed_for_s3(request):
+            request.shares_origin = True
             return await self._s3(request)
         return await self._handle_app(request)
 
