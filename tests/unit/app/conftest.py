@@ -1,0 +1,106 @@
+"""A stand-in for the installation, and a control socket in front of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from cellsmono.gateway.control import ControlService
+from cellsmono.interfaces.credentials import AccessKey
+from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
+from cellsmono.kernel.errors import Conflict, NotFound
+from cellsmono.kernel.registry import Kind, ServiceRow
+from cellsmono.kernel.service import ServiceState
+
+
+class FakeOperations:
+    """Operations on two lists, with a resync that goes on until it is released."""
+
+    def __init__(self) -> None:
+        self.sources = {"abc": DatasourceConfig(name="abc", folder="/x")}
+        self.keys = [AccessKey("ONE", "never-shown", "first", 5.0)]
+        self.asked: list[object] = []
+        self.begun = asyncio.Event()
+        self.release = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    def _describe(self, config: DatasourceConfig) -> DatasourceInfo:
+        return DatasourceInfo(config, "store", "data.objects.local1", ServiceState.READY)
+
+    async def list_services(self) -> list[ServiceRow]:
+        return [ServiceRow("data.index.abc", "datasource", Kind.GRPC, ServiceState.DEGRADED, "why")]
+
+    async def list_datasources(self) -> list[DatasourceInfo]:
+        return [self._describe(config) for config in self.sources.values()]
+
+    async def read_datasource(self, name: str) -> DatasourceInfo:
+        if name not in self.sources:
+            raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+        return self._describe(self.sources[name])
+
+    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+        self.sources[config.name] = config
+        return self._describe(config)
+
+    async def remove_datasource(self, name: str) -> None:
+        await self.read_datasource(name)
+        raise Conflict("it is configured", reason="configured")
+
+    async def resync(
+        self,
+        name: str,
+        path: str = "",
+        options: ResyncOptions = ResyncOptions(),
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ResyncReport:
+        self.asked.append((name, path, options))
+        if path == "missing":
+            raise NotFound("no such path", path=path)
+        if path == "broken":
+            raise RuntimeError("a fault")
+        if progress is not None:
+            progress(Progress(1, 2, 3, 4.0, 5.0, "a/"))
+        self.begun.set()
+        try:
+            await self.release.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        return ResyncReport(path, created=7)
+
+    async def check(
+        self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> CheckReport:
+        return CheckReport(name, ("a violation",), ResyncReport(""), repair)
+
+    async def list_keys(self) -> list[AccessKey]:
+        return self.keys
+
+    async def create_key(self, description: str = "") -> AccessKey:
+        return AccessKey("NEW", "shown-once", description, 6.0)
+
+    async def revoke_key(self, access_key: str) -> None:
+        if access_key != "ONE":
+            raise NotFound("no such key")
+        self.keys.clear()
+
+    async def show_config(self) -> list[OriginValue]:
+        return [OriginValue("s3.region", "here", "default")]
+
+
+@pytest.fixture
+async def operations() -> FakeOperations:
+    """What the control socket is asked for."""
+    return FakeOperations()
+
+
+@pytest.fixture
+async def control(operations: FakeOperations, tmp_path: Path) -> AsyncIterator[Path]:
+    """A data folder with a live control socket; its path is longer than the kernel takes."""
+    folder = tmp_path / ("long-" * 20) / "data"
+    folder.mkdir(parents=True)
+    async with ControlService(operations, folder).lifespan():
+        yield folder
