@@ -122,12 +122,17 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     from cellsmono.gateway.http import Limits
     from cellsmono.gateway.s3.server import S3Gateway
     from cellsmono.gateway.s3.settings import S3Settings
-    from cellsmono.gateway.serving import build_main_listener, build_s3_listener
+    from cellsmono.gateway.serving import ListenerOptions, build_main_listener, build_s3_listener
 
     config, start = core.loaded.config, core.supervisor.start
     wanted = msgspec.structs.asdict(config.limits)
     xml_bytes = wanted.pop("xml_bytes")
-    limits, patience = Limits(**wanted), config.server.stop_timeout
+    options = ListenerOptions(
+        limits=Limits(**wanted),
+        metrics=metrics,
+        stop_seconds=config.server.stop_timeout,
+        access_log=config.log.requests,
+    )
     settings = S3Settings(
         region=config.s3.region,
         domains=config.s3.domains,
@@ -140,12 +145,12 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
-        main = build_main_listener(s3.handle, core.registry, metrics, address.host, address.port, limits, patience)
-        await start(main, stop_timeout=patience)
+        main = build_main_listener(s3.handle, core.registry, address.host, address.port, options)
+        await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:
-        endpoint = build_s3_listener(s3.handle, address.host, address.port, limits, metrics, patience)
-        await start(endpoint, stop_timeout=patience)
+        endpoint = build_s3_listener(s3.handle, address.host, address.port, options)
+        await start(endpoint)
         addresses["s3"] = Address(address.host, endpoint.port)
     return addresses
 

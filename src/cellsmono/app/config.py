@@ -94,10 +94,11 @@ class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The log, on stderr."""
+    """The log, on stderr. ``requests`` asks for a line about each request; those that failed here always have one."""
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.AUTO
+    requests: bool = False
 
 
 class OwnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -54,6 +54,7 @@ TEXTS = {
     "limits.xml_bytes": "Largest XML body, in bytes.",
     "log.level": "debug, info, warning or error.",
     "log.format": 'console, json, or "auto": console on a terminal, JSON elsewhere.',
+    "log.requests": "A line about every request. Requests that the server failed to answer are logged in any case.",
     "owner.access_key": "Access key (or CELLSMONO_OWNER_ACCESS_KEY).",
     "owner.secret_key": "Secret key (or CELLSMONO_OWNER_SECRET_KEY, or CELLSMONO_OWNER_SECRET_KEY_FILE).",
 }

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
+import msgspec
+
 from cellsmono.gateway.health import build_health_app
 from cellsmono.gateway.http import Handler, Limits, Listener, RequestMetrics, build_main_handler
 from cellsmono.kernel.metrics import Metrics
@@ -29,6 +31,7 @@ class ListenerService:
         limits: Limits,
         metrics: RequestMetrics | None,
         stop_seconds: float,
+        access_log: bool,
     ) -> None:
         self.name = name
         self.port = port
@@ -37,13 +40,16 @@ class ListenerService:
         self._limits = limits
         self._metrics = metrics
         self._stop_seconds = stop_seconds
+        self._access_log = access_log
         self._listener: Listener | None = None
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Entered: it accepts connections; ``port`` is the real one. Exited: every request in flight was answered."""
         async with self._handler as handler:
-            listener = Listener(handler, limits=self._limits, metrics=self._metrics, name=self.name)
+            listener = Listener(
+                handler, limits=self._limits, metrics=self._metrics, access_log=self._access_log, name=self.name
+            )
             self.port = await listener.start_tcp(self._host, self.port)
             self._listener = listener
             try:
@@ -57,31 +63,38 @@ class ListenerService:
         return ServiceStatus(detail=f"{self._host}:{self.port}, {count} connections")
 
 
-def build_s3_listener(
-    s3: Handler, host: str, port: int, limits: Limits, metrics: RequestMetrics, stop_seconds: float
-) -> ListenerService:
+class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What all listeners of a process have in common. ``stop_seconds`` is for requests in flight at the end."""
+
+    limits: Limits
+    metrics: Metrics
+    stop_seconds: float
+    access_log: bool = False
+
+
+def build_s3_listener(s3: Handler, host: str, port: int, options: ListenerOptions) -> ListenerService:
     """The listener of the S3 endpoint alone."""
-    return ListenerService(
-        "gateway.s3",
-        nullcontext(s3),
-        host=host,
-        port=port,
-        limits=limits,
-        metrics=metrics,
-        stop_seconds=stop_seconds,
-    )
+    return _build("gateway.s3", nullcontext(s3), host, port, options)
 
 
 def build_main_listener(
-    s3: Handler, registry: Registry, metrics: Metrics, host: str, port: int, limits: Limits, stop_seconds: float
+    s3: Handler, registry: Registry, host: str, port: int, options: ListenerOptions
 ) -> ListenerService:
     """The main listener: health and metrics, and S3 for requests that are signed for it."""
+    handler = build_main_handler(s3, build_health_app(registry, options.metrics))
+    return _build("gateway.main", handler, host, port, options)
+
+
+def _build(
+    name: str, handler: AbstractAsyncContextManager[Handler], host: str, port: int, options: ListenerOptions
+) -> ListenerService:
     return ListenerService(
-        "gateway.main",
-        build_main_handler(s3, build_health_app(registry, metrics)),
+        name,
+        handler,
         host=host,
         port=port,
-        limits=limits,
-        metrics=metrics,
-        stop_seconds=stop_seconds,
+        limits=options.limits,
+        metrics=options.metrics,
+        stop_seconds=options.stop_seconds,
+        access_log=options.access_log,
     )
