@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -11,16 +10,12 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from cellsmono.data.router.router import Router
-from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.index.memory import MemoryIndex
-from cellsmono.datasource.objects.memory import MemoryStore
-from cellsmono.datasource.structured import StructuredStore
+from cellsmono.app.assembly import open_core
+from cellsmono.app.config_sources import load_config
 from cellsmono.gateway.http import Limits, Listener
 from cellsmono.gateway.s3.server import S3Gateway
 from cellsmono.gateway.s3.settings import S3Settings
 from cellsmono.interfaces.datasource import DatasourceConfig
-from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid
 
 ACCESS_KEY = "AKIDEXAMPLE000000001"
 SECRET_KEY = "secretsecretsecretsecretsecretsecret0001"
@@ -34,44 +29,6 @@ class OneKey:
         return SECRET_KEY if access_key == ACCESS_KEY else None
 
 
-class NoSync:
-    """Nothing happens behind the server's back in these tests."""
-
-    async def ingest(self, paths):
-        return 0
-
-
-class MemoryRoots:
-    """Datasources in memory, made and removed by name."""
-
-    def __init__(self):
-        self.objects = MemoryStore()
-        self.stores = {}
-
-    def find(self, name):
-        return self.stores.get(name)
-
-    def names(self):
-        return sorted(self.stores)
-
-    async def create(self, name, **options):
-        if name in self.stores:
-            raise AlreadyExists(f"{name} is there", reason="root")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name):
-            raise Invalid(f"{name} can not be the name of a bucket", reason="name")
-        config = DatasourceConfig(name=name, folder=f"/{name}", created=1_700_000_000.0, **options)
-        await self.objects.create_bucket(name)
-        store = StructuredStore(config, self.objects, self.objects, MemoryIndex(), NoSync(), Claims())
-        self.stores[name] = store
-        return store
-
-    async def delete(self, name):
-        if (await self.stores[name].index.list_keys(limit=1)).entries:
-            raise Conflict("not empty", reason="not_empty")
-        await self.objects.remove_bucket(name)
-        del self.stores[name]
-
-
 class Figures:
     """What a listener reported about its requests."""
 
@@ -83,42 +40,65 @@ class Figures:
 
 
 class Endpoint:
-    """A running server, its address, and a way to run coroutines on its loop."""
+    """Real datasources in a temporary folder behind a real listener, and a way to run coroutines on their loop."""
 
     host = "127.0.0.1"
 
-    def __init__(self, **settings):
+    def __init__(self, folder, **settings):
+        self.folder = folder
         self.settings = S3Settings(region=REGION, domains=("s3.test",), min_part_bytes=1024, **settings)
         self.limits = Limits(header_seconds=1.0, rate_seconds=0.5, body_rate=100, linger_seconds=1.0)
         self.figures = Figures()
-        self.roots = MemoryRoots()
         self.loop = asyncio.new_event_loop()
         self.port = 0
         self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._failure = None
         self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
-        self.loop.run_until_complete(self._start())
-        self._ready.set()
-        self.loop.run_forever()
-        self.loop.run_until_complete(self.listener.stop(1.0))
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
-        self.loop.close()
+        try:
+            self.loop.run_until_complete(self._serve())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._ready.set()
+            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            self.loop.close()
 
-    async def _start(self):
-        gateway = S3Gateway(Router(self.roots), OneKey(), self.settings)
-        self.listener = Listener(gateway.handle, limits=self.limits, metrics=self.figures, access_log=False)
-        self.port = await self.listener.start_tcp(self.host, 0)
+    async def _serve(self):
+        (self.folder / "data").mkdir()
+        environ = {"CELLSMONO_DATA_DIR": str(self.folder / "data"), "CELLSMONO_S3__BUCKET_ROOT": str(self.folder / "b")}
+        async with open_core(load_config(environ=environ)) as self.core:
+            gateway = S3Gateway(self.core.router, OneKey(), self.settings)
+            listener = Listener(gateway.handle, limits=self.limits, metrics=self.figures, access_log=False)
+            self.port = await listener.start_tcp(self.host, 0)
+            self.listener = listener
+            self._ready.set()
+            await self._stop.wait()
+            await listener.stop(1.0)
 
     def __enter__(self):
         self._thread.start()
         self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
         return self
 
     def __exit__(self, *_):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def make_bucket(self, name, **options):
+        """A new datasource; ``anonymous="read"`` and the like as in its configuration."""
+        folder = self.folder / "b" / name
+        folder.mkdir(parents=True)
+        config = DatasourceConfig(name=name, folder=str(folder), durability="relaxed", watch="off", **options)
+        self.run(self.core.installation.add_datasource(config))
+        return folder
 
     @property
     def url(self):
@@ -150,8 +130,8 @@ def read_all(sock):
 
 
 @pytest.fixture(scope="session")
-def endpoint():
-    with Endpoint() as running:
+def endpoint(tmp_path_factory):
+    with Endpoint(tmp_path_factory.mktemp("endpoint")) as running:
         yield running
 
 
@@ -192,7 +172,7 @@ _numbers = itertools.count(1)
 def bucket(endpoint):
     """The name of a fresh, empty bucket."""
     name = f"bucket-{next(_numbers)}"
-    endpoint.run(endpoint.roots.create(name))
+    endpoint.make_bucket(name)
     return name
 
 

@@ -19,7 +19,7 @@ def refuse(s3):
 
 @pytest.fixture
 def other_bucket(endpoint, bucket):
-    endpoint.run(endpoint.roots.create(bucket + "-other"))
+    endpoint.make_bucket(bucket + "-other")
     return bucket + "-other"
 
 
@@ -48,7 +48,7 @@ def test_names_and_places_that_no_bucket_can_have(refuse, make_client):
 def test_buckets_are_listed_in_pages(s3, endpoint, bucket):
     names = [f"paged-{bucket}-{letter}" for letter in "abc"]
     for name in names:
-        endpoint.run(endpoint.roots.create(name))
+        endpoint.make_bucket(name)
     prefix = f"paged-{bucket}"
     first = s3.list_buckets(Prefix=prefix, MaxBuckets=2)
     assert [each["Name"] for each in first["Buckets"]] == names[:2]

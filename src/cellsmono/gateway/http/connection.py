@@ -60,7 +60,11 @@ class Connection(RequestHandler):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        task = self._task_handler
         super().connection_lost(exc)
+        if task is not None and not self._request_in_progress:
+            # It waits for the rest of a body that nobody will send any more.
+            task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a request whose headers began gets a deadline until they are complete."""
