@@ -4,74 +4,35 @@ The order of checks is chosen so that nothing costly is done for a stranger. A r
 code; its text and log form never hold a signature or secret (the client's own answer repeats what AWS repeats).
 """
 
-import enum
 import hmac
-import re
-from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 from multidict import MultiMapping
 
 from cellsmono.gateway.s3 import dates, signature_v2, signature_v4
 from cellsmono.gateway.s3.addressing import EMPTY_QUERY, Query, parse_query
+from cellsmono.gateway.s3.claims import (
+    BAD_CREDENTIAL,
+    QUERY_V4,
+    Claimed,
+    bad_query,
+    check_signed_headers,
+    is_count,
+    parse_authorization,
+    parse_credential,
+    parse_query_claims,
+    read_expires,
+    read_timestamp,
+    unsupported_type,
+)
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
-from cellsmono.gateway.s3.signature_v4 import ALGORITHM, SERVICE, TERMINAL, ChunkSigning, Scope
+from cellsmono.gateway.s3.payload import PayloadMode, read_payload_mode
+from cellsmono.gateway.s3.signature_v4 import ALGORITHM, SERVICE, ChunkSigning, Scope
 from cellsmono.interfaces.credentials import Credentials
 from cellsmono.kernel.clock import Clock
 
-MAX_EXPIRES: Final = 604_800
-"""Seconds that a presigned URL may be valid: one week."""
-
-_QUERY_V4: Final = (
-    "X-Amz-Algorithm",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-SignedHeaders",
-    "X-Amz-Signature",
-)
-_HEADER: Final = re.compile(
-    r"AWS4-HMAC-SHA256[ \t]+Credential=([^,\s]+)[ \t]*,[ \t]*SignedHeaders=([^,\s]+)[ \t]*,"
-    r"[ \t]*Signature=([0-9a-f]{64})[ \t]*",
-    re.ASCII,
-)
-_SIGNATURE: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_HEADER_NAME: Final = re.compile(r"[a-z0-9!#$%&'*+\-.^_`|~]+", re.ASCII)
-_DAY: Final = re.compile(r"\d{8}", re.ASCII)
-_MAX_DIGITS: Final = 12
-_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-class PayloadMode(enum.Enum):
-    """How the body is framed and vouched for (``x-amz-content-sha256``)."""
-
-    UNSIGNED = "unsigned"
-    """As it is, with no hash announced."""
-    HASHED = "hashed"
-    """As it is; ``Identity.payload_sha256`` must match."""
-    CHUNKS_SIGNED = "chunks_signed"
-    """aws-chunked, each chunk signed."""
-    CHUNKS_SIGNED_TRAILER = "chunks_signed_trailer"
-    """aws-chunked, each chunk signed, trailing headers signed too."""
-    CHUNKS_UNSIGNED_TRAILER = "chunks_unsigned_trailer"
-    """aws-chunked without chunk signatures, with trailing headers."""
-
-    @property
-    def is_chunked(self) -> bool:
-        """Whether the body must be decoded from the aws-chunked framing."""
-        return self in _CHUNKED
-
-
-_CHUNKED: Final = frozenset(
-    {PayloadMode.CHUNKS_SIGNED, PayloadMode.CHUNKS_SIGNED_TRAILER, PayloadMode.CHUNKS_UNSIGNED_TRAILER}
-)
-_MODES: Final = {
-    "UNSIGNED-PAYLOAD": PayloadMode.UNSIGNED,
-    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD": PayloadMode.CHUNKS_SIGNED,
-    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER": PayloadMode.CHUNKS_SIGNED_TRAILER,
-    "STREAMING-UNSIGNED-PAYLOAD-TRAILER": PayloadMode.CHUNKS_UNSIGNED_TRAILER,
-}
+__all__ = ["Authenticator", "Identity", "PayloadMode", "SignedRequest", "read_payload_mode"]
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -123,15 +84,6 @@ class SignedRequest:
         return self._query
 
 
-class _Claimed(msgspec.Struct, frozen=True):
-    """What a SigV4 request claims: by whom and over what it is signed."""
-
-    scope: Scope
-    signed_headers: str
-    names: tuple[str, ...]
-    signature: str
-
-
 class Authenticator:
     """Checks requests against the key pairs.
 
@@ -158,7 +110,7 @@ class Authenticator:
         """Who sent this. Raises S3Error for everything but a good signature or none at all."""
         authorization = request.headers.get("authorization")
         query = request.query
-        in_query_v4 = bool(query) and any(name in query for name in _QUERY_V4)
+        in_query_v4 = bool(query) and any(name in query for name in QUERY_V4)
         in_query_v2 = bool(query) and ("AWSAccessKeyId" in query or "Signature" in query)
         if (authorization is not None) + in_query_v4 + in_query_v2 > 1 or (
             authorization is not None and len(request.headers.getall("authorization")) > 1
@@ -183,15 +135,15 @@ class Authenticator:
     # Signature Version 4
 
     def _authenticate_header_v4(self, request: SignedRequest, authorization: str) -> Identity:
-        claimed = _parse_authorization(authorization)
+        claimed = parse_authorization(authorization)
         headers = request.headers
-        timestamp = _read_timestamp(headers)
+        timestamp = read_timestamp(headers)
         self._check_scope(claimed.scope, timestamp, "AuthorizationHeaderMalformed", "The authorization header")
         payload = headers.get("x-amz-content-sha256")
         if payload is None:
             raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
         mode, sha256 = read_payload_mode(headers, payload)
-        _check_signed_headers(headers, claimed.names)
+        check_signed_headers(headers, claimed.names)
         secret = self._find_secret(claimed.scope.access_key, headers.get("x-amz-security-token", ""))
         self._check_skew(timestamp)
         query = signature_v4.canonical_query(request.query.pairs) if request.raw_query else ""
@@ -201,16 +153,16 @@ class Authenticator:
 
     def _authenticate_query_v4(self, request: SignedRequest) -> Identity:
         query, headers = request.query, request.headers
-        claimed = _parse_query_claims(query)
+        claimed = parse_query_claims(query)
         timestamp = query.get("X-Amz-Date")
         signed_at = dates.parse_compact(timestamp)
         if signed_at is None:
-            raise _bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+            raise bad_query("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
         self._check_scope(claimed.scope, timestamp, "AuthorizationQueryParametersError", "Error parsing the query;")
-        expires = _read_expires(query)
+        expires = read_expires(query)
         payload = query.get("X-Amz-Content-Sha256") or headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
         mode, sha256 = read_payload_mode(headers, payload)
-        _check_signed_headers(headers, claimed.names)
+        check_signed_headers(headers, claimed.names)
         token = query.get("X-Amz-Security-Token") or headers.get("x-amz-security-token", "")
         secret = self._find_secret(claimed.scope.access_key, token)
         self._check_presigned(signed_at, expires)
@@ -228,7 +180,7 @@ class Authenticator:
     def _verify_v4(
         self,
         request: SignedRequest,
-        claimed: _Claimed,
+        claimed: Claimed,
         timestamp: str,
         canonical_query: str,
         payload: str,
@@ -288,10 +240,10 @@ class Authenticator:
 
     def _authenticate_header_v2(self, request: SignedRequest, authorization: str) -> Identity:
         scheme, _, rest = authorization.partition(" ")
-        if scheme.startswith("AWS4-"):
-            raise S3Error("NotImplemented", f"The signing algorithm {scheme} is not supported; use {ALGORITHM}.")
+        if scheme.startswith("AWS4-ECDSA-"):
+            raise S3Error("NotImplemented", f"Signatures with ECDSA are not supported; use {ALGORITHM}.")
         if scheme != "AWS":
-            raise S3Error("InvalidArgument", "Unsupported Authorization Type", fields={"ArgumentName": "Authorization"})
+            raise unsupported_type()
         self._require_v2()
         access_key, colon, signature = rest.strip().partition(":")
         if not colon or not access_key or not signature:
@@ -302,7 +254,7 @@ class Authenticator:
             )
         headers = request.headers
         secret = self._find_secret(access_key, headers.get("x-amz-security-token", ""))
-        self._check_skew(_read_timestamp(headers))
+        self._check_skew(read_timestamp(headers))
         return self._verify_v2(request, access_key, secret, signature, None, "header")
 
     def _authenticate_query_v2(self, request: SignedRequest) -> Identity:
@@ -317,7 +269,7 @@ class Authenticator:
         for name in ("AWSAccessKeyId", "Signature", "Expires"):
             if query.count(name) > 1:
                 raise S3Error("AccessDenied", f"Query-string authentication takes {name} only once")
-        if not (expires.isascii() and expires.isdigit() and len(expires) <= _MAX_DIGITS):
+        if not is_count(expires):
             raise S3Error("AccessDenied", f"Invalid date (should be seconds since epoch): {expires}")
         token = query.get("x-amz-security-token") or request.headers.get("x-amz-security-token", "")
         secret = self._find_secret(access_key, token)
@@ -377,7 +329,7 @@ class Authenticator:
             raise invalid_argument(f"Bucket POST must use {ALGORITHM}.", "x-amz-algorithm", fields["x-amz-algorithm"])
         scope = parse_credential(fields["x-amz-credential"])
         if scope is None:
-            raise S3Error("AuthorizationQueryParametersError", _BAD_CREDENTIAL)
+            raise S3Error("AuthorizationQueryParametersError", BAD_CREDENTIAL)
         timestamp = fields["x-amz-date"]
         if dates.parse_compact(timestamp) is None:
             raise invalid_argument("X-Amz-Date must be in the ISO8601 Long Format", "x-amz-date", timestamp)
@@ -423,182 +375,6 @@ class Authenticator:
             )
 
 
-def read_payload_mode(headers: MultiMapping[str], value: str) -> tuple[PayloadMode, str]:
-    """How the body is framed, and its announced SHA-256. ``value`` is what was signed; empty: SigV2 or anonymous.
-
-    Without SigV4 there is no key for chunk signatures, so those are refused; but aws-chunked with a trailing checksum
-    is what SDKs send for unsigned requests too, and then ``Content-Encoding`` is all that tells.
-    """
-    if value:
-        mode = _MODES.get(value)
-        if mode is not None:
-            return mode, ""
-    else:
-        value = headers.get("x-amz-content-sha256", "")
-        if _MODES.get(value) in {PayloadMode.CHUNKS_SIGNED, PayloadMode.CHUNKS_SIGNED_TRAILER}:
-            raise S3Error("InvalidRequest", "Signed chunks need a request that is signed with AWS4-HMAC-SHA256.")
-        if value in _MODES or not value:
-            is_chunked = value.startswith("STREAMING") or _is_aws_chunked(headers)
-            return PayloadMode.CHUNKS_UNSIGNED_TRAILER if is_chunked else PayloadMode.UNSIGNED, ""
-    if _SHA256.fullmatch(value) is not None:
-        return PayloadMode.HASHED, value
-    if value.startswith("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"):
-        raise S3Error("NotImplemented", "Chunks signed with ECDSA (multi-region access points) are not supported.")
-    raise invalid_argument(
-        "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD,"
-        " STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, STREAMING-UNSIGNED-PAYLOAD-TRAILER or a valid sha256 value.",
-        "x-amz-content-sha256",
-        value,
-    )
-
-
-def _is_aws_chunked(headers: MultiMapping[str]) -> bool:
-    encodings = ",".join(headers.getall("content-encoding", ()))
-    return any(encoding.strip().lower() == "aws-chunked" for encoding in encodings.split(","))
-
-
-_BAD_CREDENTIAL: Final = (
-    "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed;"
-    ' expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".'
-)
-
-
-@lru_cache(maxsize=1024)
-def parse_credential(text: str) -> Scope | None:
-    """``AKID/YYYYMMDD/REGION/s3/aws4_request``; an access key may hold slashes. None when it is malformed."""
-    pieces = text.rsplit("/", 4)
-    if len(pieces) != 5 or pieces[4] != TERMINAL or not _DAY.fullmatch(pieces[1]):  # noqa: PLR2004 - parts of a scope
-        return None
-    if not pieces[0] or not pieces[2]:
-        return None
-    return Scope(pieces[0], pieces[1], pieces[2], pieces[3])
-
-
-@lru_cache(maxsize=1024)
-def parse_signed_headers(text: str) -> tuple[str, ...] | None:
-    """The list of signed headers; None unless lower-case, sorted, without duplicates and with ``host``."""
-    names = text.split(";")
-    if any(_HEADER_NAME.fullmatch(name) is None for name in names):
-        return None
-    if "host" not in names or names != sorted(set(names)):
-        return None
-    return tuple(names)
-
-
-def _parse_authorization(text: str) -> _Claimed:
-    match = _HEADER.fullmatch(text)
-    if match is not None:
-        credential, signed_headers, signature = match.groups()
-    else:
-        credential, signed_headers, signature = _parse_loosely(text)
-    scope = parse_credential(credential)
-    if scope is None:
-        raise S3Error(
-            "AuthorizationHeaderMalformed",
-            "The authorization header is malformed; the Credential is mal-formed; expecting"
-            ' "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
-        )
-    names = parse_signed_headers(signed_headers)
-    if names is None:
-        raise S3Error(
-            "AuthorizationHeaderMalformed",
-            "The authorization header is malformed; SignedHeaders must be lower-case names, sorted, separated by"
-            " semicolons, and include host.",
-        )
-    return _Claimed(scope, signed_headers, names, signature)
-
-
-def _parse_loosely(text: str) -> tuple[str, str, str]:
-    """The header's parts in any order, or an error that says which one is missing or wrong."""
-    if not text.startswith(ALGORITHM + " "):
-        raise S3Error("NotImplemented", f"The signing algorithm is not supported; use {ALGORITHM}.")
-    parts: dict[str, str] = {}
-    for piece in text[len(ALGORITHM) :].split(","):
-        name, equals, value = piece.strip().partition("=")
-        if not equals or name in parts or name not in {"Credential", "SignedHeaders", "Signature"}:
-            raise S3Error(
-                "AuthorizationHeaderMalformed",
-                "The authorization header is malformed; expecting Credential, SignedHeaders and Signature, each once.",
-            )
-        parts[name] = value
-    for name in ("Credential", "SignedHeaders", "Signature"):
-        if not parts.get(name):
-            raise S3Error("AuthorizationHeaderMalformed", f"The authorization header is malformed; missing {name}.")
-    if _SIGNATURE.fullmatch(parts["Signature"]) is None:
-        raise S3Error(
-            "AuthorizationHeaderMalformed",
-            "The authorization header is malformed; the Signature must be 64 lower-case hex digits.",
-        )
-    return parts["Credential"], parts["SignedHeaders"], parts["Signature"]
-
-
-def _parse_query_claims(query: Query) -> _Claimed:
-    for name in _QUERY_V4:
-        if not query.get(name):
-            raise _bad_query(
-                "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential,"
-                " X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters."
-            )
-        if query.count(name) > 1:
-            raise _bad_query(f"Query-string authentication version 4 takes {name} only once.")
-    if query.get("X-Amz-Algorithm") != ALGORITHM:
-        raise _bad_query(f'X-Amz-Algorithm only supports "{ALGORITHM}"')
-    scope = parse_credential(query.get("X-Amz-Credential"))
-    if scope is None:
-        raise _bad_query(_BAD_CREDENTIAL)
-    signed_headers = query.get("X-Amz-SignedHeaders")
-    names = parse_signed_headers(signed_headers)
-    if names is None:
-        raise _bad_query("X-Amz-SignedHeaders must be lower-case names, sorted, and include host.")
-    signature = query.get("X-Amz-Signature")
-    if _SIGNATURE.fullmatch(signature) is None:
-        raise _bad_query("X-Amz-Signature must be 64 lower-case hex digits.")
-    return _Claimed(scope, signed_headers, names, signature)
-
-
-def _read_expires(query: Query) -> int:
-    text = query.get("X-Amz-Expires")
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()):
-        raise _bad_query("X-Amz-Expires should be a number")
-    if text.startswith("-"):
-        raise _bad_query("X-Amz-Expires must be non-negative")
-    expires = int(text) if len(text) <= _MAX_DIGITS else MAX_EXPIRES + 1
-    if expires > MAX_EXPIRES:
-        raise _bad_query(
-            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than"
-            " 604800 seconds"
-        )
-    if expires < 1:
-        raise _bad_query("X-Amz-Expires must be at least 1")
-    return expires
-
-
-def _read_timestamp(headers: MultiMapping[str]) -> str:
-    """The request's time in the compact form, from ``x-amz-date`` or else ``date``."""
-    text = headers.get("x-amz-date")
-    if text is None:
-        text = headers.get("date", "")
-    text = text.strip()
-    if dates.parse_compact(text) is not None:
-        return text
-    seconds = dates.parse_http(text)
-    if seconds is None:
-        raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
-    return dates.format_compact(seconds)
-
-
-def _check_signed_headers(headers: MultiMapping[str], names: tuple[str, ...]) -> None:
-    """Refuse ``x-amz-`` headers that are not covered: they change what a request does."""
-    missing = [name.lower() for name in headers if name[:6].lower() == "x-amz-" and name.lower() not in names]
-    if missing:
-        raise S3Error(
-            "AccessDenied",
-            "There were headers present in the request which were not signed",
-            fields={"HeadersNotSigned": ", ".join(missing)},
-        )
-
-
 def _mismatch(access_key: str, string_to_sign: str, signature: str, canonical_request: str) -> S3Error:
     fields = {
         "AWSAccessKeyId": access_key,
@@ -614,10 +390,6 @@ def _mismatch(access_key: str, string_to_sign: str, signature: str, canonical_re
 
 def _spell_bytes(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").hex(" ")
-
-
-def _bad_query(message: str) -> S3Error:
-    return S3Error("AuthorizationQueryParametersError", message)
 
 
 def _encode(text: str) -> bytes:
