@@ -20,6 +20,8 @@ from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.node import time_of_uuid
+from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
@@ -202,6 +204,10 @@ class Datasources:
         index = _IndexService(config, path, self._clock, self._publish)
         if not await self._supervisor.start(index, kind=Kind.GRPC, optional=True):
             raise Unavailable(self._supervisor.registry.get(index.name).detail)
+        if not config.created:
+            # The root's UUID is kept in its marker, so this time outlives the index.
+            root = await index.index.read_node(ROOT)
+            config = msgspec.structs.replace(config, created=time_of_uuid(root.uuid) or self._clock.time())
         claims = Claims()
         sync = Synchronizer(config, objects.store, index.index, claims, clock=self._clock)
         store = StructuredStore(config, objects.store, objects.store, index.index, sync, claims)

@@ -143,6 +143,12 @@ def new_uuid() -> str:
     return str(uuidlib.UUID(int=value))
 
 
+def time_of_uuid(uuid: str) -> float | None:
+    """When a version 7 UUID was made, in seconds since the epoch; None for any other version."""
+    value = uuidlib.UUID(uuid)
+    return (value.int >> 80) / 1000 if value.version == 7 else None  # noqa: PLR2004 - the version of RFC 9562
+
+
 class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is mirrored into an extended attribute of the file, so that a copied or re-indexed file keeps it.
 
