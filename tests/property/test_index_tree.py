@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +26,7 @@ from cellsmono.interfaces.patch import (
 )
 from cellsmono.interfaces.paths import parent_of, rebase
 from cellsmono.kernel.clock import ManualClock
-from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.errors import CellsError, NotFound
 
 # Names that are prefixes of one another, that sort around "/", and that need more than one byte.
 SEGMENTS = ["a", "b", "ab", "a-", "a0", "a.", "é", "\U0010ffff", "\ud7ff", "\ue000"]
@@ -130,6 +131,7 @@ async def check_agreement(run: list[Patch]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         stored = await SqliteIndex.open(Path(folder, "i.db"), datasource="d", durability="relaxed", clock=clock)
         tree = {node.path: node for node in await read_tree(stored)}
+        ever: set[str] = set()
         try:
             for patch in run:
                 clock.advance(1)
@@ -144,6 +146,10 @@ async def check_agreement(run: list[Patch]) -> None:
                 for event in events:
                     replay(tree, event)
                 assert {path: node.uuid for path, node in tree.items()} == {node.path: node.uuid for node in found}
+                ever.update(tree)
+                for path in ever - set(tree):
+                    with pytest.raises(NotFound):
+                        await stored.read_node(path)
                 for node in found:
                     assert await stored.read_node(node.path) == node
                     if node.is_folder:

@@ -23,6 +23,9 @@ class Reading:
 class NodeCache:
     """The most recently used nodes by path. Lives on the event loop.
 
+    It is always the tree after some commit, whole: a read may see a commit a moment before ``take_effects`` tells of
+    it, so what it found is not kept while a patch is under way that touches it.
+
     Two dictionaries stand for "recently" and "before that": when the first is full it takes the place of the second,
     whose nodes go. That is nearly as good as an exact order of use, and a hit costs a look-up and nothing more.
     """
@@ -32,6 +35,8 @@ class NodeCache:
         self._young: dict[str, Node] = {}
         self._old: dict[str, Node] = {}
         self._readings: set[Reading] = set()
+        self._busy: dict[str, int] = {}
+        self._busy_trees = 0
 
     def find(self, path: str) -> Node | None:
         """The node if it is here."""
@@ -51,30 +56,53 @@ class NodeCache:
     def end_reading(self, reading: Reading, nodes: Iterable[Node]) -> None:
         """Keep what a read found, unless a commit has changed it since the read began."""
         self._readings.discard(reading)
-        if reading.is_upset:
+        if reading.is_upset or self._busy_trees:
             return
         for node in nodes:
-            if node.path not in reading.changed:
+            if node.path not in reading.changed and node.path not in self._busy:
                 self._keep(node.path, node)
+
+    def begin_change(self, footprint: frozenset[str] | None) -> None:
+        """A patch is on its way that touches these paths; None: too many to name, or whole subtrees."""
+        if footprint is None:
+            self._busy_trees += 1
+            return
+        for path in footprint:
+            self._busy[path] = self._busy.get(path, 0) + 1
+
+    def end_change(self, footprint: frozenset[str] | None) -> None:
+        """That patch has ended, and ``take_effects`` was called if it was committed."""
+        if footprint is None:
+            self._busy_trees -= 1
+            return
+        for path in footprint:
+            if self._busy[path] == 1:
+                del self._busy[path]
+            else:
+                self._busy[path] -= 1
 
     def take_effects(self, effects: list[tuple[str, Node | None]], *, keep_new: bool) -> None:
         """Carry what a commit did: nodes that are here are replaced, new ones are kept if asked for, gone ones go."""
-        gone = [path for path, node in effects if node is None and is_folder(path)]
-        if len(gone) > PREFIX_SCAN_LIMIT:
+        gone = sum(node is None and is_folder(path) for path, node in effects)
+        if gone > PREFIX_SCAN_LIMIT:
             self._young.clear()
             self._old.clear()
-            gone = []
-        for folder in gone:
-            self._drop_below(folder)
-        for path, node in effects:
-            if node is not None and (keep_new or path in self._young or path in self._old):
-                self._keep(path, node)
-            elif node is None:
-                self._young.pop(path, None)
-                self._old.pop(path, None)
+        else:
+            for path, node in effects:
+                self._take_effect(path, node, keep_new=keep_new)
         for reading in self._readings:
             reading.changed.update(path for path, _ in effects)
-            reading.is_upset = reading.is_upset or any(node is None and is_folder(path) for path, node in effects)
+            reading.is_upset = reading.is_upset or gone > 0
+
+    def _take_effect(self, path: str, node: Node | None, *, keep_new: bool) -> None:
+        if node is not None:
+            if keep_new or path in self._young or path in self._old:
+                self._keep(path, node)
+        elif is_folder(path):
+            self._drop_below(path)
+        else:
+            self._young.pop(path, None)
+            self._old.pop(path, None)
 
     def _drop_below(self, folder: str) -> None:
         for nodes in (self._young, self._old):

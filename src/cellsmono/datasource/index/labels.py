@@ -17,7 +17,7 @@ from cellsmono.store.database import Tx
 LOWEST = 1
 HIGHEST = 2**62
 SHARES = 16
-SPARSE = 256
+SPARSE = 2**16
 """Labels per folder that a subtree must have, times the levels climbed, to be spread instead of a larger one."""
 CRAMPED = 16
 """Labels per folder below which a moved subtree is not squeezed in."""

@@ -1,5 +1,6 @@
 """The stored index: the tree of one datasource in one SQLite file."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -15,8 +16,8 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import Patch
-from cellsmono.interfaces.paths import name_of
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch
+from cellsmono.interfaces.paths import is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
 from cellsmono.store.database import Database, Reader, Tx
@@ -99,13 +100,9 @@ class SqliteIndex:
         return node
 
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
-        """See ``NodeIndex.read_nodes``."""
+        """See ``NodeIndex.read_nodes``. All of them are of one moment: one that is not cached means to fetch all."""
         found = [self._cache.find(path) for path in paths]
-        missing = [path for path, node in zip(paths, found, strict=True) if node is None]
-        if missing:
-            fetched = iter(await self._fetch_nodes(missing))
-            found = [next(fetched) if node is None else node for node in found]
-        return found
+        return found if None not in found else await self._fetch_nodes(paths)
 
     async def _fetch_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         begun = self._cache.begin_reading()
@@ -226,7 +223,25 @@ class SqliteIndex:
             tx.after_commit(tell)
             return outcome.events
 
-        return self._database.submit(write)
+        footprint = _footprint(patch)
+        future = self._database.submit(write)
+        self._cache.begin_change(footprint)
+        future.add_done_callback(lambda _: self._cache.end_change(footprint))
+        return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended
+
+
+def _footprint(patch: Patch) -> frozenset[str] | None:
+    """The paths that a patch touches; None when it is a large one, or moves or deletes a folder."""
+    if len(patch.operations) > KEPT_IN_CACHE:
+        return None
+    paths = []
+    for operation in patch.operations:
+        paths.append(operation.path)
+        if isinstance(operation, MoveNode):
+            paths.append(operation.source)
+        if isinstance(operation, MoveNode | DeleteNode) and is_folder(operation.path):
+            return None
+    return frozenset(paths)
 
 
 def _remember(cursors: dict[str, int], path: str, value: int) -> None:
