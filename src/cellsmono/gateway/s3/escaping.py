@@ -7,6 +7,9 @@ from urllib.parse import quote
 # The five of XML, the carriage return (a parser would turn it into a newline), and what XML 1.0 can not carry at all.
 # AWS writes the latter as numeric references, which only lenient parsers take; ``encoding-type=url`` is the way out.
 _SPECIAL: Final = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
+find_special: Final = _SPECIAL.search
+"""Finds the first character that ``escape_text`` would change; None: the text can be written as it is."""
+_URL_SAFE: Final = re.compile(r"[A-Za-z0-9_.~/-]*", re.ASCII)
 _NAMED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
 
 
@@ -27,6 +30,8 @@ def escape_text(text: str) -> str:
 
 def encode_url(text: str) -> str:
     """A key as ``encoding-type=url`` lists it. A space is ``%20``, which every way of decoding understands."""
+    if _URL_SAFE.fullmatch(text) is not None:
+        return text
     return quote(text.encode("utf-8", "surrogateescape"), safe="/~")
 
 

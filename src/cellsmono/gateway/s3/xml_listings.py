@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from cellsmono.gateway.s3.dates import format_iso
-from cellsmono.gateway.s3.escaping import encode_url, escape_text
+from cellsmono.gateway.s3.escaping import encode_url, escape_text, find_special
 from cellsmono.gateway.s3.xml_write import (
     STANDARD,
     Owner,
@@ -49,6 +49,7 @@ class ListingPage(msgspec.Struct, frozen=True):
 def _write_entries(page: ListingPage) -> tuple[str, str]:
     """``Contents`` and ``CommonPrefixes`` elements."""
     encode = encode_url if page.url_encoded else escape_text
+    is_encoded = page.url_encoded
     owner = write_owner(page.owner) if page.owner is not None else ""
     tail = f"{owner}<StorageClass>{STANDARD}</StorageClass></Contents>"
     contents, prefixes = [], []
@@ -62,8 +63,11 @@ def _write_entries(page: ListingPage) -> tuple[str, str]:
             end = f"{owner}{element('StorageClass', meta.headers['x-amz-storage-class'])}</Contents>"
         else:
             end = tail
+        key = entry.path
+        if is_encoded or find_special(key) is not None:
+            key = encode(key)
         contents.append(
-            f"<Contents><Key>{encode(entry.path)}</Key><LastModified>{format_iso(facts.mtime_ns)}</LastModified>"
+            f"<Contents><Key>{key}</Key><LastModified>{format_iso(facts.mtime_ns)}</LastModified>"
             f"<ETag>&quot;{entry.etag or entry.effective_etag}&quot;</ETag>{checksum}<Size>{facts.size}</Size>{end}"
         )
     return "".join(contents), "".join(prefixes)
