@@ -288,14 +288,29 @@ class Authenticator:
         expires: str | None,
         kind: Literal["header", "query"],
     ) -> Identity:
-        string_to_sign = signature_v2.build_string_to_sign(
-            request.method, request.headers, request.raw_path, request.raw_query, request.virtual_bucket, expires
-        )
-        expected = signature_v2.sign(secret, string_to_sign)
-        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape")):
+        string_to_sign = self._match_v2(request, request.raw_path, secret, signature, expires)
+        is_bare_bucket = not request.virtual_bucket and request.raw_path.count("/") == 1
+        # Some clients sign a bucket as ``/bucket/`` and send ``/bucket``: the same resource.
+        if (
+            string_to_sign
+            and is_bare_bucket
+            and not self._match_v2(request, request.raw_path + "/", secret, signature, expires)
+        ):
+            string_to_sign = ""
+        if string_to_sign:
             raise _mismatch(access_key, string_to_sign, signature, "")
         mode, sha256 = read_payload_mode(request.headers, "")
         return Identity(access_key, kind, 2, mode, sha256)
+
+    @staticmethod
+    def _match_v2(request: SignedRequest, raw_path: str, secret: str, signature: str, expires: str | None) -> str:
+        """Empty when the signature is the one of this path; else the string that should have been signed."""
+        string_to_sign = signature_v2.build_string_to_sign(
+            request.method, request.headers, raw_path, request.raw_query, request.virtual_bucket, expires
+        )
+        expected = signature_v2.sign(secret, string_to_sign)
+        is_same = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogateescape"))
+        return "" if is_same else string_to_sign
 
     def _require_v2(self) -> None:
         if not self._allow_v2:

@@ -4,15 +4,17 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Final
 from urllib.parse import quote
 
 from multidict import CIMultiDictProxy
 
 from cellsmono.gateway.http import Exchange, Reply
 from cellsmono.gateway.s3.addressing import Query
-from cellsmono.gateway.s3.authentication import Identity
+from cellsmono.gateway.s3.authentication import Authenticator, Identity
 from cellsmono.gateway.s3.errors import S3Error
-from cellsmono.gateway.s3.settings import S3Settings
+from cellsmono.gateway.s3.settings import OWNER_NAME, S3Settings
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.kernel.clock import Clock
 
@@ -56,8 +58,9 @@ class S3Request:
 class S3Context:
     """What handlers work with: the nodes, the settings and the time."""
 
-    def __init__(self, router: NodeRouter, settings: S3Settings, clock: Clock) -> None:
+    def __init__(self, router: NodeRouter, settings: S3Settings, clock: Clock, authenticator: Authenticator) -> None:
         self.router = router
+        self.authenticator = authenticator
         self.settings = settings
         self.clock = clock
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -74,6 +77,19 @@ class S3Context:
 
 Operation = Callable[[S3Context, S3Request], Awaitable[Reply]]
 """A handler. It returns the whole answer, or raises an error that the server turns into one."""
+
+
+ANONYMOUS: Final = Actor(name="anonymous", kind="anonymous")
+
+
+@lru_cache(maxsize=1024)
+def _owner(access_key: str) -> Actor:
+    return Actor(name=OWNER_NAME, kind="owner", access_key=access_key)
+
+
+def actor_of(identity: Identity) -> Actor:
+    """Who acts: every key pair is the owner's."""
+    return _owner(identity.access_key) if identity.access_key else ANONYMOUS
 
 
 def check_version(query: Query) -> None:

@@ -11,18 +11,16 @@ from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
 from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
 from cellsmono.gateway.s3.operations import find_operation
-from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
 from cellsmono.gateway.s3.respond import XML_TYPE
-from cellsmono.gateway.s3.settings import OWNER_NAME, S3Settings
+from cellsmono.gateway.s3.settings import S3Settings
 from cellsmono.interfaces.credentials import Credentials
-from cellsmono.interfaces.router import Actor, NodeRouter
+from cellsmono.interfaces.router import NodeRouter
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.log import get_logger
 
 _LOG = get_logger("gateway.s3")
 
-ANONYMOUS: Final = Actor(name="anonymous", kind="anonymous")
-_MAX_ACTORS: Final = 1024
 _NO_BODY_SECONDS: Final = 1.0
 
 # What a user stored must not act as a page of the application that is served from the same origin.
@@ -40,7 +38,6 @@ class S3Gateway:
         clock: Clock | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        self._context = S3Context(router, settings, clock)
         self._domains = settings.domains
         self._authenticator = Authenticator(
             credentials,
@@ -49,7 +46,7 @@ class S3Gateway:
             allow_v2=settings.sigv2,
             clock_skew=settings.clock_skew_seconds,
         )
-        self._actors: dict[str, Actor] = {}
+        self._context = S3Context(router, settings, clock, self._authenticator)
         self._host_id = secrets.token_urlsafe(24)
 
     async def handle(self, exchange: Exchange) -> web.StreamResponse:
@@ -87,20 +84,8 @@ class S3Gateway:
         )
         exchange.operation = name
         identity = self._authenticator.authenticate(signed) if exchange.method != "OPTIONS" else Identity()
-        request = S3Request(exchange, target.bucket, target.key, query, identity, self.actor_of(identity), host)
+        request = S3Request(exchange, target.bucket, target.key, query, identity, actor_of(identity), host)
         return target, await operation(self._context, request)
-
-    def actor_of(self, identity: Identity) -> Actor:
-        """Who acts: every key pair is the owner's."""
-        key = identity.access_key
-        if not key:
-            return ANONYMOUS
-        actor = self._actors.get(key)
-        if actor is None:
-            if len(self._actors) >= _MAX_ACTORS:
-                self._actors.clear()
-            actor = self._actors[key] = Actor(name=OWNER_NAME, kind="owner", access_key=key)
-        return actor
 
     def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:
         error = from_domain(cause)
