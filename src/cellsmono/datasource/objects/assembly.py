@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from cellsmono.datasource.objects.beneath import LIST
 from cellsmono.datasource.objects.bucket import LocalBucket, make_directory, new_temporary, remove_tree, sync_quietly
 from cellsmono.datasource.objects.copying import copy_slice
+from cellsmono.datasource.objects.kernel import free_range
 from cellsmono.datasource.objects.registry import StoredPart
 from cellsmono.datasource.objects.writer import TemporaryFile, lock_file
 from cellsmono.kernel.errors import Corrupt
@@ -105,6 +106,19 @@ def remove_part_file(bucket: LocalBucket, upload_id: str, file: str) -> None:
             os.unlink(file.encode(), dir_fd=folder)
     except OSError:
         return
+
+
+def free_place(bucket: LocalBucket, upload_id: str, start: int, length: int) -> None:
+    """Free the blocks that a failed part took in the assembly file."""
+    try:
+        with upload_folder(bucket, upload_id) as folder:
+            descriptor = os.open(ASSEMBLY, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return
+    try:
+        free_range(descriptor, start, length)
+    finally:
+        os.close(descriptor)
 
 
 def remove_upload_folder(bucket: LocalBucket, upload_id: str) -> None:

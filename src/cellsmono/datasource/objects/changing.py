@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from cellsmono.datasource.objects import attributes as mirror
 from cellsmono.datasource.objects.beneath import FOLDER, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.emptying import empty_folder
 from cellsmono.datasource.objects.failures import ABSENT, explain
 from cellsmono.datasource.objects.kernel import rename_new
-from cellsmono.datasource.objects.names import MARKER, WORK_FOLDER, not_found, split_read
+from cellsmono.datasource.objects.names import not_found, split_read
 from cellsmono.datasource.objects.publishing import Publisher, Road
 from cellsmono.interfaces.node import NodeAttributes
 from cellsmono.interfaces.objects import Committed, FolderMade, ObjectInfo
 from cellsmono.kernel.errors import CellsError, Conflict
-
-_MARKER = MARKER.encode()
-_OURS = frozenset({MARKER, WORK_FOLDER})
 
 
 def make_folder(publisher: Publisher, bucket: LocalBucket, names: Sequence[bytes], key: str) -> tuple[FolderMade, ...]:
@@ -60,7 +58,7 @@ def remove_folder(publisher: Publisher, bucket: LocalBucket, names: list[bytes],
     try:
         opened.append(bucket.open_folder(names[:-1]))
         opened.append(os.open(names[-1], os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=opened[0]))
-        if not _empty_folder(opened[0], names[-1], opened[1]):
+        if not empty_folder(opened[0], names[-1], opened[1]):
             return False
         publisher.flush(bucket, opened[:1])
     except OSError as error:
@@ -71,54 +69,6 @@ def remove_folder(publisher: Publisher, bucket: LocalBucket, names: list[bytes],
         for descriptor in opened:
             os.close(descriptor)
     return True
-
-
-def _empty_folder(above: int, name: bytes, folder: int) -> bool:
-    """Remove a folder with nothing but our own files in it; False (and it is as before) when there is more."""
-    if any(entry not in _OURS for entry in os.listdir(folder)):
-        return False
-    marker = _take_file(folder, _MARKER)
-    _drop(folder, WORK_FOLDER.encode(), is_folder=True)
-    try:
-        os.rmdir(name, dir_fd=above)
-    except OSError:
-        # Somebody put a file in meanwhile.
-        _give_back(folder, marker)
-        return False
-    return True
-
-
-def _take_file(folder: int, name: bytes) -> bytes | None:
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    except OSError:
-        return None
-    try:
-        content = os.read(descriptor, 64)
-    finally:
-        os.close(descriptor)
-    _drop(folder, name, is_folder=False)
-    return content
-
-
-def _drop(folder: int, name: bytes, *, is_folder: bool) -> None:
-    try:
-        (os.rmdir if is_folder else os.unlink)(name, dir_fd=folder)
-    except OSError:
-        return
-
-
-def _give_back(folder: int, marker: bytes | None) -> None:
-    if marker is None:
-        return
-    try:
-        descriptor = os.open(_MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
-    except OSError:
-        return
-    try:
-        os.write(descriptor, marker)
-    finally:
-        os.close(descriptor)
 
 
 def move(
@@ -142,7 +92,8 @@ def move(
             os.close(folder)
         raise explain(error, source, writing=False) from error
     except CellsError:
-        os.close(folder)
+        if folder >= 0:
+            os.close(folder)
         raise
     try:
         publisher.open_road(bucket, target_names[:-1], road)
@@ -214,7 +165,7 @@ def remove_bucket(bucket: LocalBucket) -> None:
         folder = open_beneath(root, [], os.O_RDONLY | os.O_DIRECTORY)
     above = os.open(above_path, FOLDER)
     try:
-        if not _empty_folder(above, name, folder):
+        if not empty_folder(above, name, folder):
             raise Conflict(f"The bucket '{bucket.name}' is not empty.", reason="not_empty")
     finally:
         os.close(above)

@@ -10,6 +10,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 RENAME_NOREPLACE = 1
 _FALLOC_FL_KEEP_SIZE = 1
+_FALLOC_FL_PUNCH_HOLE = 2
 _SYNC_FILE_RANGE_WRITE = 2
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
@@ -57,6 +58,12 @@ def preallocate(descriptor: int, size: int) -> None:
     number = ctypes.get_errno()
     if number not in _UNSUPPORTED and number != errno.EINTR:
         raise OSError(number, os.strerror(number))
+
+
+def free_range(descriptor: int, offset: int, length: int) -> None:
+    """Give a range of a file back to the file system, where that can be done; the file's size stays."""
+    if _fallocate is not None:
+        _fallocate(descriptor, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
 
 
 def start_writeback(descriptor: int, offset: int, length: int) -> None:

@@ -15,6 +15,7 @@ from cellsmono.datasource.objects import markers
 from cellsmono.datasource.objects.attributes import write_attributes
 from cellsmono.datasource.objects.beneath import LIST, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of, new_temporary, remove_tree
+from cellsmono.datasource.objects.emptying import take_back
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import FolderFlusher
 from cellsmono.datasource.objects.kernel import rename_new, start_writeback
@@ -155,8 +156,10 @@ class _Batch:
                         job.error = explain(error, job.key, writing=True)
 
     def close(self) -> None:
-        """Close every folder."""
-        for road in self.roads.values():
+        """Close every folder; those that were made for a file that did not come go again."""
+        for names, road in self.roads.items():
+            if road.made and not road.is_changed:
+                take_back(road.to_flush[0], names[-len(road.made) :])
             road.close()
         if self._work >= 0:
             os.close(self._work)

@@ -115,6 +115,8 @@ class LocalUploads(LocalService):
                 raise explain(error, writing=True) from error
             finally:
                 if start is not None:
+                    if stored is None and size:
+                        await self.workers.run(assembly.free_place, found, upload_id, start, size)
                     slots.settle(number, stored=stored is not None)
                 elif stored is None:
                     await self.workers.run(assembly.remove_part_file, found, upload_id, file)
