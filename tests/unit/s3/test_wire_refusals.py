@@ -3,10 +3,11 @@
 import hashlib
 
 import pytest
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from cellsmono.gateway.s3 import signature_v2, signature_v4
 from cellsmono.gateway.s3.authentication import Authenticator, PayloadMode, SignedRequest, read_payload_mode
+from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.errors import S3Error, render
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -368,3 +369,19 @@ def test_a_revoked_key_is_refused_at_once(authenticator, wire_keys):
     assert refusal(authenticator, request).code == "InvalidAccessKeyId"
     wire_keys.pairs[KEY] = "another"
     assert refusal(authenticator, request).code == "SignatureDoesNotMatch"
+
+
+def test_headers_in_a_presigned_url(authenticator):
+    more = [("x-amz-meta-a", "b c"), ("X-Amz-Acl", "private"), ("x-id", "PutObject")]
+    request = sign_query(more=more, headers={"content-type": "text/plain", "x-amz-acl": "public-read"},
+                         names="host;x-amz-acl")  # fmt: skip
+    assert authenticator.authenticate(request).kind == "query"
+    merged = merge_hoisted(CIMultiDictProxy(request.headers), request.query)
+    assert dict(merged) == {
+        "host": HOST,
+        "content-type": "text/plain",
+        "x-amz-acl": "public-read",
+        "x-amz-meta-a": "b c",
+    }
+    plain = CIMultiDictProxy(CIMultiDict(a="b"))
+    assert merge_hoisted(plain, sign_query().query) is plain

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
-from multidict import MultiMapping
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from cellsmono.gateway.s3 import dates
 from cellsmono.gateway.s3.addressing import Query
@@ -191,6 +191,23 @@ def check_signed_headers(headers: MultiMapping[str], names: tuple[str, ...]) -> 
             "There were headers present in the request which were not signed",
             fields={"HeadersNotSigned": ", ".join(missing)},
         )
+
+
+_NOT_HOISTED: Final = frozenset({*(name.lower() for name in QUERY_V4), "x-amz-content-sha256", "x-amz-security-token"})
+
+
+def merge_hoisted(headers: CIMultiDictProxy[str], query: Query) -> CIMultiDictProxy[str]:
+    """The headers of a request together with the ``x-amz-`` headers that its presigned URL carries in the query.
+
+    Some SDKs move them there, so that whoever uses the URL need not send them. Only for URLs signed with SigV4: its
+    signature covers the whole query, that of SigV2 does not. A header that was sent as well counts alone.
+    """
+    hoisted = [
+        (name.lower(), value)
+        for name, value in query.pairs
+        if name[:6].lower() == "x-amz-" and name.lower() not in _NOT_HOISTED and name not in headers
+    ]
+    return CIMultiDictProxy(CIMultiDict([*headers.items(), *hoisted])) if hoisted else headers
 
 
 def bad_query(message: str) -> S3Error:
