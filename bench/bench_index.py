@@ -22,6 +22,7 @@ from pathlib import Path
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.patch import MoveNode, Operation, Patch, PutFolder, PutLeaf
+from cellsmono.store import database
 
 SLICE = 5_000
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
@@ -158,16 +159,17 @@ async def measure_writes(index: SqliteIndex, nodes: int) -> None:
     show("insert, 64 at the same time", await cpu_ms(together) * 1e3 / 64, "us")
     show("insert, patch of 100", await cpu_ms(lambda: batch(100)) * 1e3 / 100, "us")
     show("insert, patch of 5,000", await cpu_ms(lambda: batch(5000), 3) * 1e3 / 5000, "us")
-    begun = time.perf_counter()
-    await one_by_one()
-    alone = 200 / (time.perf_counter() - begun)
-    begun = time.perf_counter()
-    for _ in range(30):
-        await together()
-    crowd = 30 * 64 / (time.perf_counter() - begun)
-    show("durable writes, one after the other (wall)", alone, "/s")
-    show("durable writes, 64 waiting (wall)", crowd, "/s")
-    show("gain of committing together", crowd / alone, "x")
+    rates: dict[int, list[float]] = {1: [], database.BATCH_UNITS: []}
+    for _ in range(15):
+        for units, found in rates.items():
+            database.BATCH_UNITS = units
+            begun = time.perf_counter()
+            await together()
+            found.append(64 / (time.perf_counter() - begun))
+    apart, joined = (statistics.median(found) for found in rates.values())
+    show("64 durable writes, one transaction each (wall)", apart, "/s")
+    show("64 durable writes, committed together (wall)", joined, "/s")
+    show("gain of committing together", joined / apart, "x")
 
 
 async def measure_moves(index: SqliteIndex) -> None:

@@ -151,7 +151,9 @@ class Database:
     async def write(self, function: Callable[[Tx], T]) -> T:
         """Run a whole unit of work in the writer's thread; returns what it returns once it is committed.
 
-        An error undoes what this function did and nothing else. Cancelling the caller does not cancel the write.
+        An error undoes what this function did and nothing else. Cancelling the caller does not cancel the write. The
+        function may run twice (when another one of its batch fails), the first run undone: what it changes outside
+        the database belongs into a hook.
         """
         return await self.submit(function)
 

@@ -90,6 +90,27 @@ async def test_an_error_undoes_one_caller_only(database: Database) -> None:
     assert await rows(database) == [1, 3]
 
 
+async def test_a_crowd_needs_savepoints_only_when_one_of_it_fails(database: Database) -> None:
+    statements = await trace(database)
+    undone: list[int] = []
+
+    def write(number: int) -> Callable[[Tx], None]:
+        def unit(tx: Tx) -> None:
+            tx.on_rollback(lambda: undone.append(number))
+            insert(number)(tx)
+            if number == 2:
+                raise Conflict("no")
+
+        return unit
+
+    await asyncio.gather(*(database.write(insert(number)) for number in (10, 11)))
+    assert not [each for each in statements if each.startswith("SAVEPOINT")]
+    await asyncio.gather(*(database.write(write(number)) for number in (1, 2, 3)), return_exceptions=True)
+    assert len([each for each in statements if each.startswith("SAVEPOINT")]) == 3
+    assert undone == [2, 1, 2]
+    assert await rows(database) == [1, 3, 10, 11]
+
+
 async def test_a_commit_that_fails_fails_the_whole_batch(database: Database) -> None:
     told: list[str] = []
 

@@ -29,7 +29,7 @@ TRIM_SLICE = 2_000
 class EventLog:
     """The events of one patch. A bulk patch keeps none of them and publishes one in their place."""
 
-    def __init__(self, tx: Tx, patch: Patch, *, datasource: str, at_ns: int, kept: int) -> None:
+    def __init__(self, tx: Tx, patch: Patch, *, datasource: str, at_ns: int, kept: int, last: int | None) -> None:
         self.at_ns = at_ns
         self.is_pending = False
         """A bulk patch changed something and has no event yet."""
@@ -39,7 +39,7 @@ class EventLog:
         self._datasource = datasource
         self._kept = kept
         self._events: list[NodeEvent] = []
-        self._last = -1
+        self._last = last
 
     def note(self, kind: EventKind, path: str, uuid: str, node: Node | None = None, source: str = "") -> None:
         """Remember an event; numbers follow one another."""
@@ -54,10 +54,16 @@ class EventLog:
         self.is_pending = False
 
     def _append(self, kind: EventKind, path: str, uuid: str, node: Node | None, source: str) -> None:
-        if self._last < 0:
-            self._last = self._tx.execute(SELECT_LAST).fetchone()[0] or 0
-        self._last += 1
-        self._events.append(NodeEvent(self._last, kind, path, uuid, self.at_ns, source, node, self._datasource))
+        last = self._last
+        if last is None:
+            last = self._tx.execute(SELECT_LAST).fetchone()[0] or 0
+        self._last = last + 1
+        self._events.append(NodeEvent(last + 1, kind, path, uuid, self.at_ns, source, node, self._datasource))
+
+    @property
+    def last(self) -> int | None:
+        """The number of the last event of the log, None when it was never asked for."""
+        return self._last
 
     def store(self) -> tuple[NodeEvent, ...]:
         """Write the events, trim old ones, and return them."""
@@ -75,14 +81,15 @@ class EventLog:
                 for event in self._events
             ]
             self._tx.executemany(INSERT_EVENT, rows)
-            if self._last // TRIM_EVERY != (self._last - len(rows)) // TRIM_EVERY or self._kept < TRIM_EVERY:
-                self._trim()
+            last = self._events[-1].seq
+            if last // TRIM_EVERY != (last - len(rows)) // TRIM_EVERY or self._kept < TRIM_EVERY:
+                self._trim(last)
         return tuple(self._events)
 
-    def _trim(self) -> None:
+    def _trim(self, last: int) -> None:
         """Delete what is too old, a slice at a time, so that no write ever pays for a long history."""
         first = self._tx.execute(SELECT_FIRST).fetchone()[0]
-        upto = min(self._last - self._kept, first + max(TRIM_SLICE, 2 * len(self._events)))
+        upto = min(last - self._kept, first + max(TRIM_SLICE, 2 * len(self._events)))
         if first <= upto:
             self._tx.execute(TRIM, (upto,))
 

@@ -82,18 +82,20 @@ class Outcome(msgspec.Struct):
 
 
 class PatchWriter:
-    """Writes the patches of one index, one after the other; remembers the ids of folders between them."""
+    """Writes the patches of one index, one after the other; remembers folder ids and the last event between them."""
 
     def __init__(self, datasource: str, clock: Clock, kept_events: int) -> None:
         self._datasource = datasource
         self._clock = clock
         self._kept_events = kept_events
         self._known: dict[str, int] = {}
+        self._last: int | None = None
 
     def write(self, tx: Tx, patch: Patch) -> Outcome:
         """Carry out a patch; an error leaves it to the store to undo what was done."""
-        tx.on_rollback(self._known.clear)
-        log = EventLog(tx, patch, datasource=self._datasource, at_ns=self._clock.time_ns(), kept=self._kept_events)
+        tx.on_rollback(self._forget)
+        at_ns, kept = self._clock.time_ns(), self._kept_events
+        log = EventLog(tx, patch, datasource=self._datasource, at_ns=at_ns, kept=kept, last=self._last)
         work = _PatchWork(tx, self._known, log)
         for operation in patch.operations:
             work.handlers[operation.__class__](operation)
@@ -104,7 +106,14 @@ class PatchWriter:
             row = row if row is not None else find_row(tx.execute, self._known, "")
             if row is not None:
                 log.note_reload(replace(unpack_node(place, row), path=patch.bulk_path))
-        return Outcome(log.store(), work.effects)
+        events = log.store()
+        self._last = log.last
+        return Outcome(events, work.effects)
+
+    def _forget(self) -> None:
+        """What is remembered of the tables may have been undone."""
+        self._known.clear()
+        self._last = None
 
 
 class _PatchWork:
