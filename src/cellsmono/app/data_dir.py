@@ -60,11 +60,13 @@ def lock_data_dir(folder: Path) -> Iterator[None]:
 
 
 def is_data_dir_locked(folder: Path) -> bool:
-    """Whether a process holds the data folder now."""
+    """Whether a process holds the data folder now. Raises Forbidden when it belongs to somebody else."""
     try:
         descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except PermissionError:
+        raise Forbidden(f"the data folder {folder} belongs to another user; run this as that user") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
