@@ -234,7 +234,7 @@ class Resync:
             raise NotFound(f"There is nothing at {path!r}, neither on the storage nor in the index.", path=path)
         stats = await context.index.stats()
         if not bare:
-            round_.bulk = not (stats.files or stats.folders > 1)
+            round_.bulk = not (stats.files or stats.folders)
         if bare:
             round_.leaves[bare] = None
         if rows[-1] is not None:
