@@ -75,6 +75,33 @@ async def test_f1_a_full_disk(small_disk: Path, put: Put, work_files: WorkFiles)
     await store.close()
 
 
+async def test_another_file_system_mounted_inside(tmp_path: Path, put: Put, work_files: WorkFiles) -> None:
+    (tmp_path / "docs" / "mnt").mkdir(parents=True)
+    mnt = tmp_path / "docs" / "mnt"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(mnt)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    store = LocalStore("s", tmp_path)
+    try:
+        store.add_bucket("docs", "docs")
+        for key in ("mnt/small", "mnt/new/sub/deep"):
+            for size in (10, 300_000):
+                done = await put(store, key, b"x" * size, mtime_ns=10**18)
+                assert (await store.stat("docs", key)).facts == done.info.facts
+                assert (tmp_path / "docs" / key).read_bytes() == b"x" * size
+        assert await store.write_marker("docs", "mnt/", "01890000-0000-7000-8000-000000000001")
+        assert await store.read_marker("docs", "mnt/") == "01890000-0000-7000-8000-000000000001"
+        assert len(await store.read_marker("docs", "mnt/new/sub/")) == 36
+        assert work_files(tmp_path) == []
+        assert not (mnt / ".cellsmono").exists()
+        with pytest.raises(QuotaExceeded):
+            await put(store, "mnt/huge", b"x" * 5_000_000)
+        assert not (mnt / ".cellsmono").exists()
+    finally:
+        await store.close()
+        subprocess.run(["umount", str(mnt)], check=True)
+
+
 class Digest:
     def update(self, data: bytes | bytearray | memoryview, /) -> None:
         """Nothing is hashed."""

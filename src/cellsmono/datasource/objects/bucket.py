@@ -175,9 +175,7 @@ class WorkFolder:
         removed = 0
         for descriptor in self.existing():
             try:
-                names = [os.fsencode(name) for name in os.listdir(descriptor)]
-                ours = (name for name in names if name.startswith(TEMPORARY))
-                removed += sum(_remove_leftover(descriptor, name, older_than_ns) for name in ours)
+                removed += remove_leftovers_in(descriptor, older_than_ns)
             finally:
                 os.close(descriptor)
         return removed
@@ -208,6 +206,12 @@ def _mount_of(path: bytes) -> tuple[int, bytes]:
             return device, b""
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers_in(work: int, older_than_ns: int | None = None) -> int:
+    """Remove temporary files from an open work folder, but those in use; how many went."""
+    names = [os.fsencode(name) for name in os.listdir(work)]
+    return sum(_remove_leftover(work, name, older_than_ns) for name in names if name.startswith(TEMPORARY))
 
 
 def _remove_leftover(folder: int, name: bytes, older_than_ns: int | None) -> bool:

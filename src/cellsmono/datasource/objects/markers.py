@@ -1,5 +1,6 @@
 """Folder markers: the file ``.pydio`` that holds a folder's UUID, as text of 36 characters."""
 
+import errno
 import os
 import re
 import stat
@@ -42,9 +43,21 @@ def put_marker(work: int, folder: int, uuid: str, *, durable: bool) -> None:
         if durable:
             os.fdatasync(descriptor)
         os.rename(name, MARKER_NAME, src_dir_fd=work, dst_dir_fd=folder)
-    except OSError:
+    except OSError as error:
         os.unlink(name, dir_fd=work)
-        raise
+        if error.errno != errno.EXDEV:
+            raise
+        _write_in_place(folder, uuid)
+    finally:
+        os.close(descriptor)
+
+
+def _write_in_place(folder: int, uuid: str) -> None:
+    """For a folder on another mount than the work folder. Half a marker counts as none, and is written anew."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(MARKER_NAME, flags, 0o666, dir_fd=folder)
+    try:
+        os.write(descriptor, uuid.encode())
     finally:
         os.close(descriptor)
 

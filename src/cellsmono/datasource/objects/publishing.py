@@ -10,16 +10,25 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from cellsmono.datasource.objects import markers
 from cellsmono.datasource.objects.attributes import write_attributes
 from cellsmono.datasource.objects.beneath import LIST, open_beneath
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of, new_temporary, remove_tree
+from cellsmono.datasource.objects.bucket import (
+    LocalBucket,
+    facts_of,
+    make_directory,
+    new_temporary,
+    remove_leftovers_in,
+    remove_tree,
+)
+from cellsmono.datasource.objects.copying import copy_slice
 from cellsmono.datasource.objects.emptying import take_back
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import FolderFlusher
 from cellsmono.datasource.objects.kernel import rename_new, start_writeback
-from cellsmono.datasource.objects.names import join_names
+from cellsmono.datasource.objects.names import WORK_FOLDER, join_names
 from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
 from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
 from cellsmono.interfaces.objects import FolderMade
@@ -38,9 +47,25 @@ class Road:
         self.made: list[FolderMade] = []
         self.folder = -1
         self.is_changed = False
+        self.dev = -1
+        self._work = -1
+
+    def open_work(self) -> int:
+        """A hidden work folder in the folder itself, for one that lies on another mount than the bucket's own."""
+        if self._work < 0:
+            name = WORK_FOLDER.encode()
+            make_directory(self.folder, name, 0o700)
+            self._work = os.open(name, LIST | os.O_NOFOLLOW, dir_fd=self.folder)
+            remove_leftovers_in(self._work)
+        return self._work
 
     def close(self) -> None:
         """Close every folder."""
+        if self._work >= 0:
+            os.close(self._work)
+            self._work = -1
+            with suppress(OSError):
+                os.rmdir(WORK_FOLDER.encode(), dir_fd=self.folder)
         for descriptor in {*self.to_flush, self.folder} - {-1}:
             os.close(descriptor)
         self.to_flush = []
@@ -96,19 +121,31 @@ class _Batch:
     def prepare(self, job: Job) -> None:
         """Have the folder and the file ready, complete but for the flush."""
         job.road = self._find_road(job)
-        kept = job.kept
-        if isinstance(kept, SmallBytes):
-            job.file = file = TemporaryFile(self._bucket, self._open_work())
-            write_all(file.descriptor, kept.data, 0)
-            job.needs_content = True
-        else:
-            job.file = file = kept
+        file = self._place_file(job, job.road)
         is_touched = _keep_permissions(file.descriptor, job.road.folder, job.names[-1])
         job.facts, is_described = _describe_file(file.descriptor, job.mtime_ns, job.describe)
         job.needs_inode = is_touched or is_described
         if self._bucket.durable and job.needs_content:
             # All files of a batch are on their way before the first one is waited for: one journal commit serves many.
             start_writeback(file.descriptor, 0, 0)
+
+    def _place_file(self, job: Job, road: Road) -> TemporaryFile:
+        """The temporary file, on the same mount as the folder that it goes to."""
+        kept = job.kept
+        if road.dev < 0:
+            road.dev = os.fstat(road.folder).st_dev
+        is_here = road.dev == (os.fstat(self._open_work()).st_dev if isinstance(kept, SmallBytes) else kept.device())
+        if isinstance(kept, TemporaryFile) and is_here:
+            job.file = kept
+            return kept
+        work = self._open_work() if is_here else road.open_work()
+        job.file = file = TemporaryFile(self._bucket, work)
+        job.needs_content = True
+        if isinstance(kept, SmallBytes):
+            write_all(file.descriptor, kept.data, 0)
+        elif copy_slice(kept.descriptor, 0, file.descriptor, 0, kept.size) != kept.size:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return file
 
     def _find_road(self, job: Job) -> Road:
         above = tuple(job.names[:-1])
@@ -245,9 +282,24 @@ class Publisher:
             except FileExistsError:
                 remove_tree(work, name)
                 return None
-            except BaseException:
+            except BaseException as error:
                 remove_tree(work, name)
-                raise
+                if not (isinstance(error, OSError) and error.errno == errno.EXDEV):
+                    raise
+                return self._make_in_place(bucket, work, folder, names[-1], uuid)
+        return uuid
+
+    def _make_in_place(self, bucket: LocalBucket, work: int, folder: int, name: bytes, uuid: str) -> str | None:
+        """For a folder on another mount than the work folder."""
+        if not make_directory(folder, name):
+            return None
+        fresh = os.open(name, LIST | os.O_NOFOLLOW, dir_fd=folder)
+        try:
+            if bucket.marked:
+                markers.put_marker(work, fresh, uuid, durable=bucket.durable)
+            self.flush(bucket, [fresh])
+        finally:
+            os.close(fresh)
         return uuid
 
 

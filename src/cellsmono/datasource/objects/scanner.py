@@ -9,12 +9,12 @@ from cellsmono.datasource.objects import markers, scan
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
 from cellsmono.datasource.objects.names import key_below, split_read
 from cellsmono.datasource.objects.service import LocalService
-from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.kernel.errors import NotFound, Unavailable
 
 _SLICE_BYTES = 1024 * 1024
+_STRETCH_SLICES = 32
 
 
 class LocalScanner(LocalService):
@@ -42,7 +42,19 @@ class LocalScanner(LocalService):
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
         """MD5 of an object, computed in a thread of low priority."""
-        return await self.workers.idle(_hash_file, self.bucket(bucket), key, self.workers)
+        try:
+            hashing = await self.workers.acquire(_Hashing.close, _Hashing, self.bucket(bucket), key)
+        except NotFound:
+            return None
+        try:
+            # In stretches, so that whoever cancels does not wait for the end of a huge file.
+            while await self.workers.idle(hashing.step):
+                pass
+            return hashing.result()
+        except OSError as error:
+            raise Unavailable(f"'{key}' can not be read ({error.strerror}).", reason="io", path=key) from error
+        finally:
+            hashing.close()
 
     def key_of(self, bucket: str, path: bytes) -> str | None:
         """The key of an absolute path."""
@@ -80,27 +92,36 @@ def _write_marker(bucket: LocalBucket, key: str, uuid: str) -> bool:
         os.close(folder)
 
 
-def _hash_file(bucket: LocalBucket, key: str, workers: Workers) -> tuple[Facts, str] | None:
-    try:
-        descriptor, before = bucket.open_file(split_read(key), key)
-    except NotFound:
-        return None
-    try:
-        _keep_atime(descriptor)
-        digest = hashlib.md5(usedforsecurity=False)
-        offset = 0
-        while data := os.pread(descriptor, _SLICE_BYTES, offset):
-            if workers.is_stopping:
-                return None
-            digest.update(data)
-            offset += len(data)
-        after = os.fstat(descriptor)
-    except OSError as error:
-        raise Unavailable(f"'{key}' can not be read ({error.strerror}).", reason="io", path=key) from error
-    finally:
-        os.close(descriptor)
-    unchanged = facts_of(before) == facts_of(after) and before.st_ctime_ns == after.st_ctime_ns
-    return (facts_of(after), digest.hexdigest()) if unchanged and offset == after.st_size else None
+class _Hashing:
+    """The MD5 of one open file, computed in stretches."""
+
+    def __init__(self, bucket: LocalBucket, key: str) -> None:
+        self._descriptor, self._before = bucket.open_file(split_read(key), key)
+        _keep_atime(self._descriptor)
+        self._digest = hashlib.md5(usedforsecurity=False)
+        self._offset = 0
+
+    def step(self) -> bool:
+        """Hash the next stretch; False at the end. Raises OSError."""
+        for _ in range(_STRETCH_SLICES):
+            data = os.pread(self._descriptor, _SLICE_BYTES, self._offset)
+            if not data:
+                return False
+            self._digest.update(data)
+            self._offset += len(data)
+        return True
+
+    def result(self) -> tuple[Facts, str] | None:
+        """Facts and MD5; None when the file changed meanwhile."""
+        before, after = self._before, os.fstat(self._descriptor)
+        facts = facts_of(after)
+        if facts_of(before) != facts or before.st_ctime_ns != after.st_ctime_ns or self._offset != facts.size:
+            return None
+        return facts, self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 def _keep_atime(descriptor: int) -> None:

@@ -28,12 +28,6 @@ class Workers:
         self._requests = ThreadPoolExecutor(threads, "objects")
         self._scans = ThreadPoolExecutor(_SCANNERS, "objects-scan")
         self._idle = ThreadPoolExecutor(1, "objects-idle", _lower_priority)
-        self._stopping = threading.Event()
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether long jobs should give up."""
-        return self._stopping.is_set()
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a call for a request."""
@@ -53,7 +47,6 @@ class Workers:
 
     async def close(self) -> None:
         """Wait for what runs, then end the threads."""
-        self._stopping.set()
         loop = asyncio.get_running_loop()
         for pool in (self._requests, self._scans, self._idle):
             await loop.run_in_executor(None, pool.shutdown)

@@ -71,6 +71,10 @@ class TemporaryFile:
         adopted.is_linked = adopted._owns_work = True
         return adopted
 
+    def device(self) -> int:
+        """The device that it lies on."""
+        return os.fstat(self.descriptor).st_dev
+
     def discard(self) -> None:
         """Remove it; harmless when it was renamed into place or removed already."""
         self.release(remove=True)
