@@ -1,9 +1,12 @@
 """A live S3 endpoint for tests of the wire: one server in a thread for the whole session, a bucket for each test."""
 
 import asyncio
+import hashlib
+import hmac
 import itertools
 import socket
 import threading
+import time
 from contextlib import contextmanager
 
 import boto3
@@ -180,3 +183,43 @@ def bucket(endpoint):
 def keys():
     """Access key, secret and region of the endpoint."""
     return ACCESS_KEY, SECRET_KEY, REGION
+
+
+class Signer:
+    """Writes raw HTTP requests with a SigV4 signature, and whatever is wrong with them otherwise."""
+
+    def __init__(self, endpoint):
+        self.host = f"{endpoint.host}:{endpoint.port}"
+
+    def head(self, method, target, headers=None, payload="UNSIGNED-PAYLOAD", unsigned=()):
+        """The request up to its blank line. ``headers`` are signed, the ``unsigned`` lines are added as they are."""
+        return self.sign(method, target, headers, payload, unsigned)[0]
+
+    def sign(self, method, target, headers=None, payload="UNSIGNED-PAYLOAD", unsigned=()):
+        """The head, and what signing chunks takes: (key, timestamp, scope, signature)."""
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{now[:8]}/{REGION}/s3/aws4_request"
+        signed = {"host": self.host, "x-amz-date": now, "x-amz-content-sha256": payload}
+        signed |= {name.lower(): value for name, value in (headers or {}).items()}
+        names = ";".join(sorted(signed))
+        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        path, _, query = target.partition("?")
+        query = "&".join(sorted(piece if "=" in piece else piece + "=" for piece in query.split("&") if piece))
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        key = f"AWS4{SECRET_KEY}".encode()
+        for piece in scope.split("/"):
+            key = hmac.digest(key, piece.encode(), "sha256")
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"
+        signature = hmac.new(key, text.encode(), "sha256").hexdigest()
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
+        )
+        rows = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in signed.items())]
+        rows += [f"Authorization: {authorization}", *unsigned]
+        return ("\r\n".join(rows) + "\r\n\r\n").encode(), (key, now, scope, signature)
+
+
+@pytest.fixture(scope="session")
+def signer(endpoint):
+    return Signer(endpoint)

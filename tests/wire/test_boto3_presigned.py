@@ -42,7 +42,7 @@ def post_form(fetch, url, fields, content, filename="photo.jpg", closing=True):
 
 
 @pytest.fixture(params=["s3", "s3v4"])
-def signer(request, make_client):
+def presigner(request, make_client):
     """A client that presigns with one of the two signature versions."""
     return make_client(signature_version=request.param)
 
@@ -51,26 +51,26 @@ def presign(client, operation, bucket, key, **more):
     return client.generate_presigned_url(operation, {"Bucket": bucket, "Key": key, **more}, ExpiresIn=60)
 
 
-def test_presigned_urls(signer, s3, fetch, bucket):
+def test_presigned_urls(presigner, s3, fetch, bucket):
     key = "dir/a b+ü.txt"
-    status, headers, _ = fetch("PUT", presign(signer, "put_object", bucket, key), b"hello")
+    status, headers, _ = fetch("PUT", presign(presigner, "put_object", bucket, key), b"hello")
     assert (status, headers["ETag"]) == (200, f'"{hashlib.md5(b"hello").hexdigest()}"')
-    assert fetch("GET", presign(signer, "get_object", bucket, key))[2] == b"hello"
-    assert fetch("HEAD", presign(signer, "head_object", bucket, key))[1]["Content-Length"] == "5"
-    url = presign(signer, "get_object", bucket, key, ResponseContentType="text/x")
+    assert fetch("GET", presign(presigner, "get_object", bucket, key))[2] == b"hello"
+    assert fetch("HEAD", presign(presigner, "head_object", bucket, key))[1]["Content-Length"] == "5"
+    url = presign(presigner, "get_object", bucket, key, ResponseContentType="text/x")
     assert fetch("GET", url)[1]["Content-Type"] == "text/x"
-    assert fetch("DELETE", presign(signer, "delete_object", bucket, key))[0] == 204
+    assert fetch("DELETE", presign(presigner, "delete_object", bucket, key))[0] == 204
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
-def test_presigned_urls_are_good_for_what_was_signed_only(signer, s3, fetch, bucket):
+def test_presigned_urls_are_good_for_what_was_signed_only(presigner, s3, fetch, bucket):
     s3.put_object(Bucket=bucket, Key="x", Body=b"hello")
     s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
-    url = presign(signer, "get_object", bucket, "x")
+    url = presign(presigner, "get_object", bucket, "x")
     assert fetch("PUT", url, b"evil")[0] == 403
     assert fetch("GET", url.replace("/x?", "/secret?"))[0] == 403
     assert fetch("GET", url + "&response-content-type=text/html")[0] == 403
-    put_url = presign(signer, "put_object", bucket, "y")
+    put_url = presign(presigner, "put_object", bucket, "y")
     status, _, body = fetch("PUT", put_url, b"", {"x-amz-copy-source": f"/{bucket}/secret"})
     assert status == 403, body
     assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["secret", "x"]
