@@ -128,7 +128,9 @@ def test_what_runs_is_told_and_probed(serve: Callable[..., Server], run: Command
     with urllib.request.urlopen(server.main_url + "/readyz") as answer:
         assert json.load(answer)["ready"] is True
     with urllib.request.urlopen(server.main_url + "/metrics") as answer:
-        assert b"cellsmono_build_info" in answer.read()
+        figures = answer.read().decode()
+        assert "cellsmono_build_info" in figures
+        assert 'cellsmono_requests_in_flight{listener="gateway.main"} 1.0' in figures
     assert server.stop(signal.SIGINT) == 0
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from cellsmono.gateway.health import build_health_app
 from cellsmono.gateway.http import Handler, Limits, Listener, RequestMetrics, build_main_handler
-from cellsmono.kernel.metrics import Metrics
+from cellsmono.kernel.metrics import Metrics, Sample
 from cellsmono.kernel.registry import Registry
 from cellsmono.kernel.service import ServiceStatus
 
@@ -62,6 +62,14 @@ class ListenerService:
         count = self._listener.connection_count if self._listener is not None else 0
         return ServiceStatus(detail=f"{self._host}:{self.port}, {count} connections")
 
+    def list_figures(self) -> list[Sample]:
+        """Open connections, and those on which a request is being handled."""
+        listener, labels = self._listener, {"listener": self.name}
+        return [
+            Sample("connections", "Open connections.", listener.connection_count if listener else 0, labels),
+            Sample("requests_in_flight", "Requests being handled.", listener.active_count if listener else 0, labels),
+        ]
+
 
 class ListenerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What all listeners of a process have in common. ``stop_seconds`` is for requests in flight at the end."""
@@ -88,7 +96,7 @@ def build_main_listener(
 def _build(
     name: str, handler: AbstractAsyncContextManager[Handler], host: str, port: int, options: ListenerOptions
 ) -> ListenerService:
-    return ListenerService(
+    service = ListenerService(
         name,
         handler,
         host=host,
@@ -98,3 +106,5 @@ def _build(
         stop_seconds=options.stop_seconds,
         access_log=options.access_log,
     )
+    options.metrics.add_source(service.list_figures)
+    return service

@@ -67,8 +67,6 @@ class Metrics:
     """All figures of the process. Lives on the event loop; give it to listeners as their request metrics."""
 
     def __init__(self) -> None:
-        self.in_flight = 0
-        """Requests being handled; kept by whoever handles them, when they do."""
         self.loop_lag = 0.0
         """Seconds by which the event loop was late at the last look; see ``watch_loop``."""
         self._requests: dict[tuple[str, int], int] = {}
@@ -141,7 +139,6 @@ class Metrics:
             moved.add_metric([operation, "in"], received)
             moved.add_metric([operation, "out"], sent)
         yield moved
-        yield GaugeMetricFamily("cellsmono_requests_in_flight", "Requests being handled.", value=self.in_flight)
         yield GaugeMetricFamily("cellsmono_event_loop_lag_seconds", "Lateness of the event loop.", value=self.loop_lag)
         build = {
             "version": cellsmono.__version__,

@@ -53,6 +53,26 @@ async def test_services_stop_in_reverse_order() -> None:
     assert states(registry) == dict.fromkeys("abc", ServiceState.STOPPED)
 
 
+async def test_front_doors_close_at_the_same_time_and_before_the_rest() -> None:
+    journal: list[str] = []
+    both_asked = asyncio.Barrier(2)
+
+    class Door(Recorder):
+        @asynccontextmanager
+        async def lifespan(self) -> AsyncIterator[None]:
+            yield
+            await both_asked.wait()
+            self.journal.append(f"-{self.name}")
+
+    async with Supervisor(Registry(), stop_timeout=10) as supervisor:
+        await supervisor.start(Recorder("a", journal))
+        await supervisor.start(Door("main", journal, tag="gateway"))
+        await supervisor.start(Door("s3", journal, tag="gateway"))
+    assert journal[0] == "+a"
+    assert sorted(journal[1:3]) == ["-main", "-s3"]
+    assert journal[3] == "-a"
+
+
 async def test_a_needed_service_that_fails_is_raised_and_the_rest_stops() -> None:
     journal: list[str] = []
     registry = Registry()
