@@ -516,6 +516,23 @@ async def test_permissions_of_a_replaced_file_stay(local: LocalStore, tmp_path: 
         assert (tmp_path / "docs" / "k").stat().st_mode & 0o777 == 0o640
 
 
+async def test_groups_of_shared_folders_are_inherited(local: LocalStore, tmp_path: Path, put: Put) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to have a second group")
+    shared = tmp_path / "docs" / "shared"
+    shared.mkdir()
+    os.chown(shared, -1, 12_345)
+    shared.chmod(0o2775)
+    for size in (5, 100_000):
+        await put(local, "shared/f", b"x" * size)
+        await put(local, f"shared/new{size}/g", b"x" * size)
+        for path in (shared / "f", shared / f"new{size}", shared / f"new{size}" / "g"):
+            assert path.stat().st_gid == 12_345
+        assert (shared / f"new{size}").stat().st_mode & 0o2000
+    await put(local, "alone")
+    assert (tmp_path / "docs" / "alone").stat().st_gid == os.getegid()
+
+
 async def test_forbidden_is_told_for_reserved_uploads(local: LocalStore) -> None:
     with pytest.raises(Forbidden):
         await local.create_upload("docs", "a/.pydio")

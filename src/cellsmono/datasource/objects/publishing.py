@@ -48,6 +48,7 @@ class Road:
         self.folder = -1
         self.is_changed = False
         self.dev = -1
+        self.group = -1
         self._work = -1
 
     def open_work(self) -> int:
@@ -123,6 +124,8 @@ class _Batch:
         job.road = self._find_road(job)
         file = self._place_file(job, job.road)
         is_touched = _keep_permissions(file.descriptor, job.road.folder, job.names[-1])
+        if job.road.group >= 0:
+            is_touched = _inherit_group(file.descriptor, job.road.group) or is_touched
         job.facts, is_described = _describe_file(file.descriptor, job.mtime_ns, job.describe)
         job.needs_inode = is_touched or is_described
         if self._bucket.durable and job.needs_content:
@@ -133,7 +136,8 @@ class _Batch:
         """The temporary file, on the same mount as the folder that it goes to."""
         kept = job.kept
         if road.dev < 0:
-            road.dev = os.fstat(road.folder).st_dev
+            status = os.fstat(road.folder)
+            road.dev, road.group = status.st_dev, status.st_gid if status.st_mode & stat.S_ISGID else -1
         is_here = road.dev == (os.fstat(self._open_work()).st_dev if isinstance(kept, SmallBytes) else kept.device())
         if isinstance(kept, TemporaryFile) and is_here:
             job.file = kept
@@ -273,6 +277,9 @@ class Publisher:
             try:
                 fresh = os.open(name, LIST, dir_fd=work)
                 try:
+                    above = os.fstat(folder)
+                    if above.st_mode & stat.S_ISGID and _inherit_group(fresh, above.st_gid):
+                        os.fchmod(fresh, os.fstat(fresh).st_mode & 0o7777 | stat.S_ISGID)
                     if bucket.marked:
                         markers.put_marker(work, fresh, uuid, durable=bucket.durable)
                     self.flush(bucket, [fresh])
@@ -315,6 +322,15 @@ def _keep_permissions(descriptor: int, folder: int, name: bytes) -> bool:
         return False
     try:
         os.fchmod(descriptor, before & _PERMISSIONS)
+    except OSError:
+        return False
+    return True
+
+
+def _inherit_group(descriptor: int, group: int) -> bool:
+    """What the kernel does for files made right in a set-group-ID folder: they belong to its group."""
+    try:
+        os.fchown(descriptor, -1, group)
     except OSError:
         return False
     return True
