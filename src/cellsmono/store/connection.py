@@ -1,10 +1,11 @@
 """One SQLite connection on a thread of its own. The only file that knows aiosqlite.
 
 aiosqlite takes a hop to its thread for each statement; a unit of work here is a whole function, so it is handed to the
-connection's own queue in one piece. That needs two private members of aiosqlite (``_execute`` and ``_conn``), which are
-used in this file only; ``tests/unit/store/test_connection.py`` fails when an upgrade changes them.
+connection's own queue in one piece. That needs private members of aiosqlite (``_execute``, ``_conn`` and ``_thread``),
+which are used in this file only; ``tests/unit/store/test_connection.py`` fails when an upgrade changes them.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -38,7 +39,12 @@ class Connection:
             cached_statements=CACHED_STATEMENTS,
         )
         inner._thread.name = name  # a thread list that says whose thread it is
-        await inner
+        try:
+            await inner
+        except BaseException:
+            # aiosqlite ends the thread without waiting for it, and the thread's last act is a call to this loop.
+            await asyncio.to_thread(inner._thread.join)
+            raise
         return cls(inner)
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:

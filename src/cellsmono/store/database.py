@@ -23,7 +23,7 @@ T = TypeVar("T")
 BATCH_UNITS = 256
 """Units that share a transaction at most, so that a crowd can not hold back its first comer for long."""
 WRITER_CACHE_KIB = 16 * 1024
-READER_CACHE_KIB = 4 * 1024
+READER_CACHE_KIB = 8 * 1024
 WAL_BYTES = 16 * 1024 * 1024
 """The size of the WAL from which on a checkpoint is made between two batches."""
 WAL_KEPT_BYTES = 4 * 1024 * 1024

@@ -51,6 +51,7 @@ async def test_a_missing_file_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         await Connection.open(tmp_path / "none.db", name="four")
     assert list(tmp_path.iterdir()) == []
+    assert not [thread for thread in threading.enumerate() if thread.name == "four"]
 
 
 def test_the_private_members_are_there() -> None:
