@@ -419,3 +419,13 @@ def test_close_reports_what_is_missing():
     decoder.feed(b"0\r\n\r\n")
     assert decoder.is_done
     decoder.close()
+
+
+async def test_tiny_chunks_reach_the_storage_together():
+    body = frame([b"x"] * 1000, SIGNING)
+    identity = Identity(payload=PayloadMode.CHUNKS_SIGNED, signing=SIGNING)
+    incoming = open_body(pieces_of(body, 1 << 20), identity, CIMultiDict())
+    pieces = [piece async for piece in incoming.stream]
+    assert pieces == [b"x" * 1000]
+    incoming.digest.update(pieces[0])
+    incoming.digest.verify()
