@@ -52,6 +52,11 @@ def lock_data_dir(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Locked(_describe_holder(descriptor, folder), reason="data_dir", path=str(folder)) from None
+        except OSError as error:
+            raise Invalid(
+                f"the file system of {folder} can not lock files ({error.strerror}); keep the data folder on a local "
+                "disk: --data-dir"
+            ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         yield

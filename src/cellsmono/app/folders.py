@@ -1,5 +1,6 @@
 """Folders given on the command line, made into datasources."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -73,6 +74,13 @@ def _split_argument(argument: str, base: Path) -> tuple[str, Path]:
             "'.', and a letter or digit at both ends"
         )
     folder = (base / Path(rest).expanduser()).absolute()
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError:
+        raise Invalid(
+            f"the path {os.fsencode(folder)!r} is not valid UTF-8 and can not be written into a configuration; give "
+            "the folder another name, or mount it elsewhere"
+        ) from None
     if not folder.exists():
         raise NotFound(f"the folder {folder} does not exist; make it first, or mind the spelling")
     if not folder.is_dir():

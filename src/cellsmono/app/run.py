@@ -30,6 +30,7 @@ from cellsmono.app.process import (
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import DatasourceInfo
+from cellsmono.kernel.errors import CellsError
 from cellsmono.kernel.log import configure_log, get_logger
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.tasks import cancel_and_wait, create_task
@@ -59,8 +60,13 @@ def run_server(loaded: LoadedConfig, folders: Sequence[DatasourceConfig] = (), o
             log.warning("the data folder holds secrets and is not private", problem=exposure)
         remember_folders(loaded.data_dir, folders)
         loaded = add_datasources(loaded, folders, "command line")
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(_serve(loaded, output or sys.stdout))
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                runner.run(_serve(loaded, output or sys.stdout))
+        except CellsError:
+            # It could not start, or one service gave up: everything else was closed in order all the same.
+            mark_stopped(loaded.data_dir)
+            raise
         mark_stopped(loaded.data_dir)
 
 

@@ -11,6 +11,10 @@ from cellsmono.app.config_sources import LoadedConfig, add_datasources, load_con
 from cellsmono.app.control_client import ControlClient, Unreachable
 from cellsmono.app.data_dir import is_data_dir_locked, lock_data_dir, prepare_data_dir, recall_folders
 from cellsmono.interfaces.operations import Operations
+from cellsmono.kernel.errors import CellsError
+
+FILE_NAME = "cellsmono.db"
+"""The configuration store; see ``app.settings``, which takes longer to import than most commands last."""
 
 T = TypeVar("T")
 
@@ -78,9 +82,13 @@ async def open_operations(loaded: LoadedConfig) -> AsyncIterator[Operations]:
 
 
 def find_folders(loaded: LoadedConfig) -> set[Path]:
-    """Folders that are served: the configured ones, and those that the running server knows besides."""
+    """Folders that are served: the configured ones, and those added at run time as far as that can be told."""
     folders = {Path(source.folder) for source in loaded.config.datasource}
-    client = ControlClient(loaded.data_dir)
-    if client.is_answering():
-        folders |= {Path(info.config.folder) for info in asyncio.run(client.list_datasources())}
-    return folders
+    if not (loaded.data_dir / FILE_NAME).exists():
+        return folders
+    try:
+        infos = perform(loaded, lambda operations: operations.list_datasources())
+    except CellsError as error:
+        sys.stderr.write(f"warning: only configured folders are looked at: {error.message}\n")
+        return folders
+    return folders | {Path(info.config.folder) for info in infos}

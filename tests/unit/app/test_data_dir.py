@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -62,6 +64,15 @@ def test_the_lock_goes_with_a_process_that_is_killed(tmp_path: Path) -> None:
         child.kill()
         child.wait()
     assert not is_data_dir_locked(tmp_path)
+
+
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(Invalid, match="keep the data folder on a local disk"), lock_data_dir(tmp_path):
+        pass
 
 
 def test_an_unclean_end_is_noticed(tmp_path: Path) -> None:

@@ -69,6 +69,8 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "other").mkdir()
     known = [DatasourceConfig(name="abc", folder="/x")]
+    with pytest.raises(Invalid, match=r"bad\\xff' is not valid UTF-8"):
+        read_folder_arguments(["bad\udcff"], base=tmp_path)
     with pytest.raises(NotFound, match="does not exist"):
         read_folder_arguments(["missing"], base=tmp_path)
     with pytest.raises(Invalid, match="is not a folder"):

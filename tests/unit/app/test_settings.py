@@ -102,5 +102,11 @@ async def test_a_stored_datasource_that_can_not_be_read_is_named(open_settings: 
         await open_settings(OWNER)
 
 
+def test_commands_know_the_name_of_the_file() -> None:
+    from cellsmono.cli import session
+
+    assert session.FILE_NAME == FILE_NAME
+
+
 def test_keys_do_not_show_their_secret() -> None:
     assert "preset-secret" not in repr(OWNER)
