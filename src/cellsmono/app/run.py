@@ -30,7 +30,7 @@ from cellsmono.app.process import (
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import DatasourceInfo
-from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.errors import CellsError, Unavailable
 from cellsmono.kernel.log import configure_log, get_logger
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.tasks import cancel_and_wait, create_task
@@ -93,7 +93,7 @@ async def _serve(loaded: LoadedConfig, output: TextIO) -> None:
         log.info("stopping", patience=loaded.config.server.stop_timeout)
         _arm_last_resort(loaded.config.server.stop_timeout + LAST_RESORT_SECONDS)
         if error is not None:
-            raise error
+            raise Unavailable("a service that everything else needs has died; the log says which and why") from error
     log.info("stopped")
 
 
