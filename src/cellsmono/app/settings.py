@@ -47,7 +47,7 @@ class StoredCredentials:
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first; the preset one before all others."""
-        return sorted(self._keys.values(), key=lambda key: (not key.preset, key.created, key.access_key))
+        return sorted(self._keys.values(), key=lambda key: (not key.preset, key.created))
 
     async def create_key(self, description: str = "") -> AccessKey:
         """A new random pair, stored before this returns. Raises Invalid for a description that is too long."""
