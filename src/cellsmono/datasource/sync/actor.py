@@ -9,6 +9,7 @@ import structlog
 
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
+from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
 from cellsmono.datasource.sync.hashing import ContentHasher
 from cellsmono.datasource.sync.removal import outermost
@@ -54,7 +55,7 @@ class Synchronizer:
         self._wake = asyncio.Event()
         self._reconcile_now = asyncio.Event()
         self._wants_full = False
-        self._announced: dict[str, float] = {}
+        self._canary = Canary()
         self._hasher = ContentHasher(self._context)
         self._watch = WatchKeeper(config, objects, self._take_changes, self._lose_events, watcher)
         self._state = SyncState.STOPPED
@@ -190,13 +191,13 @@ class Synchronizer:
 
     def _announce(self, key: str) -> None:
         """Remember that the watcher spoke of this key, to tell later whether it missed something."""
-        now = self._clock.monotonic()
-        self._announced[parent_of(key)] = now
-        self._announced[key + "/" if key else ""] = now
+        self._canary.hear(parent_of(key))
+        self._canary.hear(key + "/" if key else "")
 
     def _lose_events(self, reason: str) -> None:
         """Events may have been lost: compare everything."""
         self._last_error = reason
+        self._canary.doubt()
         self._wants_full = True
         self._reconcile_now.set()
 
@@ -323,6 +324,7 @@ class Synchronizer:
             return
         self._offline = ""
         if report.path == "":
+            self._question_watcher(resync)
             self._held_reason = report.held
             self._is_reconciled = True
             self._last_reconciled = self._clock.time()
@@ -334,6 +336,14 @@ class Synchronizer:
             self._held_reason = report.held
         if report.changed:
             self._hasher.wake()
+
+    def _question_watcher(self, resync: Resync) -> None:
+        """A change that was found now and never announced means that the watcher lost events without a word."""
+        missed = self._canary.find_missed(resync.missed, self._clock.time_ns())
+        if missed:
+            log.warning("the watcher missed changes", datasource=self.config.name, folders=len(missed), first=missed[0])
+            self._watch.restart()
+        self._canary.begin(is_watching=self._watch.is_watching and not missed)
 
     def _note_failure(self, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError):

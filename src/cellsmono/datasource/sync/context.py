@@ -78,12 +78,20 @@ class SyncContext:
         self.tombstones = Tombstones()
         self.guard = DeletionGuard(config.max_delete_share, config.max_delete_nodes)
         self.unmarkable: set[str] = set()
+        self._has_attributes: bool | None = None
         self.skipped: Counter[str] = Counter()
 
     @property
     def uses_markers(self) -> bool:
         """Whether folder UUIDs are kept on the storage."""
         return self.config.markers is Markers.FILE
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether the storage mirrors metadata beside its objects; asked once, it takes a look at the disk."""
+        if self._has_attributes is None:
+            self._has_attributes = self.objects.capabilities(self.bucket).attributes
+        return self._has_attributes
 
     async def settle_index(self) -> None:
         """Wait until every patch submitted so far is committed, so that a read sees it.

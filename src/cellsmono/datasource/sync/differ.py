@@ -19,7 +19,7 @@ TOUCH_LIMIT = 4 << 20
 class FolderDiff(msgspec.Struct):
     """How a listing differs from the rows. All paths are whole node paths.
 
-    ``moved_in`` are known folders whose inode is another one than the row's: something else may stand there now.
+    ``moved_in`` are known folders whose inode is not the row's: something else may stand there now.
     ``replaced`` are rows whose name is taken by an entry of the other type. ``quiet`` are rows whose facts differ in
     a way that is no change of content (mode, device, a folder's times).
     """
@@ -103,9 +103,12 @@ def compare_leaf(row: Node, facts: Facts, diff: FolderDiff) -> None:
 
 
 def compare_folder(row: Node, facts: Facts, diff: FolderDiff) -> None:
-    """Sort one known folder into the diff: its inode tells whether it can be another one than it was."""
+    """Sort one known folder into the diff: its inode tells whether it can be another one than it was.
+
+    A row without an inode was made because something below it was; the folder itself was never looked at.
+    """
     old = row.facts
-    if old.ino and old.ino != facts.ino:
+    if old.ino != facts.ino:
         diff.moved_in.append(row.path)
     elif old != folder_facts(facts):
         diff.quiet.append((row.path, facts))

@@ -231,7 +231,7 @@ async def describe_files(
     if not files:
         return []
     attributes: Sequence[NodeAttributes | None] = [None] * len(files)
-    if context.objects.capabilities(context.bucket).attributes:
+    if context.has_attributes:
         attributes = await context.objects.read_attributes(context.bucket, [path for path, _ in files])
     now = context.clock.monotonic()
     steps = []

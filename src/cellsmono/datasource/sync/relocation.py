@@ -60,7 +60,11 @@ async def _relocate(context: SyncContext, round_: Round, target: str, pending: d
             return False
         if occupant is not None and not is_waiting and not await _may_go(context, round_, occupant, node):
             return True
-        steps = _plan_move(node, target, facts, occupant, is_waiting=is_waiting)
+        above = ancestors_of(target)
+        known = await context.read_rows(above)
+        missing = [folder for folder, row in zip(above, known, strict=True) if row is None]
+        steps = [Step(folder, PutFolder(folder), "created") for folder in missing]
+        steps += _plan_move(node, target, facts, occupant, is_waiting=is_waiting)
         patch = round_.patch(steps)
         done = None if patch is None else context.index.submit(patch)
     if done is not None:

@@ -53,7 +53,7 @@ class TreeWalk:
         self._pace = Pace()
         self._on_folder = on_folder
         self.seen_folders = 0
-        self.missed: list[str] = []
+        self.missed: list[tuple[str, int]] = []
 
     async def walk(self, path: str, *, full: bool) -> None:
         """Compare a known folder and every known folder below it; new ones are visited as they are found."""
@@ -123,7 +123,7 @@ class TreeWalk:
             elif now == (0, 0) or now != (state.mtime_ns, state.ctime_ns):
                 found.append(state)
                 if state.mtime_ns:
-                    self.missed.append(state.path)
+                    self.missed.append((state.path, now[0]))
         self._note(len(states) - len(found), paths[-1] if paths else "")
         self._round.tally.folders += len(states) - len(found)
         return found
@@ -210,8 +210,8 @@ class Resync:
         self._total = 0
 
     @property
-    def missed(self) -> list[str]:
-        """Folders that had changed although their rows were thought to be up to date."""
+    def missed(self) -> list[tuple[str, int]]:
+        """Folders (with their mtime) that had changed although their rows were thought to be up to date."""
         return self._walk.missed
 
     async def run(self) -> ResyncReport:
