@@ -29,6 +29,12 @@ HOLD_SECONDS = 0.2
 
 MARKER_NAME = b".pydio"
 
+WATCH_START_SECONDS = 120.0
+"""How long the second comparison waits for the watcher: it registers every folder first."""
+
+REST_FACTOR = 10.0
+"""Between two comparisons of everything that doubt asked for: so many times as long as the last one took."""
+
 log = structlog.get_logger("cellsmono.sync")
 
 
@@ -67,6 +73,7 @@ class Synchronizer:
         self._held_reason = ""
         self._last_reconciled = 0.0
         self._last_full = 0.0
+        self._full_took = 0.0
         self._last_report: ResyncReport | None = None
         self._last_error = ""
         self._at_work_since: float | None = None
@@ -292,21 +299,30 @@ class Synchronizer:
     # --- schedule
 
     async def _run_reconcile(self) -> None:
-        """First at once, then by the schedule, and whenever somebody doubts."""
+        """At once, again when the watcher has begun (what happened in between is not known), then by the schedule.
+
+        When somebody doubts that all events came, everything is compared, but not so often that it never rests.
+        """
         full_seconds = self.config.full_reconcile_hours * 3600
         await self._reconcile(full=False)
-        if full_seconds:
-            await self._reconcile(full=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._watch.wait_until_begun(), WATCH_START_SECONDS)
+        await self._reconcile(full=bool(full_seconds))
         self._first_done.set()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reconcile_now.wait(), self.config.reconcile_seconds)
             self._reconcile_now.clear()
-            is_due = bool(full_seconds) and self._clock.monotonic() - self._last_full >= full_seconds
-            full, self._wants_full = self._wants_full or is_due, False
+            rested = self._clock.monotonic() - self._last_full
+            full = (full_seconds > 0 and rested >= full_seconds) or (
+                self._wants_full and rested >= REST_FACTOR * self._full_took
+            )
+            if full:
+                self._wants_full = False
             await self._reconcile(full=full)
 
     async def _reconcile(self, *, full: bool) -> None:
+        began = self._clock.monotonic()
         try:
             await self.resync("", ResyncOptions(full=full))
         except CellsError as error:
@@ -316,6 +332,7 @@ class Synchronizer:
         await self._watch.check_root()
         if full:
             self._last_full = self._clock.monotonic()
+            self._full_took = self._last_full - began
         self._stir()
 
     def _note_report(self, report: ResyncReport, resync: Resync) -> None:
