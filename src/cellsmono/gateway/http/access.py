@@ -1,5 +1,6 @@
 """The access log: one line a request, with nothing in it that could be used to make another one."""
 
+import logging
 from urllib.parse import unquote_plus
 
 from cellsmono.gateway.http.exchange import Exchange
@@ -35,9 +36,18 @@ def scrub_target(target: str) -> str:
     return f"{path}?{'&'.join(parts)}"[:_SHOWN]
 
 
+def logs_everything() -> bool:
+    """Whether the log's level lets lines about successful requests through."""
+    return _LOG.is_enabled_for(logging.DEBUG)
+
+
 def log_request(listener: str, request: Exchange, seconds: float) -> None:
-    """Write the line about a finished request."""
-    write = _LOG.warning if request.status >= 500 else _LOG.info  # noqa: PLR2004
+    """Write the line about a finished request: a success at the level debug, a refusal at info, a failure at warning.
+
+    A line costs as much as a small read itself, and successes are counted by the metrics anyway.
+    """
+    failed, refused = request.status >= 500, request.status >= 400  # noqa: PLR2004
+    write = _LOG.warning if failed else _LOG.info if refused else _LOG.debug
     write(
         "request",
         listener=listener,

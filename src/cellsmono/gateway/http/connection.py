@@ -54,6 +54,8 @@ class Connection(RequestHandler):
         super().connection_made(transport)
         self._deadline = self._loop.call_later(self._limits.header_seconds, self._cut_slow_headers)
         _limit_stalls(transport, self._limits.stalled_seconds)
+        if self.draining:
+            self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End, whoever ended it."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from cellsmono.gateway.http.access import log_request
+from cellsmono.gateway.http.access import log_request, logs_everything
 from cellsmono.gateway.http.connection import Connection, Refusal
 from cellsmono.gateway.http.exchange import Exchange, Handler, RequestMetrics, new_request_id
 from cellsmono.gateway.http.limits import Limits
@@ -19,6 +19,7 @@ from cellsmono.kernel.log import REQUEST_ID
 
 BACKLOG = 1024
 _LAST_SECONDS = 1.0
+_ACCEPT_STEPS = 4
 READ_BYTES = 256 * 1024
 """A connection is read on until about twice as much of a body waits to be taken."""
 
@@ -26,7 +27,8 @@ READ_BYTES = 256 * 1024
 class Listener:
     """Serves one handler on any number of sockets.
 
-    ``access_log`` asks for a line about each request; failures of the server (5xx) have one in any case.
+    ``access_log`` asks for a line about each request (see ``access.log_request`` for its level); failures of the
+    server (5xx) have one in any case.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Listener:
         self._limits = limits
         self._metrics = metrics
         self._access_log = access_log
+        self._least_logged = 500
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.Task[None] | None = None
         self._web = _Server(
@@ -86,6 +89,8 @@ class Listener:
 
     def _add(self, server: asyncio.Server) -> None:
         self._servers.append(server)
+        if self._access_log:
+            self._least_logged = 0 if logs_everything() else 400
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep(), name=f"{self.name} slow clients")
 
@@ -109,9 +114,8 @@ class Listener:
 
         Returns how many requests had to be cancelled. May be called twice.
         """
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        self._web.is_draining = True
+        await self._stop_accepting()
         connections = self._web.live_connections()
         tasks = [task for each in connections if (task := each._task_handler) is not None]
         for connection in connections:
@@ -131,6 +135,22 @@ class Listener:
             await asyncio.gather(self._sweeper, return_exceptions=True)
             self._sweeper = None
         return cancelled
+
+    async def _stop_accepting(self) -> None:
+        """Close the listening sockets, but not between the two steps of accepting a connection: it would be lost open.
+
+        (asyncio makes the transport a turn of the loop after it accepted, and gives up silently when the server is
+        closed by then.)
+        """
+        loop = asyncio.get_running_loop()
+        for server in self._servers:
+            for sock in server.sockets:
+                loop.remove_reader(sock.fileno())
+        for _ in range(_ACCEPT_STEPS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
 
     async def _sweep(self) -> None:
         while True:
@@ -169,7 +189,7 @@ class Listener:
             self._metrics.observe_request(
                 request.operation, request.status, seconds, request.bytes_in, request.bytes_out
             )
-        if self._access_log or request.status >= 500:  # noqa: PLR2004
+        if request.status >= self._least_logged:
             log_request(self.name, request, seconds)
 
 
@@ -181,11 +201,14 @@ class _Server(web.Server):
         self._limits = limits
         self._options = options
         self._all_idle: asyncio.Event | None = None
+        self.is_draining = False
 
     def __call__(self) -> Any:
         if len(self._connections) >= self._limits.connections:
             return Refusal(self._loop)
-        return Connection(self, self._limits, self._loop, **self._options)
+        connection = Connection(self, self._limits, self._loop, **self._options)
+        connection.draining = self.is_draining
+        return connection
 
     def _make_exchange(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> Exchange:
         return Exchange(message, payload, protocol, writer, task, self._loop)

@@ -69,7 +69,6 @@ class S3Gateway:
         raw_path, raw_query = split_target(exchange.raw_path)
         host = headers.get("Host", "")
         target = parse_target(raw_path, host, self._domains)
-        exchange.fields = {"bucket": target.bucket, "key": target.key} if target.bucket else None
         signed = SignedRequest(
             exchange.method,
             raw_path,
@@ -91,10 +90,7 @@ class S3Gateway:
         error = from_domain(cause)
         if error.status >= 500 and not isinstance(cause, S3Error):  # noqa: PLR2004
             _LOG.error("operation_failed", operation=exchange.operation, code=error.code, exc_info=cause)
-        if exchange.fields is not None:
-            exchange.fields["error"] = error.code
-        else:
-            exchange.fields = {"error": error.code}
+        exchange.fields = {"error": error.code}
         reply = Reply(error.status, list(error.headers.items()))
         if error.status != 304:  # noqa: PLR2004
             if not error.resource:
