@@ -12,13 +12,11 @@ from multidict import MultiMapping
 from cellsmono.gateway.s3.content_types import DEFAULT_TYPE, guess_type
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.settings import STORAGE_CLASSES
+from cellsmono.gateway.s3.xml_read import check_tags
 from cellsmono.interfaces.node import NO_META, NodeMeta
 
 MAX_USER_BYTES: Final = 2048
 """AWS's limit on names and values of user metadata together."""
-MAX_TAGS: Final = 10
-_MAX_TAG_KEY: Final = 128
-_MAX_TAG_VALUE: Final = 256
 
 _META: Final = "x-amz-meta-"
 _STANDARD: Final = frozenset(
@@ -32,7 +30,6 @@ _NAMES: Final = {
     "expires": "Expires",
 }
 _CANNED_ACLS: Final = frozenset({"private", "bucket-owner-full-control"})
-_TAG_TEXT: Final = re.compile(r"[\w\s.:/=+\-@]*")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 _ENCODED_WORDS: Final = re.compile(r"=\?[\w-]+\?[BbQq]\?[^? ]*\?=(?:\s+=\?[\w-]+\?[BbQq]\?[^? ]*\?=)*", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -213,19 +210,3 @@ def parse_tagging_header(value: str) -> dict[str, str]:
 
 def _unquote(text: str) -> str:
     return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
-
-
-def check_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """Tags as a dict. Raises S3Error InvalidTag (bad text, a key twice) or BadRequest (too many)."""
-    tags: dict[str, str] = {}
-    for name, text in pairs:
-        if not 1 <= len(name) <= _MAX_TAG_KEY or _TAG_TEXT.fullmatch(name) is None or name.startswith("aws:"):
-            raise S3Error("InvalidTag", "The TagKey you have provided is invalid", fields={"TagKey": name})
-        if len(text) > _MAX_TAG_VALUE or _TAG_TEXT.fullmatch(text) is None:
-            raise S3Error("InvalidTag", "The TagValue you have provided is invalid", fields={"TagKey": name})
-        if name in tags:
-            raise S3Error("InvalidTag", "Cannot provide multiple Tags with the same key", fields={"TagKey": name})
-        tags[name] = text
-    if len(tags) > MAX_TAGS:
-        raise S3Error("BadRequest", f"Object tags cannot be greater than {MAX_TAGS}")
-    return tags

@@ -30,8 +30,3 @@ def build_empty_document(root: str, inner: str = "") -> bytes:
 def element(name: str, text: str) -> str:
     """One element with escaped text."""
     return f"<{name}>{escape_text(text)}</{name}>"
-
-
-def quote_etag(etag: str) -> str:
-    """An ETag as headers and listings have it."""
-    return f'"{etag}"'
