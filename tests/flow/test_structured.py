@@ -329,3 +329,26 @@ async def test_an_aborted_upload_leaves_nothing(nodes, work_files):
     assert work_files() == []
     with pytest.raises(NotFound):
         await nodes.abort_upload(upload.upload_id)
+
+
+async def test_metadata_is_changed_in_one_step_beside_writers(nodes):
+    from msgspec.structs import replace
+
+    await put(nodes, "k", b"0")
+
+    async def tag(n):
+        await nodes.update_meta("k", lambda meta: replace(meta, tags=meta.tags | {str(n): "x"}))
+
+    await asyncio.gather(*(tag(n) for n in range(12)))
+    assert sorted((await nodes.read_node("k")).meta.tags, key=int) == [str(n) for n in range(12)]
+    await asyncio.gather(tag(99), put(nodes, "k", b"new", meta=NodeMeta(user={"v": "2"})))
+    assert (await nodes.read_node("k")).meta.user == {"v": "2"}
+
+
+async def test_a_conditional_delete_is_checked_at_its_moment(nodes):
+    node = await put(nodes, "k", b"0")
+    with pytest.raises(PreconditionFailed):
+        await nodes.delete_node("k", Conditions(if_match="0" * 32))
+    assert await nodes.delete_node("k", Conditions(if_match=node.etag)) is True
+    with pytest.raises(NotFound):
+        await nodes.delete_node("k", Conditions(if_match=node.etag))

@@ -6,11 +6,12 @@ has committed, so that the next one at this path sees both places agree. A crash
 the index, never behind, and the synchronizer carries the difference over at the next start.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from cellsmono.datasource.claims import Claims
 from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
     Conditions,
     ContentDigest,
     CopyOptions,
@@ -231,11 +232,12 @@ class StructuredStore:
         await self._prune([source])
         return node
 
-    async def set_meta(self, path: str, meta: NodeMeta) -> Node:
+    async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeStore``."""
         await self.read_node(path)
         async with self._claims.claim(path):
             node = await self.index.read_node(path)
+            meta = change(node.meta)
             if not node.is_folder:
                 await self._mirror(path, node.facts, node.etag, meta)
             return await self._apply(path, SetMeta(path, meta))
@@ -246,15 +248,17 @@ class StructuredStore:
 
     # deleting
 
-    async def delete_node(self, path: str) -> bool:
+    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeStore``."""
         if is_folder(path):
+            await self._check_conditions(path, conditions)
             return await self._delete_folder(path)
         try:
             self._objects.check_key(self._bucket, path)
         except (Invalid, TooLarge):
             return False  # what can not be stored is not there
         async with self._claims.claim(path):
+            await self._check_conditions(path, conditions)
             existed = await self._objects.delete(self._bucket, path)
             events = await self._submit(DeleteNode(path))
         await self._prune([path])

@@ -1,7 +1,7 @@
 """A datasource: its configuration, and the triple as one."""
 
 import enum
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -170,7 +170,7 @@ class NodeStore(Protocol):
     async def move_node(self, source: str, path: str) -> Node:
         """Move or rename a leaf or a whole folder in one step, keeping every UUID."""
 
-    async def delete_node(self, path: str) -> bool:
+    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """Delete a leaf, or an empty folder, or the marker of one; False when there was nothing.
 
         Folders that were only implied by the deleted key and are empty now go with it. Raises Conflict (reason
@@ -180,8 +180,11 @@ class NodeStore(Protocol):
     async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
         """Delete many at once; per path None (gone now, also if it was not there) or what went wrong."""
 
-    async def set_meta(self, path: str, meta: NodeMeta) -> Node:
-        """Replace the metadata of a leaf. Raises NotFound."""
+    async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """Replace the metadata of a leaf or marker folder by what ``change`` makes of the present one, in one step.
+
+        ``change`` must not block. Raises NotFound, and Conflict (reason ``not_marker``) for any other folder.
+        """
 
     async def create_upload(self, path: str, context: bytes) -> Upload:
         """Begin a multipart upload; ``context`` is kept for the gateway."""

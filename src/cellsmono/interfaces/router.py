@@ -1,11 +1,13 @@
 """The router: what every gateway talks to. It resolves a user-visible path and decides what the actor may do."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
+    Conditions,
     ContentDigest,
     CopyOptions,
     OpenNode,
@@ -83,14 +85,14 @@ class NodeRouter(Protocol):
     async def move_node(self, actor: Actor, root: str, source: str, path: str) -> Node:
         """See ``NodeStore.move_node``."""
 
-    async def delete_node(self, actor: Actor, root: str, path: str) -> bool:
+    async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeStore.delete_node``."""
 
     async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
         """See ``NodeStore.delete_nodes``."""
 
-    async def set_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> Node:
-        """See ``NodeStore.set_meta``."""
+    async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore.update_meta``."""
 
     async def list_children(self, actor: Actor, root: str, path: str, after: str = "", limit: int = 1000) -> list[Node]:
         """See ``NodeIndex.list_children``."""

@@ -1,10 +1,12 @@
 """The router over datasources: for the owner each datasource is a root; others see what its configuration opens."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
+    Conditions,
     ContentDigest,
     CopyOptions,
     NodeStore,
@@ -124,17 +126,17 @@ class Router:
         """See ``NodeRouter``."""
         return await self._writable(actor, root).move_node(source, path)
 
-    async def delete_node(self, actor: Actor, root: str, path: str) -> bool:
+    async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).delete_node(path)
+        return await self._writable(actor, root).delete_node(path, conditions)
 
     async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
         """See ``NodeRouter``."""
         return await self._writable(actor, root).delete_nodes(paths)
 
-    async def set_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> Node:
+    async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).set_meta(path, meta)
+        return await self._writable(actor, root).update_meta(path, change)
 
     # listings
 

@@ -9,6 +9,7 @@ from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.reading import etag_of
 from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
+from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions
 from cellsmono.kernel.errors import Conflict, NotFound
 
 
@@ -16,10 +17,13 @@ async def delete_object(s3: S3Context, request: S3Request) -> Reply:
     """DeleteObject: 204 also when there was nothing."""
     check_version(request.query)
     wanted = request.headers.get("if-match")
-    if wanted is not None:
-        await _check_match(s3, request, request.key, strip_etag(wanted))
+    conditions = Conditions(if_match=strip_etag(wanted)) if wanted is not None else NO_CONDITIONS
     try:
-        await s3.router.delete_node(request.actor, request.bucket, request.key)
+        await s3.router.delete_node(request.actor, request.bucket, request.key, conditions)
+    except NotFound as error:
+        if error.reason == "root" or wanted is None:
+            raise
+        raise S3Error("PreconditionFailed", fields={"Condition": "If-Match"}) from error
     except Conflict as error:
         # A folder that holds something and was never put as a key: there is no such key to delete.
         if error.reason != "not_empty":

@@ -33,7 +33,7 @@ async def delete_tagging(s3: S3Context, request: S3Request) -> Reply:
 
 
 async def _set_tags(s3: S3Context, request: S3Request, tags: dict[str, str]) -> None:
-    async with s3.hold(f"{request.bucket}/{request.key}"):
-        node = await read_visible(s3, request)
-        meta = msgspec.structs.replace(node.meta, tags=tags)
-        await s3.router.set_meta(request.actor, request.bucket, request.key, meta)
+    await read_visible(s3, request)
+    await s3.router.update_meta(
+        request.actor, request.bucket, request.key, lambda meta: msgspec.structs.replace(meta, tags=tags)
+    )
