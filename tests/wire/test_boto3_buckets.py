@@ -45,6 +45,13 @@ def test_names_and_places_that_no_bucket_can_have(refuse, make_client):
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["192.168.5.123", "two..dots", "dot.-dash", "dash-.dot", "xn--abc", "abc-s3alias", "under_score", "ab"]
+)
+def test_names_that_aws_forbids(refuse, name):
+    assert refuse("create_bucket", Bucket=name) == (400, "InvalidBucketName")
+
+
 def test_buckets_are_listed_in_pages(s3, endpoint, bucket):
     names = [f"paged-{bucket}-{letter}" for letter in "abc"]
     for name in names:

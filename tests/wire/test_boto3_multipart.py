@@ -260,6 +260,9 @@ def test_composite_checksums(s3, refuse, bucket, begin, algorithm):
     assert got["Checksum"][field] == expected
     assert got["ObjectParts"]["TotalPartsCount"] == 2
     assert got["ObjectParts"]["Parts"][0][field] == base64.b64encode(function(A)).decode()
+    part = s3.get_object(Bucket=bucket, Key="big", PartNumber=2, ChecksumMode="ENABLED")
+    assert (part["Body"].read(), part["ChecksumType"]) == (C, "COMPOSITE")
+    assert part[field] == base64.b64encode(function(C)).decode()
 
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC32C", "CRC64NVME"])
@@ -271,6 +274,10 @@ def test_full_object_checksums_equal_those_of_a_single_put(s3, bucket, begin, al
         upload.put(number, body, ChecksumAlgorithm=algorithm)
     done = upload.complete(ChecksumType="FULL_OBJECT", **{field: single[field]})
     assert (done[field], done["ChecksumType"]) == (single[field], "FULL_OBJECT")
+    part = s3.head_object(Bucket=bucket, Key="big", PartNumber=2, ChecksumMode="ENABLED")
+    assert (part[field], part["ChecksumType"]) == (upload.parts[1][field], "FULL_OBJECT")
+    listed = s3.get_object_attributes(Bucket=bucket, Key="big", ObjectAttributes=["ObjectParts"])["ObjectParts"]
+    assert [each[field] for each in listed["Parts"]] == [each[field] for each in upload.parts]
 
 
 def test_checksums_of_parts_are_checked(s3, refuse, bucket, begin):

@@ -11,6 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 MD5_HELLO = hashlib.md5(b"hello").hexdigest()
+MD5_EMPTY = hashlib.md5(b"").hexdigest()
+OLD = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
 @pytest.fixture
@@ -454,6 +456,29 @@ def test_deleting(s3, refuse, bucket):
     s3.delete_object(Bucket=bucket, Key="x")
     assert refuse("get_object", Bucket=bucket, Key="x") == (404, "NoSuchKey")
     assert refuse("delete_object", Bucket="no-such-bucket", Key="x") == (404, "NoSuchBucket")
+
+
+def test_deleting_under_conditions(s3, refuse, bucket):
+    put(s3, bucket, "x")
+    where = {"Bucket": bucket, "Key": "x"}
+    assert refuse("delete_object", **where, IfMatchSize=4) == (501, "NotImplemented")
+    assert refuse("delete_object", **where, IfMatchLastModifiedTime=OLD) == (501, "NotImplemented")
+    assert read(s3, bucket, "x") == b"hello"
+    s3.delete_object(**where, IfMatch="*")
+    assert refuse("delete_object", **where, IfMatch="*") == (404, "NoSuchKey")
+    for key in ("x", "y", "folder/", "other/"):
+        put(s3, bucket, key, b"" if key.endswith("/") else b"hello")
+    etags = {"x": MD5_HELLO, "y": MD5_EMPTY, "folder/": MD5_EMPTY, "other/": MD5_HELLO, "missing": "*", "gone/": "*"}
+    wanted = [{"Key": key, "ETag": etag} for key, etag in etags.items()]
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [*wanted, {"Key": "never"}]})
+    assert [each["Key"] for each in answer["Deleted"]] == ["x", "folder/", "never"]
+    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [
+        ("y", "PreconditionFailed"),
+        ("other/", "PreconditionFailed"),
+        ("missing", "NoSuchKey"),
+        ("gone/", "NoSuchKey"),
+    ]
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["other/", "y"]
 
 
 def test_deleting_many(s3, refuse, bucket):

@@ -5,6 +5,9 @@ import http.client
 import urllib.parse
 
 import pytest
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 BOUNDARY = "----boundary0123456789"
@@ -74,6 +77,36 @@ def test_presigned_urls_are_good_for_what_was_signed_only(presigner, s3, fetch, 
     status, _, body = fetch("PUT", put_url, b"", {"x-amz-copy-source": f"/{bucket}/secret"})
     assert status == 403, body
     assert [each["Key"] for each in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["secret", "x"]
+
+
+def test_headers_that_a_url_carries_in_its_query(s3, endpoint, fetch, bucket, keys):
+    access_key, secret_key, region = keys
+
+    def presign_with(method, key, **hoisted):
+        request = AWSRequest(method, f"{endpoint.url}/{bucket}/{key}", params=hoisted)
+        S3SigV4QueryAuth(Credentials(access_key, secret_key), "s3", region, 60).add_auth(request)
+        return request.prepare().url
+
+    hoisted = {"X-Amz-Meta-Color": "blue", "x-amz-tagging": "a=b", "x-amz-checksum-crc32": "NhCmhg=="}
+    url = presign_with("PUT", "x", **hoisted)
+    assert fetch("PUT", url, b"jello")[0] == 400
+    assert fetch("PUT", url.replace("blue", "gray"), b"hello")[0] == 403
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert fetch("PUT", url, b"hello")[0] == 200
+    got = s3.head_object(Bucket=bucket, Key="x", ChecksumMode="ENABLED")
+    assert (got["Metadata"], got["ChecksumCRC32"]) == ({"color": "blue"}, "NhCmhg==")
+    copy = presign_with("PUT", "copy", **{"x-amz-copy-source": f"/{bucket}/x"})
+    assert fetch("PUT", copy)[0] == 200
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"hello"
+    assert "CopyObject" in [operation for operation, *_ in endpoint.figures.seen[-2:]]
+
+
+def test_the_query_of_a_sigv2_url_carries_no_headers(make_client, s3, fetch, bucket):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
+    url = presign(make_client(signature_version="s3"), "put_object", bucket, "x")
+    assert fetch("PUT", f"{url}&x-amz-copy-source=/{bucket}/secret&x-amz-meta-a=b", b"hello")[0] == 200
+    got = s3.get_object(Bucket=bucket, Key="x")
+    assert (got["Body"].read(), got["Metadata"]) == (b"hello", {})
 
 
 def test_expired_urls(make_client, fetch, bucket):

@@ -4,6 +4,7 @@ from typing import Final
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_listings, xml_read, xml_write
+from cellsmono.gateway.s3.addressing import is_bucket_name
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.metadata import refuse_header
@@ -56,6 +57,8 @@ async def head_bucket(s3: S3Context, request: S3Request) -> Reply:
 async def create_bucket(s3: S3Context, request: S3Request) -> Reply:
     """CreateBucket: a new datasource, empty."""
     headers = request.headers
+    if not is_bucket_name(request.bucket):
+        raise S3Error("InvalidBucketName", fields={"BucketName": request.bucket})
     if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
         raise S3Error("NotImplemented", "Object lock is not implemented.")
     for name, value in headers.items():

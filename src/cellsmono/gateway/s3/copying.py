@@ -122,7 +122,7 @@ async def _copy_folder(s3: S3Context, request: S3Request, node: Node, meta: Node
                 request.headers["x-amz-copy-source"],
             )
         meta = msgspec.structs.replace(meta, checksum=None, parts=())
-    await check_folder_conditions(s3, request, conditions)
+    await check_folder_conditions(s3, request, request.key, conditions)
     return await s3.router.create_folder(request.actor, request.bucket, request.key, FolderKind.MARKER, meta)
 
 

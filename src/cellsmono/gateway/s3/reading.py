@@ -86,7 +86,7 @@ def _reply_node(node: Node, request: S3Request, file: object) -> Reply:
     if part:
         if node.meta.parts:
             headers.append(("x-amz-mp-parts-count", str(len(node.meta.parts))))
-            checksum = node.meta.parts[part - 1].checksum
+            checksum = _part_checksum(node, part)
     elif found is not None and found.length != size:
         checksum = None  # it is one of the whole object, and clients would compare it with what they got
     if checksum is not None and request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED":
@@ -97,6 +97,12 @@ def _reply_node(node: Node, request: S3Request, file: object) -> Reply:
         return _reply_bytes(200, headers, file, 0, size)
     headers.append(("Content-Range", found.content_range))
     return _reply_bytes(206, headers, file, found.start, found.length)
+
+
+def _part_checksum(node: Node, part: int) -> Checksum | None:
+    """The checksum of one part; its type is the one that was chosen for the whole upload."""
+    own, whole = node.meta.parts[part - 1].checksum, node.meta.checksum
+    return None if own is None or whole is None else Checksum(own.algorithm, own.value, whole.type)
 
 
 def _reply_bytes(status: int, headers: list[tuple[str, str]], file: object, offset: int, length: int) -> Reply:

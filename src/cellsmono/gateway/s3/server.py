@@ -9,6 +9,7 @@ from aiohttp import web
 from cellsmono.gateway.http import Exchange, Reply, send_reply
 from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
 from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
 from cellsmono.gateway.s3.operations import find_operation
 from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
@@ -22,6 +23,7 @@ from cellsmono.kernel.log import get_logger
 _LOG = get_logger("gateway.s3")
 
 _NO_BODY_SECONDS: Final = 1.0
+_COPY_SOURCE: Final = "x-amz-copy-source"
 
 # What a user stored must not act as a page of the application that is served from the same origin.
 _SANDBOX: Final = [("Content-Security-Policy", "sandbox; default-src 'none'"), ("X-Content-Type-Options", "nosniff")]
@@ -78,12 +80,14 @@ class S3Gateway:
             target.bucket if target.bucket_in_host else "",
         )
         query = signed.query
-        name, operation = find_operation(
-            exchange.method, target.bucket, target.key, query, "x-amz-copy-source" in headers
-        )
-        exchange.operation = name
+        is_copy = _COPY_SOURCE in headers
+        exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         identity = self._authenticator.authenticate(signed) if exchange.method != "OPTIONS" else Identity()
         request = S3Request(exchange, target.bucket, target.key, query, identity, actor_of(identity), host)
+        if identity.kind == "query" and identity.version == 4:  # noqa: PLR2004 - the signature's version
+            request.headers = merge_hoisted(headers, query)
+            is_copy = _COPY_SOURCE in request.headers
+            exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         return target, await operation(self._context, request)
 
     def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:

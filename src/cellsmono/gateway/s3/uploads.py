@@ -172,7 +172,7 @@ def _check_part_checksum(asked: xml_read.CompletePart, part: Part, context: Uplo
 
 def _own_checksum(part: Part, context: UploadContext) -> Checksum | None:
     """The part's checksum as the object keeps it: only where the object has one of the same algorithm."""
-    return part.checksum if context.algorithm and context.type == COMPOSITE else None
+    return part.checksum if context.algorithm else None
 
 
 def _combine(parts: Sequence[Part], context: UploadContext, request: S3Request) -> Checksum | None:

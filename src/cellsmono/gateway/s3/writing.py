@@ -46,7 +46,7 @@ async def _put_folder(
     s3: S3Context, request: S3Request, body: IncomingBody, meta: NodeMeta, conditions: Conditions
 ) -> Reply:
     await drain_empty(body)
-    await check_folder_conditions(s3, request, conditions)
+    await check_folder_conditions(s3, request, request.key, conditions)
     await s3.router.create_folder(request.actor, request.bucket, request.key, FolderKind.MARKER, meta)
     headers = [("ETag", f'"{EMPTY_MD5}"')]
     checksum = body.digest.checksum()
@@ -73,12 +73,12 @@ def _not_empty() -> S3Error:
     )
 
 
-async def check_folder_conditions(s3: S3Context, request: S3Request, conditions: Conditions) -> None:
-    """If-None-Match and If-Match for a folder marker, whose ETag never changes."""
+async def check_folder_conditions(s3: S3Context, request: S3Request, key: str, conditions: Conditions) -> None:
+    """If-None-Match and If-Match for the folder marker ``key``, whose ETag never changes."""
     if conditions == NO_CONDITIONS:
         return
     try:
-        node = await s3.router.read_node(request.actor, request.bucket, request.key)
+        node = await s3.router.read_node(request.actor, request.bucket, key)
         exists = node.kind is not FolderKind.IMPLICIT
     except NotFound as error:
         if error.reason == "root":
