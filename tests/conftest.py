@@ -1,11 +1,19 @@
-"""What all tests share: the markers that say what a test needs."""
+"""What all tests share: the markers that say what a test needs, and the real server as a process of its own."""
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+
+OWNER = {
+    "CELLSMONO_OWNER_ACCESS_KEY": "AKOWNEROWNEROWNER001",
+    "CELLSMONO_OWNER_SECRET_KEY": "ownersecretownersecretownersecretowner01",
+}
 
 
 def find_client(name: str) -> str | None:
@@ -29,7 +37,113 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="long form: run it with -m soak"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client_path():
     """Finds the path of a command-line client that the test's ``client`` mark asked for."""
     return find_client
+
+
+class LiveServer:
+    """``cellsmono serve`` in a process of its own, on free ports, with the owner's keys preset."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        self.log = log
+        self.access_key = OWNER["CELLSMONO_OWNER_ACCESS_KEY"]
+        self.secret_key = OWNER["CELLSMONO_OWNER_SECRET_KEY"]
+        with log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, **OWNER, **environment},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                text=True,
+            )
+        self.banner = self._read_banner()
+        self.url = self._find_line("S3 ")
+        self.main_url = self._find_line("Main ")
+
+    def _read_banner(self) -> list[str]:
+        lines: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            lines.append(line.rstrip("\n"))
+            if line.startswith("Ready."):
+                return lines
+        self.process.wait()
+        self.process.stdout.close()
+        raise AssertionError(f"the server ended with {self.process.returncode} before it was ready:\n{self.read_log()}")
+
+    def _find_line(self, title: str) -> str:
+        return next(line.split()[1] for line in self.banner if line.startswith(title))
+
+    @property
+    def host(self) -> str:
+        """Host and port of the S3 listener."""
+        return self.url.removeprefix("http://")
+
+    def read_log(self) -> str:
+        """The end of what it wrote to stderr."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def stop(self) -> int:
+        """Ask it to end; its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it without a word."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> int:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, how)
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            raise
+        finally:
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+        return status
+
+    def client_environment(self) -> dict[str, str]:
+        """What S3 clients read from their environment; nothing of the caller's own configuration."""
+        return {
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "2",
+            "RCLONE_CONFIG": "/notfound",
+            "RCLONE_CONFIG_CELLS_TYPE": "s3",
+            "RCLONE_CONFIG_CELLS_PROVIDER": "Other",
+            "RCLONE_CONFIG_CELLS_ENV_AUTH": "true",
+            "RCLONE_CONFIG_CELLS_ENDPOINT": self.url,
+        }
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    """Starts real servers: ``start_server(data_dir, "name=folder", ...)``; what still runs at the end is stopped."""
+    servers: list[LiveServer] = []
+
+    def start(data_dir: Path, *arguments: str, prefix: Iterable[str] = (), **environment: str) -> LiveServer:
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            *(*prefix, sys.executable, "-m", "cellsmono", "serve", *arguments, "--data-dir", str(data_dir)),
+            *("--listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"),
+        ]
+        server = LiveServer(command, data_dir.with_name(data_dir.name + ".log"), environment)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()

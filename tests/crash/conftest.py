@@ -1,0 +1,161 @@
+"""What the crash tests stand on: an oracle that knows what was acknowledged, and a server that can be killed.
+
+Every key has one writer, so its history is a line: the last acknowledged content, and at most one write whose answer
+never came. After a restart the key must hold the one or the other, whole.
+"""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+BUCKET = "crash"
+HIDDEN = {".pydio", ".cellsmono"}
+ABSENT = "absent"
+
+
+def digest_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+class Oracle:
+    """What each key may hold. ``begin`` before a write, ``end`` after its acknowledgement."""
+
+    def __init__(self) -> None:
+        self._may_hold: dict[str, set[str]] = {}
+        self._lock = threading.Lock()
+        self.acknowledged = 0
+
+    def begin(self, key: str, digest: str) -> None:
+        with self._lock:
+            self._may_hold.setdefault(key, {ABSENT}).add(digest)
+
+    def end(self, key: str, digest: str) -> None:
+        with self._lock:
+            self._may_hold[key] = {digest}
+            self.acknowledged += 1
+
+    def settle(self, key: str, digest: str) -> None:
+        """After a crash the key was seen to hold this; from now on it must go on holding it."""
+        assert digest in self._may_hold[key], f"{key} holds {digest[:12]}, expected one of {self._may_hold[key]}"
+        self._may_hold[key] = {digest}
+
+    def list_keys(self) -> list[str]:
+        return sorted(self._may_hold)
+
+    def certain(self) -> dict[str, str]:
+        """Keys whose content is known, as far as nothing was under way."""
+        return {key: next(iter(held)) for key, held in self._may_hold.items() if len(held) == 1}
+
+    def uncertain(self) -> list[str]:
+        """Keys with a write whose answer never came."""
+        return [key for key, held in self._may_hold.items() if len(held) > 1]
+
+    def present(self) -> dict[str, str]:
+        """Every key that must be there, once all is settled."""
+        assert not self.uncertain()
+        return {key: digest for key, digest in self.certain().items() if digest != ABSENT}
+
+
+class Site:
+    """A datasource whose server is started and killed again and again."""
+
+    def __init__(self, start_server, root: Path) -> None:
+        self._start_server = start_server
+        self.folder = root / "served" / BUCKET
+        self.folder.mkdir(parents=True)
+        self.data_dir = root / "data"
+        self.oracle = Oracle()
+        self.server = None
+        self.starts: list[float] = []
+
+    def start(self, **environment: str):
+        begin = time.monotonic()
+        self.server = self._start_server(self.data_dir, f"{BUCKET}={self.folder}", **environment)
+        self.starts.append(time.monotonic() - begin)
+        return self.client()
+
+    def client(self):
+        """A client that asks once, and not again."""
+        config = Config(
+            retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, max_pool_connections=32,
+            s3={"addressing_style": "path"},
+        )  # fmt: skip
+        return boto3.client(
+            "s3",
+            endpoint_url=self.server.url,
+            aws_access_key_id=self.server.access_key,
+            aws_secret_access_key=self.server.secret_key,
+            region_name="us-east-1",
+            config=config,
+        )
+
+    def read(self, s3, key: str) -> str:
+        """Digest of what the key holds; ETag and length must fit the bytes."""
+        try:
+            answer = s3.get_object(Bucket=BUCKET, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return ABSENT
+            raise
+        body = answer["Body"].read()
+        assert len(body) == answer["ContentLength"]
+        etag = answer["ETag"].strip('"')
+        if "-" not in etag:
+            assert etag == hashlib.md5(body).hexdigest(), f"{key}: the ETag is not that of its bytes"
+        return digest_of(body)
+
+    def list_keys(self, s3) -> list[str]:
+        """Keys of files; a folder that a cut short write has left empty may be listed under its own key."""
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
+
+    def list_disk(self) -> dict[str, str]:
+        """Digest of every file that users see on the disk."""
+        found = {}
+        for path in self.folder.rglob("*"):
+            parts = path.relative_to(self.folder).parts
+            if path.is_file() and not HIDDEN & set(parts):
+                found["/".join(parts)] = digest_of(path.read_bytes())
+        return found
+
+    def check_certain(self, s3) -> None:
+        """What was acknowledged and not touched since is listed, or not, at once after the start."""
+        listed = set(self.list_keys(s3))
+        for key, digest in self.oracle.certain().items():
+            assert (key in listed) == (digest != ABSENT), f"{key} is {'' if key in listed else 'not '}listed"
+
+    def check_uncertain(self, s3) -> None:
+        """What was under way is as before or as it should have become."""
+        for key in self.oracle.uncertain():
+            self.oracle.settle(key, self.read(s3, key))
+
+    def check_all(self, s3, seconds: float = 10.0) -> None:
+        """Bytes, disk, listing and oracle agree; the listing gets this long to follow the disk."""
+        self.check_uncertain(s3)
+        expected = self.oracle.present()
+        for key in self.oracle.list_keys():
+            self.oracle.settle(key, self.read(s3, key))
+        assert self.list_disk() == expected
+        deadline = time.monotonic() + seconds
+        while (listed := self.list_keys(s3)) != sorted(expected, key=str.encode):
+            assert time.monotonic() < deadline, f"listed and on the disk differ: {sorted(set(listed) ^ set(expected))}"
+
+
+@pytest.fixture
+def site(start_server, tmp_path):
+    site = Site(start_server, tmp_path)
+    yield site
+    if site.server is not None and site.server.process.poll() is None:
+        site.server.stop()
+
+
+@pytest.fixture
+def wire_errors():
+    """What a client sees when the server dies under its request."""
+    return (BotoCoreError, ClientError)
