@@ -10,7 +10,7 @@ from cellsmono.datasource.index.memory import MemoryIndex
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.index import FolderState, NodeIndex, Usage
-from cellsmono.interfaces.node import NO_META, Checksum, Facts, FolderKind, Node, NodeMeta, PartInfo
+from cellsmono.interfaces.node import NO_META, Checksum, Facts, FolderKind, Node, NodeMeta, PartInfo, time_of_uuid
 from cellsmono.interfaces.patch import (
     DeleteNode,
     FolderScanned,
@@ -19,6 +19,7 @@ from cellsmono.interfaces.patch import (
     Patch,
     PutFolder,
     PutLeaf,
+    PutLeaves,
     SetHash,
     SetMeta,
 )
@@ -478,6 +479,13 @@ class TestLookUps:
         assert sorted(node.path for node in await bench.index.find_inode(ONE.dev, ONE.ino)) == ["a", "d/b"]
         assert await bench.index.find_inode(ONE.dev, 999) == []
 
+    async def test_find_inodes_answers_in_order(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE), PutLeaf("d/b", ONE), PutLeaf("c", TWO))
+        pairs = [(TWO.dev, TWO.ino), (ONE.dev, 999), (ONE.dev, ONE.ino), (TWO.dev, TWO.ino), (2**63, 2**64 - 1)]
+        found = await bench.index.find_inodes(pairs)
+        assert [sorted(node.path for node in nodes) for nodes in found] == [["c"], [], ["a", "d/b"], ["c"], []]
+        assert await bench.index.find_inodes([]) == []
+
     async def test_usage_counts_what_is_below(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a/b/c", TWO), PutLeaf("a/d", ONE), PutLeaf("e", ONE))
         assert await bench.index.usage("") == Usage(folders=2, files=3, bytes=4)
@@ -634,6 +642,91 @@ class TestPatches:
         assert (event.seq, event.kind, event.path) == (2, EventKind.RELOAD, "")
         assert await bench.apply(PutLeaf("x", ONE), bulk=True) == ()
         assert await bench.keys() == ["b/c", "b/d", "x"]
+
+
+class TestPutLeaves:
+    """Many files at once are what each of them alone would be."""
+
+    async def test_new_files_get_a_row_a_uuid_and_an_event_each(self, bench: Bench) -> None:
+        names = ("a", "b~", "é", "\U0001f600")
+        events = await bench.apply(PutLeaves("d/e/", names, (ONE, TWO, ONE, TWO)))
+        assert [(event.kind, event.path) for event in events] == [
+            (EventKind.CREATE, path) for path in ["d/", "d/e/", *("d/e/" + name for name in names)]
+        ]
+        nodes = await bench.index.list_children("d/e/")
+        assert [(node.path, node.facts) for node in nodes] == [
+            ("d/e/" + name, facts) for name, facts in zip(names, (ONE, TWO, ONE, TWO), strict=True)
+        ]
+        assert nodes == [event.node for event in events[2:]]
+        assert [time_of_uuid(node.uuid) is not None for node in nodes] == [True] * 4
+        assert len({node.uuid for node in nodes}) == 4
+        assert nodes == await bench.index.list_unhashed()
+        assert await bench.index.usage("") == Usage(2, 4, 2 * ONE.size + 2 * TWO.size)
+        assert [await bench.index.find_node(node.uuid) for node in nodes] == nodes
+        assert await bench.index.verify() == []
+
+    async def test_in_the_root_and_twice(self, bench: Bench) -> None:
+        operation = PutLeaves("", ("a", "b"), (ONE, TWO))
+        assert await bench.kinds(operation) == [(EventKind.CREATE, "a"), (EventKind.CREATE, "b")]
+        assert await bench.apply(operation) == ()
+        assert await bench.apply(PutLeaves("x/", (), ())) == ()
+        assert [node.path for node in await bench.index.list_children("")] == ["a", "b"]
+
+    async def test_known_names_and_any_order(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("d/m", ONE, etag=MD5), PutLeaf("d/n", ONE), PutFolder("d/z/"))
+        before = await bench.index.read_node("d/n")
+        told = await bench.kinds(PutLeaves("d/", ("a", "m", "n", "q"), (ONE, TWO, ONE, ONE)))
+        assert told == [(EventKind.CREATE, "d/a"), (EventKind.UPDATE_CONTENT, "d/m"), (EventKind.CREATE, "d/q")]
+        assert await bench.index.read_node("d/n") == before
+        assert (await bench.index.read_node("d/m")).etag == ""
+        told = await bench.kinds(PutLeaves("d/", ("y", "b", "b"), (ONE, ONE, TWO)))
+        assert told == [
+            (EventKind.CREATE, "d/y"),
+            (EventKind.CREATE, "d/b"),
+            (EventKind.UPDATE_CONTENT, "d/b"),
+        ]
+        assert await bench.kinds(PutLeaves("d/", ("c", "d"), (ONE, ONE))) == [
+            (EventKind.CREATE, "d/c"),
+            (EventKind.CREATE, "d/d"),
+        ]
+        assert await bench.keys() == ["d/a", "d/b", "d/c", "d/d", "d/m", "d/n", "d/q", "d/y", "d/z/"]
+        assert await bench.index.verify() == []
+
+    async def test_numbers_beyond_63_bits(self, bench: Bench) -> None:
+        facts = tuple(
+            Facts(**{"size": 1, "mtime_ns": 2, **odd})
+            for odd in ({"ino": 2**64 - 1}, {"dev": 2**63}, {"mtime_ns": -(2**64)}, {"mtime_ns": 2**63})
+        )
+        await bench.apply(PutLeaves("", ("a", "b", "c", "d"), facts))
+        assert tuple(node.facts for node in await bench.index.list_children("")) == facts
+
+    async def test_a_bulk_patch_has_one_event(self, bench: Bench) -> None:
+        names = tuple(f"{number:03}" for number in range(100))
+        operations = (PutFolder("d/"), PutLeaves("d/", names, (ONE,) * 100))
+        (event,) = await bench.index.apply(Patch(operations, "resync", bulk=True))
+        assert (event.kind, event.path) == (EventKind.RELOAD, "")
+        assert (await bench.index.read_node("d/050")).facts == ONE
+        assert await bench.apply(PutLeaves("d/", names, (ONE,) * 100), bulk=True) == ()
+        assert await bench.index.verify() == []
+
+    async def test_clears_the_fingerprint(self, bench: Bench) -> None:
+        await bench.apply(PutFolder("d/"), FolderScanned("d/", 1, 2, b"print"))
+        await bench.apply(PutLeaves("d/", ("a",), (ONE,)))
+        assert [state.fingerprint for state in await bench.index.list_folder_states("d/")] == [b""]
+        await bench.apply(PutLeaves("d/", ("b",), (ONE,)), FolderScanned("d/", 1, 2, b"print"))
+        assert [state.fingerprint for state in await bench.index.list_folder_states("d/")] == [b"print"]
+
+    @pytest.mark.parametrize(
+        ("path", "names"),
+        [("d", ("a",)), ("d/", ("",)), ("d/", ("a", "b/c")), ("d/", ("a/",)), ("d/", ("\udc80",)), ("d/", ("é/x",))],
+    )
+    async def test_malformed_names_are_refused(self, bench: Bench, path: str, names: tuple[str, ...]) -> None:
+        with pytest.raises(Invalid) as caught:
+            await bench.apply(PutLeaves(path, names, (ONE,) * len(names)))
+        assert caught.value.reason == "path"
+        with pytest.raises(Invalid):
+            await bench.apply(PutLeaves("d/", ("a", "b"), (ONE,)))
+        assert await bench.keys() == []
 
 
 class TestLog:

@@ -21,6 +21,7 @@ from cellsmono.interfaces.patch import (
     Patch,
     PutFolder,
     PutLeaf,
+    PutLeaves,
     SetHash,
     SetMeta,
 )
@@ -55,6 +56,12 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         content_hash=st.sampled_from(["", MD5]),
         meta=st.none() | meta,
         touched=st.booleans(),
+    ),
+    st.builds(
+        lambda path, found: PutLeaves(path, tuple(name for name, _ in found), tuple(facts for _, facts in found)),
+        folders | st.just(""),
+        st.lists(st.tuples(segments, facts), max_size=4)
+        | st.dictionaries(segments, facts, max_size=4).map(lambda found: sorted(found.items())),
     ),
     st.builds(PutFolder, path=folders, facts=st.none() | facts, kind=st.none() | st.sampled_from(FolderKind)),
     st.builds(MoveNode, source=folders, path=folders),

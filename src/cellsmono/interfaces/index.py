@@ -67,6 +67,9 @@ class NodeIndex(Protocol):
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """Every node last seen with this device and inode number (hard links: several)."""
 
+    async def find_inodes(self, pairs: Sequence[tuple[int, int]]) -> list[list[Node]]:
+        """``find_inode`` for each (dev, ino), in their order. One hop for all."""
+
     async def list_children(self, path: str, after: str = "", limit: int = 1000) -> list[Node]:
         """Direct children of a folder in byte order of their names, from the first name greater than ``after``.
 

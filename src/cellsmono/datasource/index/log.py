@@ -35,7 +35,7 @@ class EventLog:
         """A bulk patch changed something and has no event yet."""
         self._tx = tx
         self._origin = patch.origin
-        self._is_bulk = patch.bulk
+        self.is_bulk = patch.bulk
         self._datasource = datasource
         self._kept = kept
         self._events: list[NodeEvent] = []
@@ -43,7 +43,7 @@ class EventLog:
 
     def note(self, kind: EventKind, path: str, uuid: str, node: Node | None = None, source: str = "") -> None:
         """Remember an event; numbers follow one another."""
-        if self._is_bulk:
+        if self.is_bulk:
             self.is_pending = True
             return
         self._append(kind, path, uuid, node, source)

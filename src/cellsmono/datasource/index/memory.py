@@ -21,6 +21,7 @@ from cellsmono.interfaces.patch import (
     Patch,
     PutFolder,
     PutLeaf,
+    PutLeaves,
     SetHash,
     SetMeta,
 )
@@ -86,6 +87,15 @@ class MemoryIndex:
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
         return [node for node in self._nodes.values() if node.facts.ino == ino and node.facts.dev == dev]
+
+    async def find_inodes(self, pairs: Sequence[tuple[int, int]]) -> list[list[Node]]:
+        """See ``NodeIndex.find_inodes``. Looks at every node, once."""
+        found: dict[tuple[int, int], list[Node]] = {pair: [] for pair in pairs}
+        for node in self._nodes.values():
+            same = found.get((node.facts.dev, node.facts.ino))
+            if same is not None:
+                same.append(node)
+        return [found[pair] for pair in pairs]
 
     async def list_children(self, path: str, after: str = "", limit: int = 1000) -> list[Node]:
         """See ``NodeIndex.list_children``."""
@@ -223,6 +233,10 @@ class MemoryIndex:
             case PutLeaf(path):
                 rules.check_path(path, folder=False)
                 self._take(rules.put_leaf(self._nodes.get(path), operation))
+            case PutLeaves(path):
+                rules.check_leaves(operation)
+                for name, facts in zip(operation.names, operation.facts, strict=True):
+                    self._take(rules.put_leaf(self._nodes.get(path + name), PutLeaf(path + name, facts)))
             case PutFolder(path):
                 rules.check_path(path, folder=True)
                 self._take(rules.put_folder(self._nodes.get(path), operation, self._clock.time_ns()))

@@ -66,9 +66,18 @@ def find_by_uuid(reader: Reader, uuid: bytes) -> Node | None:
 
 def find_by_inode(reader: Reader, dev: int, ino: int) -> list[Node]:
     """See ``NodeIndex.find_inode``."""
+    return find_by_inodes(reader, [(dev, ino)])[0]
+
+
+def find_by_inodes(reader: Reader, pairs: Sequence[tuple[int, int]]) -> list[list[Node]]:
+    """See ``NodeIndex.find_inodes``."""
+    execute = reader.execute
     paths: dict[int, str] = {}
-    rows = reader.execute(SELECT_BY_INO, (pack_int(ino), pack_int(dev))).fetchall()
-    return [_with_path(reader.execute, row, paths) for row in rows]
+    found = []
+    for dev, ino in pairs:
+        rows = execute(SELECT_BY_INO, (pack_int(ino), pack_int(dev))).fetchall()
+        found.append([_with_path(execute, row, paths) for row in rows] if rows else [])
+    return found
 
 
 def list_children(reader: Reader, path: str, after: str, limit: int) -> list[Node] | None:

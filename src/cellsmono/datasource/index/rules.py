@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, new_uuid
-from cellsmono.interfaces.patch import MoveNode, PutFolder, PutLeaf, SetHash, SetMeta
+from cellsmono.interfaces.patch import MoveNode, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
 from cellsmono.interfaces.paths import is_below, is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
 
@@ -28,6 +28,22 @@ def check_path(path: str, *, folder: bool) -> None:
     if path.startswith("/") or "//" in path:
         raise Invalid(f"The path {path!r} has an empty segment.", reason="path", path=path)
     check_text(path)
+
+
+def check_leaves(operation: PutLeaves) -> None:
+    """Raise Invalid (reason ``path``) unless the folder and the names of its files are well-formed."""
+    check_path(operation.path, folder=True)
+    names = operation.names
+    if len(names) != len(operation.facts):
+        message = f"There are {len(names)} names and {len(operation.facts)} facts for {operation.path!r}."
+        raise Invalid(message, reason="path", path=operation.path)
+    together = "".join(names)
+    if all(names) and "/" not in together and together.isascii():
+        return
+    for name in names:
+        check_path(operation.path + name, folder=False)
+        if "/" in name:
+            raise Invalid(f"{name!r} is not the name of a file.", reason="path", path=operation.path + name)
 
 
 def check_text(text: str) -> None:

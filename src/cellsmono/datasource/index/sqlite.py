@@ -16,7 +16,7 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PutLeaves
 from cellsmono.interfaces.paths import is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
@@ -123,6 +123,10 @@ class SqliteIndex:
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
         return await self._database.read(lambda reader: reading.find_by_inode(reader, dev, ino))
+
+    async def find_inodes(self, pairs: Sequence[tuple[int, int]]) -> list[list[Node]]:
+        """See ``NodeIndex.find_inodes``."""
+        return await self._database.read(lambda reader: reading.find_by_inodes(reader, pairs)) if pairs else []
 
     # --- pages -------------------------------------------------------------------------------------------------------
 
@@ -237,6 +241,10 @@ def _footprint(patch: Patch) -> frozenset[str] | None:
     paths = []
     for operation in patch.operations:
         paths.append(operation.path)
+        if isinstance(operation, PutLeaves):
+            if len(operation.names) > KEPT_IN_CACHE:
+                return None
+            paths += [operation.path + name for name in operation.names]
         if isinstance(operation, MoveNode):
             paths.append(operation.source)
         if isinstance(operation, MoveNode | DeleteNode) and is_folder(operation.path):

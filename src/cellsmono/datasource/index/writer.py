@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from cellsmono.datasource.index import labels, rules
+from cellsmono.datasource.index import crowds, labels, rules
 from cellsmono.datasource.index.log import EventLog
 from cellsmono.datasource.index.rows import (
     ABOVE_ROOT,
@@ -22,6 +22,7 @@ from cellsmono.datasource.index.rows import (
     pack_meta,
     pack_uuid,
     unpack_node,
+    unpack_uuid,
 )
 from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.node import Node
@@ -32,6 +33,7 @@ from cellsmono.interfaces.patch import (
     Patch,
     PutFolder,
     PutLeaf,
+    PutLeaves,
     SetHash,
     SetMeta,
 )
@@ -129,6 +131,7 @@ class _PatchWork:
         self.effects: list[tuple[str, Node | None]] = []
         self.handlers: dict[type[Any], Callable[[Any], None]] = {
             PutLeaf: self._put_leaf,
+            PutLeaves: self._put_leaves,
             PutFolder: self._put_folder,
             MoveNode: self._move,
             DeleteNode: self._delete,
@@ -157,6 +160,25 @@ class _PatchWork:
             self._execute(UPDATE_CONTENT, values)
             self._count(parent, 0, node.size - old.size)
         self._note(event, node)
+
+    def _put_leaves(self, operation: PutLeaves) -> None:
+        rules.check_leaves(operation)
+        path, names, facts = operation.path, operation.names, operation.facts
+        if not names:
+            return
+        parent = self._parent_for(path + names[0])
+        if not crowds.are_new(self._execute, parent, names):
+            for name, each in zip(names, facts, strict=True):
+                self._put_leaf(PutLeaf(path + name, each))
+            return
+        uuids = crowds.insert_leaves(self._tx, parent, names, facts)
+        self._count(parent, len(names), sum(each.size for each in facts))
+        if self._log.is_bulk:
+            # Nobody is told of a single node, and no cache can hold what was not there.
+            self._log.note(EventKind.CREATE, path, "")
+            return
+        for name, uuid, each in zip(names, uuids, facts, strict=True):
+            self._note(EventKind.CREATE, Node(path + name, unpack_uuid(uuid), each))
 
     def _put_folder(self, operation: PutFolder) -> None:
         path = operation.path
