@@ -27,6 +27,9 @@ async def list_figures(datasources: Datasources) -> Iterable[Sample]:
             Sample("sync_lag_seconds", "Age of the oldest hint that waits.", sync.lag, labels),
             Sample("sync_last_reconciled_seconds", "When folders were last compared.", sync.last_reconciled, labels),
             Sample("sync_skipped", "Entries on the storage that are not served.", sum(sync.skipped.values()), labels),
+            Sample(
+                "read_only", "1 while a failed disk forbids writing.", float(bool(triple.store.alarm.reason)), labels
+            ),
             Sample("uploads_open", f"Multipart uploads in progress (at most {_MANY}).", len(uploads), labels),
         ]
         samples += [

@@ -141,7 +141,11 @@ class Installation:
         progress: Callable[[Progress], None] | None = None,
     ) -> ResyncReport:
         """See ``Operations``."""
-        return await self._datasources.triple(name).store.sync.resync(path, options, progress)
+        store = self._datasources.triple(name).store
+        report = await store.sync.resync(path, options, progress)
+        if not path.strip("/") and not options.dry_run:
+            store.alarm.silence()
+        return report
 
     async def check(
         self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
@@ -193,9 +197,12 @@ class Installation:
         triple = self._datasources.triple(config.name)
         sync = triple.store.sync.status()
         state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        alarm = triple.store.alarm.reason
+        if alarm:
+            state = ServiceState.DEGRADED
         free, total = await self._measure_space(config)
         return DatasourceInfo(
-            config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, "", free, total
+            config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
         )
 
     async def _measure_space(self, config: DatasourceConfig) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from cellsmono.datasource.alarm import Alarm
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
@@ -111,9 +112,10 @@ class _SyncService:
 
     tag = TAG
 
-    def __init__(self, sync: Synchronizer, name: str) -> None:
+    def __init__(self, sync: Synchronizer, name: str, alarm: Alarm) -> None:
         self.name = f"data.sync.{name}"
         self._sync = sync
+        self._alarm = alarm
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -123,6 +125,8 @@ class _SyncService:
 
     def status(self) -> ServiceStatus:
         """The synchronizer's own state in the words of the registry."""
+        if self._alarm.reason:
+            return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
         status = self._sync.status()
         is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
         state = ServiceState.READY if is_fine else ServiceState.DEGRADED
@@ -212,7 +216,7 @@ class Datasources:
         sync = Synchronizer(config, objects.store, index.index, claims, clock=self._clock)
         store = StructuredStore(config, objects.store, objects.store, index.index, sync, claims)
         if self._follow:
-            service = _SyncService(sync, config.name)
+            service = _SyncService(sync, config.name, store.alarm)
             if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
                 raise Unavailable(self._supervisor.registry.get(service.name).detail)
         self._open[config.name] = Triple(store, objects.name, objects.store)

@@ -9,6 +9,7 @@ the index, never behind, and the synchronizer carries the difference over at the
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from cellsmono.datasource.alarm import Alarm, guarded
 from cellsmono.datasource.claims import Claims
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
@@ -60,6 +61,7 @@ class StructuredStore:
         self._uploads = uploads
         self._claims = claims
         self._bucket = config.name
+        self.alarm = Alarm(config.name)
 
     # reading
 
@@ -116,6 +118,7 @@ class StructuredStore:
 
     # writing
 
+    @guarded
     async def put_node(
         self, path: str, body: AsyncIterable[bytes], digest: ContentDigest, options: WriteOptions = WriteOptions()
     ) -> Node:
@@ -158,6 +161,7 @@ class StructuredStore:
             leaf = PutLeaf(path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta)
             return await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), leaf)
 
+    @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
         """See ``NodeStore``."""
         if not path or not is_folder(path):
@@ -175,6 +179,7 @@ class StructuredStore:
                 operations.append(SetMeta(path, meta))
             return await self._apply(path, *operations)
 
+    @guarded
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
@@ -216,6 +221,7 @@ class StructuredStore:
                 return await self._apply(path, SetMeta(path, meta))
             return await self._apply(path, PutLeaf(path, facts, meta=meta, touched=True))
 
+    @guarded
     async def move_node(self, source: str, path: str) -> Node:
         """See ``NodeStore``."""
         if is_folder(source) != is_folder(path) or not source or not path:
@@ -232,6 +238,7 @@ class StructuredStore:
         await self._prune([source])
         return node
 
+    @guarded
     async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeStore``."""
         await self.read_node(path)
@@ -248,6 +255,7 @@ class StructuredStore:
 
     # deleting
 
+    @guarded
     async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeStore``."""
         if is_folder(path):
@@ -264,6 +272,7 @@ class StructuredStore:
         await self._prune([path])
         return existed or bool(events)
 
+    @guarded
     async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
         """See ``NodeStore``."""
         outcome: dict[str, Exception | None] = dict.fromkeys(paths)
@@ -272,6 +281,8 @@ class StructuredStore:
             results = await self._objects.delete_many(self._bucket, leaves)
             gone = []
             for path, result in zip(leaves, results, strict=True):
+                if isinstance(result, Exception):
+                    self.alarm.hear(result)
                 if isinstance(result, bool):
                     gone.append(path)
                 elif not isinstance(result, Invalid | TooLarge):  # what can not be stored is not there
@@ -317,6 +328,7 @@ class StructuredStore:
 
     # uploads in parts
 
+    @guarded
     async def create_upload(self, path: str, context: bytes) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
@@ -330,6 +342,7 @@ class StructuredStore:
         """See ``NodeStore``."""
         return await self._uploads.list_uploads(self._bucket, prefix, after_key, after_id, limit)
 
+    @guarded
     async def put_part(
         self, upload_id: str, number: int, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
     ) -> Part:
@@ -340,6 +353,7 @@ class StructuredStore:
         """See ``NodeStore``."""
         return await self._uploads.list_parts(self._bucket, upload_id, after, limit)
 
+    @guarded
     async def complete_upload(self, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions) -> Node:
         """See ``NodeStore``."""
         upload = await self.read_upload(upload_id)

@@ -18,7 +18,8 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
 
     ``origin`` is ``config`` for one that the configuration names (only editing that removes it), ``store`` for one that
     was added at run time. ``objects`` is the name of its object service. ``stats`` and ``sync`` are None when it could
-    not start; ``error`` then says why. ``free`` and ``total`` are bytes of the file system below it, 0 if unknown.
+    not start; ``error`` then says why, or why a datasource that runs is read-only. ``free`` and ``total`` are bytes of
+    the file system below it, 0 if unknown.
     """
 
     config: DatasourceConfig

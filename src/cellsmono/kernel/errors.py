@@ -75,6 +75,10 @@ class Locked(CellsError):
     code = "locked"
 
 
+DISK_FAILED = "disk_failed"
+"""The ``reason`` of an Unavailable that says: a disk lost what it was told to keep, and must not be relied on."""
+
+
 class Unavailable(CellsError):
     """The storage or a service does not answer now (offline disk, stopping, too many requests)."""
 

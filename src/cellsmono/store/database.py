@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from cellsmono.kernel.errors import Unavailable
+from cellsmono.kernel.errors import DISK_FAILED, Unavailable
 from cellsmono.store.connection import Connection
 from cellsmono.store.failures import is_io_failure, translate_failure
 from cellsmono.store.migrations import Migrations, create_private, migrate
@@ -165,7 +165,7 @@ class Database:
         if self._is_closing or self._writer is None:
             raise self._closed()
         if self._failure:
-            raise Unavailable(self._failure, reason="io")
+            raise Unavailable(self._failure, reason=DISK_FAILED)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(Unit(function, future))
         self._wake.set()
@@ -226,7 +226,7 @@ class Database:
         )
         units, self._waiting = self._waiting, []
         for unit in units:
-            unit.error = Unavailable(self._failure, reason="io")
+            unit.error = Unavailable(self._failure, reason=DISK_FAILED)
             resolve_unit(unit, self._translate)
 
     # --- looking after the file --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cellsmono.kernel.errors import CellsError, Corrupt, Locked, QuotaExceeded, Unavailable
+from cellsmono.kernel.errors import DISK_FAILED, CellsError, Corrupt, Locked, QuotaExceeded, Unavailable
 
 PRIMARY_CODE = 0xFF
 """The low byte of an extended result code is the primary one."""
@@ -35,7 +35,7 @@ def translate_failure(error: sqlite3.Error, name: str) -> CellsError | None:
         return Locked(message, reason="database")
     if code == sqlite3.SQLITE_IOERR:
         message = f"The disk that holds the database {name} reports an error ({detail}): check it, then restart."
-        return Unavailable(message, reason="io")
+        return Unavailable(message, reason=DISK_FAILED)
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         message = f"The database {name} can not be opened or written ({detail}): check its folder and its permissions."
         return Unavailable(message, reason="permissions")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from cellsmono.datasource.objects.beneath import LIST
 from cellsmono.datasource.objects.bucket import LocalBucket, make_directory, new_temporary, remove_tree, sync_quietly
 from cellsmono.datasource.objects.copying import copy_slice
+from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.kernel import free_range
 from cellsmono.datasource.objects.registry import StoredPart
 from cellsmono.datasource.objects.writer import TemporaryFile, lock_file
@@ -67,7 +68,7 @@ def upload_folder(bucket: LocalBucket, upload_id: str, *, make: bool = False) ->
     with bucket.work.opened() as work:
         name = UPLOAD + upload_id.encode()
         if make and make_directory(work, name, 0o700) and bucket.durable:
-            os.fsync(work)
+            flush_file(work)
         folder = os.open(name, LIST | os.O_NOFOLLOW, dir_fd=work)
     try:
         yield folder
@@ -90,7 +91,7 @@ def open_part(bucket: LocalBucket, upload_id: str, file: str) -> int:
     with upload_folder(bucket, upload_id, make=True) as folder:
         descriptor = os.open(file.encode() or ASSEMBLY, flags, 0o666, dir_fd=folder)
         if bucket.durable:
-            os.fsync(folder)
+            flush_file(folder)
         return descriptor
 
 
@@ -178,7 +179,7 @@ def link_assembly(bucket: LocalBucket, upload_id: str, size: int, end_of_stored:
                     return None
                 os.ftruncate(descriptor, size)
             if bucket.durable:
-                os.fdatasync(descriptor)
+                flush_file(descriptor, inode=False)
             lock_file(descriptor)
             name = new_temporary()
             work = bucket.work.open()
@@ -207,7 +208,7 @@ class Join:
         """Copy up to ``length`` bytes; False when all is there (and flushed). Raises OSError, Corrupt."""
         if not self._todo:
             if self._bucket.durable:
-                os.fdatasync(self.kept.descriptor)
+                flush_file(self.kept.descriptor, inode=False)
             return False
         stored = self._todo[0]
         wanted = min(length, stored.part.size - self._done)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
 from cellsmono.datasource.objects.failures import ABSENT, explain
+from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.names import split_read, split_written
 from cellsmono.datasource.objects.publishing import Publisher
 from cellsmono.interfaces.node import Facts
@@ -81,7 +82,7 @@ def set_mtime(bucket: LocalBucket, names: Sequence[bytes], key: str, mtime_ns: i
     try:
         os.utime(descriptor, ns=(status.st_atime_ns, mtime_ns))
         if bucket.durable:
-            os.fsync(descriptor)
+            flush_file(descriptor)
         return facts_of(os.fstat(descriptor))
     except (OSError, OverflowError) as error:
         if isinstance(error, OverflowError):

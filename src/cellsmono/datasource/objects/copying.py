@@ -5,6 +5,7 @@ import fcntl
 import os
 
 from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.datasource.objects.writer import SMALL_BYTES, Kept, SmallBytes, TemporaryFile, write_all
 from cellsmono.interfaces.objects import ObjectInfo
@@ -88,7 +89,7 @@ async def _copy(workers: Workers, source: int, size: int, bucket: LocalBucket) -
             await copy_range(workers, source, 0, kept.descriptor, 0, size)
         kept.size = os.fstat(kept.descriptor).st_size
         if bucket.durable:
-            await workers.run(os.fdatasync, kept.descriptor)
+            await workers.run(flush_file, kept.descriptor, inode=False)
     except BaseException:
         await workers.run(kept.discard)
         raise

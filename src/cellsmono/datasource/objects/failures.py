@@ -3,6 +3,7 @@
 import errno
 
 from cellsmono.kernel.errors import (
+    DISK_FAILED,
     CellsError,
     Conflict,
     Forbidden,
@@ -12,6 +13,11 @@ from cellsmono.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+
+
+class FlushFailed(OSError):
+    """The kernel could not bring bytes or names to the disk: it may have dropped them, and repeating proves nothing."""
+
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -30,6 +36,10 @@ def explain(error: OSError, key: str = "", *, writing: bool) -> CellsError:
     While reading, everything that can not be there is NotFound; while writing the caller learns what stands in the way.
     """
     number = error.errno or 0
+    if isinstance(error, FlushFailed) and number not in _FULL:
+        return Unavailable(
+            f"The disk could not keep what was written to '{key}' ({error.strerror}).", reason=DISK_FAILED, path=key
+        )
     if number in _FULL:
         return QuotaExceeded(
             "The storage is full (or its quota is used up); make room and repeat.", reason="disk_full", path=key

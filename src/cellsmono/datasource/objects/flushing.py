@@ -5,6 +5,20 @@ import os
 import threading
 from collections.abc import Iterable
 
+from cellsmono.datasource.objects.failures import FlushFailed
+
+
+def flush_file(descriptor: int, *, inode: bool = True) -> None:
+    """Bring a file's content, and with ``inode`` its times and attributes too, to the disk. Raises FlushFailed."""
+    try:
+        if inode:
+            os.fsync(descriptor)
+        else:
+            os.fdatasync(descriptor)
+    except OSError as error:
+        raise FlushFailed(error.errno, error.strerror) from error
+
+
 # Some file systems can not flush a folder and say so; there is nothing more that could be done.
 _NOT_FOR_FOLDERS = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
@@ -17,7 +31,7 @@ class _Folder:
     def __init__(self) -> None:
         self.begun = 0
         self.ended = 0
-        self.failure: tuple[int, OSError] | None = None
+        self.failure: FlushFailed | None = None
         self.users = 0
 
 
@@ -33,7 +47,7 @@ class FolderFlusher:
         self._folders: dict[tuple[int, int], _Folder] = {}
 
     def flush(self, descriptors: Iterable[int]) -> None:
-        """Flush these open folders. Raises OSError."""
+        """Flush these open folders. Raises FlushFailed."""
         for descriptor in descriptors:
             status = os.fstat(descriptor)
             self._flush(descriptor, (status.st_dev, status.st_ino))
@@ -46,10 +60,11 @@ class FolderFlusher:
                 needed = folder.begun + 1
                 while folder.ended < needed and folder.begun != folder.ended:
                     self._changed.wait()
+                if folder.failure is not None:
+                    # Also for who came later: the failed flush may have been the one that dropped their names.
+                    raise folder.failure
                 if folder.ended < needed:
                     self._lead(descriptor, folder)
-                elif folder.failure is not None and folder.failure[0] >= needed:
-                    raise folder.failure[1]
             finally:
                 folder.users -= 1
                 if not folder.users:
@@ -59,16 +74,17 @@ class FolderFlusher:
         folder.begun += 1
         turn = folder.begun
         self._changed.release()
-        failure: OSError | None = None
+        failure: FlushFailed | None = None
         try:
             os.fsync(descriptor)
         except OSError as error:
-            failure = None if error.errno in _NOT_FOR_FOLDERS else error
+            if error.errno not in _NOT_FOR_FOLDERS:
+                failure = FlushFailed(error.errno, error.strerror)
         finally:
             self._changed.acquire()
             folder.ended = turn
             if failure is not None:
-                folder.failure = (turn, failure)
+                folder.failure = failure
             self._changed.notify_all()
         if failure is not None:
             raise failure

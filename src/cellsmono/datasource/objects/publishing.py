@@ -26,7 +26,7 @@ from cellsmono.datasource.objects.bucket import (
 from cellsmono.datasource.objects.copying import copy_slice
 from cellsmono.datasource.objects.emptying import take_back
 from cellsmono.datasource.objects.failures import explain
-from cellsmono.datasource.objects.flushing import FolderFlusher
+from cellsmono.datasource.objects.flushing import FolderFlusher, flush_file
 from cellsmono.datasource.objects.kernel import rename_new, start_writeback
 from cellsmono.datasource.objects.names import WORK_FOLDER, join_names
 from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
@@ -349,7 +349,5 @@ def _describe_file(descriptor: int, mtime_ns: int | None, describe: Describe | N
 
 
 def _flush_file(descriptor: int, *, content: bool, inode: bool) -> None:
-    if inode:
-        os.fsync(descriptor)
-    elif content:
-        os.fdatasync(descriptor)
+    if inode or content:
+        flush_file(descriptor, inode=inode)

@@ -10,6 +10,7 @@ from cellsmono.datasource.objects.assembly import Join, Slots
 from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.copying import SLICE_BYTES
 from cellsmono.datasource.objects.failures import explain
+from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.memory_uploads import check_part_number, new_upload_id, no_part
 from cellsmono.datasource.objects.names import refuse_folder_key, split_written
 from cellsmono.datasource.objects.registry import MemoryRegistry, StoredPart, UploadRegistry, no_upload
@@ -150,7 +151,7 @@ class LocalUploads(LocalService):
             await pump([], stream, sink)
             digest.verify()
             if bucket.durable:
-                await self.workers.run(os.fdatasync, descriptor)
+                await self.workers.run(flush_file, descriptor, inode=False)
         finally:
             await self.workers.run(os.close, descriptor)
         return sink.size

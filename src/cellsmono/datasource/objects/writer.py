@@ -12,6 +12,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 from cellsmono.datasource.objects.bucket import LocalBucket, new_temporary
 from cellsmono.datasource.objects.failures import explain
+from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.kernel import preallocate, start_writeback
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
@@ -252,4 +253,4 @@ def _seal(kept: TemporaryFile, announced: int | None, *, durable: bool) -> None:
     if announced is not None and announced >= _PREALLOCATE_FROM and announced > kept.size:
         os.ftruncate(kept.descriptor, kept.size)
     if durable:
-        os.fdatasync(kept.descriptor)
+        flush_file(kept.descriptor, inode=False)

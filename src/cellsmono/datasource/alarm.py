@@ -1,0 +1,78 @@
+"""The alarm of a datasource: once a disk lost what it was told to keep, nothing more is written.
+
+After a failed flush the kernel counts the lost pages as clean: a repeated flush, and one of somebody else, succeeds and
+proves nothing (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So the datasource
+becomes read-only until somebody looked at the disk and says so, by a restart or a resync.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from cellsmono.kernel.errors import DISK_FAILED, Unavailable
+from cellsmono.kernel.log import get_logger
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = get_logger("datasource")
+
+
+class Alarm:
+    """Why a datasource is read-only; silent while ``reason`` is empty."""
+
+    def __init__(self, datasource: str) -> None:
+        self._datasource = datasource
+        self.reason = ""
+
+    def hear(self, error: BaseException | None) -> None:
+        """Sound for an error that tells of a failed disk; every other one is left to the caller."""
+        if self.reason or not isinstance(error, Unavailable) or error.reason != DISK_FAILED:
+            return
+        self.reason = (
+            f"The datasource '{self._datasource}' is read-only because its disk failed: {error.message} Check the disk "
+            f"and the kernel's log; then run `cellsmono ds resync {self._datasource} --full`, or restart."
+        )
+        log.error("a disk failed, the datasource is read-only now", datasource=self._datasource, error=error.message)
+
+    def check(self) -> None:
+        """Raise Unavailable (reason ``read_only``) while it sounds."""
+        if self.reason:
+            raise Unavailable(self.reason, reason="read_only")
+
+    def silence(self) -> None:
+        """Allow writing again: somebody looked at the disk."""
+        if self.reason:
+            self.reason = ""
+            log.warning("writing is allowed again", datasource=self._datasource)
+
+
+class _HasAlarm(Protocol):
+    @property
+    def alarm(self) -> Alarm:
+        """The alarm of the datasource."""
+
+
+S = TypeVar("S", bound=_HasAlarm)
+
+
+def guarded(
+    method: Callable[Concatenate[S, P], Awaitable[R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
+    """Refuse a writing method while the alarm sounds, and sound it when the method tells of a failed disk.
+
+    What was under way while it began to sound is not acknowledged either: its own flush may have been a false success.
+    """
+
+    @functools.wraps(method)
+    async def write(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self.alarm.check()
+        try:
+            result = await method(self, *args, **kwargs)
+        except Unavailable as error:
+            self.alarm.hear(error)
+            raise
+        self.alarm.check()
+        return result
+
+    return write
