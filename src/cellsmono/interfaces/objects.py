@@ -81,8 +81,8 @@ class Listing(msgspec.Struct):
     absence. ``missing`` says that the folder itself is gone. ``mtime_ns`` and ``ctime_ns`` were taken before the
     listing; ``stable`` says that they were the same after it and lie far enough in the past that a later change must
     show in them. ``fingerprint`` covers every entry's name, size, mtime and inode. ``entries`` is None when the
-    fingerprint equals the expected one. ``marker`` is the UUID in the folder's marker file, empty when there is none
-    or it is not a UUID.
+    fingerprint equals the expected one; ``count`` is how many there are all the same. ``marker`` is the UUID in the
+    folder's marker file, empty when there is none or it is not a UUID.
     """
 
     key: str
@@ -91,6 +91,7 @@ class Listing(msgspec.Struct):
     ctime_ns: int = 0
     fingerprint: bytes = b""
     entries: list[Entry] | None = None
+    count: int = 0
     marker: str = ""
     skipped: tuple[Skipped, ...] = ()
     complete: bool = True

@@ -146,6 +146,7 @@ def list_folder(folder: Folder, key: str, expected: bytes, now_ns: int) -> Listi
         entries.append(entry)
     listing.fingerprint = fingerprint.digest()
     listing.entries = None if listing.fingerprint == expected else entries
+    listing.count = len(entries)
     listing.skipped = tuple(skipped)
     listing.marker = folder.marker
     listing.stable = max(folder.mtime_ns, folder.ctime_ns) < now_ns - STABLE_NS

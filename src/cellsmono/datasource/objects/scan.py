@@ -69,6 +69,7 @@ class FolderScan:
         after = os.fstat(folder)
         listing = Listing(self._key, facts_of(before), before.st_mtime_ns, before.st_ctime_ns)
         listing.fingerprint = self._fingerprint.digest()
+        listing.count = len(self._packed) if self._expected else len(self._entries)
         listing.complete = self._is_complete
         if not self._is_complete or listing.fingerprint != self._expected:
             listing.entries = self._unpack() if self._expected else self._entries

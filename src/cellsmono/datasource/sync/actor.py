@@ -12,6 +12,7 @@ from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
 from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
 from cellsmono.datasource.sync.hashing import ContentHasher
+from cellsmono.datasource.sync.polling import FULL_COST_FACTOR, choose_pause, visit_blind_spots
 from cellsmono.datasource.sync.removal import outermost
 from cellsmono.datasource.sync.resync import Resync, TreeWalk
 from cellsmono.datasource.sync.round import Round, Visit
@@ -74,6 +75,7 @@ class Synchronizer:
         self._last_reconciled = 0.0
         self._last_full = 0.0
         self._full_took = 0.0
+        self._quick_took = 0.0
         self._last_report: ResyncReport | None = None
         self._last_error = ""
         self._at_work_since: float | None = None
@@ -94,9 +96,20 @@ class Synchronizer:
         progress: Callable[[Progress], None] | None = None,
     ) -> ResyncReport:
         """See ``Syncer.resync``."""
+        return await self._resync(path, options, progress)
+
+    async def _resync(
+        self,
+        path: str = "",
+        options: ResyncOptions = ResyncOptions(),
+        progress: Callable[[Progress], None] | None = None,
+        *,
+        is_patient: bool = False,
+    ) -> ResyncReport:
+        """The one road to a ``Resync``; ``is_patient``: see ``TreeWalk``."""
         async with self._resync_lock:
             self._is_scanning = True
-            resync = Resync(self._context, path, options, progress)
+            resync = Resync(self._context, path, options, progress, is_patient=is_patient)
             try:
                 report = await resync.run()
             except BaseException as error:
@@ -121,10 +134,16 @@ class Synchronizer:
             pending=len(self._hints) + len(self._held),
             lag=lag,
             watcher=self._watch.kind,
-            skipped=dict(self._context.skipped),
+            skipped=self._count_skipped(),
             last_report=self._last_report,
             last_error=self._last_error,
         )
+
+    def _count_skipped(self) -> dict[str, int]:
+        counts = dict(self._context.skipped)
+        if self._context.unmarkable:
+            counts["marker"] = len(self._context.unmarkable)
+        return counts
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -136,6 +155,7 @@ class Synchronizer:
                 ("watch", self._watch.run),
                 ("ingest", self._run_ingest),
                 ("reconcile", self._run_reconcile),
+                ("blind spots", self._run_blind_spots),
                 ("hash", self._hasher.run),
             )
         ]
@@ -310,21 +330,45 @@ class Synchronizer:
         await self._reconcile(full=bool(full_seconds))
         self._first_done.set()
         while True:
+            pause = self.config.reconcile_seconds
+            if self._watch.is_polling:
+                pause = choose_pause(self._quick_took, pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reconcile_now.wait(), self.config.reconcile_seconds)
+                await asyncio.wait_for(self._reconcile_now.wait(), pause)
             self._reconcile_now.clear()
             rested = self._clock.monotonic() - self._last_full
-            full = (full_seconds > 0 and rested >= full_seconds) or (
+            full = (full_seconds > 0 and rested >= self._choose_full_pause(full_seconds)) or (
                 self._wants_full and rested >= REST_FACTOR * self._full_took
             )
             if full:
                 self._wants_full = False
-            await self._reconcile(full=full)
+            await self._reconcile(full=full, is_patient=not full)
 
-    async def _reconcile(self, *, full: bool) -> None:
+    def _choose_full_pause(self, configured: float) -> float:
+        """Polling has to find what is rewritten in place, too: that shows in no folder's times."""
+        if not self._watch.is_polling:
+            return configured
+        return min(configured, max(self.config.reconcile_seconds, FULL_COST_FACTOR * self._full_took))
+
+    async def _run_blind_spots(self) -> None:
+        """Look often at the few folders that the watcher can not watch."""
+        took = 0.0
+        while True:
+            await asyncio.sleep(choose_pause(took, self.config.reconcile_seconds))
+            folders = self._watch.blind_spots()
+            if not folders or not self._is_reconciled:
+                continue
+            began = self._clock.monotonic()
+            try:
+                self._note_round(await visit_blind_spots(self._context, folders))
+            except Exception as error:
+                self._note_failure(error)
+            took = self._clock.monotonic() - began
+
+    async def _reconcile(self, *, full: bool, is_patient: bool = False) -> None:
         began = self._clock.monotonic()
         try:
-            await self.resync("", ResyncOptions(full=full))
+            await self._resync("", ResyncOptions(full=full), is_patient=is_patient)
         except CellsError as error:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
         except Exception:
@@ -333,6 +377,8 @@ class Synchronizer:
         if full:
             self._last_full = self._clock.monotonic()
             self._full_took = self._last_full - began
+        else:
+            self._quick_took = self._clock.monotonic() - began
         self._stir()
 
     def _note_report(self, report: ResyncReport, resync: Resync) -> None:
@@ -357,6 +403,7 @@ class Synchronizer:
     def _question_watcher(self, resync: Resync) -> None:
         """A change that was found now and never announced means that the watcher lost events without a word."""
         missed = self._canary.find_missed(resync.missed, self._clock.time_ns())
+        missed = [folder for folder in missed if self._watch.covers(folder)]
         if missed:
             log.warning("the watcher missed changes", datasource=self.config.name, folders=len(missed), first=missed[0])
             self._watch.restart()
@@ -380,4 +427,7 @@ class Synchronizer:
             return SyncState.SCANNING, "first comparison with the storage"
         if self._watch.degraded:
             return SyncState.DEGRADED, self._watch.degraded
-        return (SyncState.WATCHING, "") if self._is_reconciled else (SyncState.STARTING, "")
+        if not self._is_reconciled:
+            return SyncState.STARTING, ""
+        blind = len(self._watch.blind_spots())
+        return SyncState.WATCHING, f"({blind} folders are polled: they hold names that are not UTF-8)" if blind else ""

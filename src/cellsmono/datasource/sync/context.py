@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.sync.guard import DeletionGuard
+from cellsmono.datasource.sync.relists import Relists
 from cellsmono.datasource.sync.tombstones import Tombstones
 from cellsmono.interfaces.datasource import DatasourceConfig, Markers
 from cellsmono.interfaces.events import NodeEvent
@@ -76,6 +77,7 @@ class SyncContext:
         self.claims = claims
         self.clock = clock
         self.tombstones = Tombstones()
+        self.relists = Relists()
         self.guard = DeletionGuard(config.max_delete_share, config.max_delete_nodes)
         self.unmarkable: set[str] = set()
         self._has_attributes: bool | None = None

@@ -64,6 +64,7 @@ async def visit_folders(context: SyncContext, round_: Round, visits: Sequence[Vi
     async with AsyncExitStack() as stack:
         watches = [await stack.enter_async_context(context.claims.watch(visit.path)) for visit in visits]
         wanted = [(visit.path, visit.fingerprint) for visit in visits]
+        began = context.clock.monotonic()
         listings = await context.objects.scan(context.bucket, wanted)
         sections = []
         for visit, listing, watch in zip(visits, listings, watches, strict=True):
@@ -75,6 +76,9 @@ async def visit_folders(context: SyncContext, round_: Round, visits: Sequence[Vi
             await _compare_folders(context, round_, sections, stack)
             done = await _apply(context, round_, sections, is_last=True)
             await asyncio.gather(*done)
+        ended = context.clock.monotonic()
+        for listing in listings:
+            context.relists.note(listing.key, listing.count, began, ended)
 
 
 def _note_listing(round_: Round, listing: Listing) -> bool:
@@ -87,7 +91,7 @@ def _note_listing(round_: Round, listing: Listing) -> bool:
         round_.gone[listing.key] = None
         return False
     round_.tally.folders += 1
-    round_.tally.entries += len(listing.entries or ())
+    round_.tally.entries += listing.count
     return True
 
 

@@ -43,12 +43,21 @@ class Pace:
 class TreeWalk:
     """Brings one round to its end: visits, moves, single files, and at last deletions.
 
-    ``on_folder`` is called after each batch with a path, for progress. ``missed`` collects folders whose times had
-    changed although their rows were thought to be up to date.
+    ``on_folder`` is called after each batch with a path, for progress. ``is_patient``: large folders that were listed
+    a moment ago may wait. ``missed`` collects folders whose times had changed although their rows were thought to be
+    up to date.
     """
 
-    def __init__(self, context: SyncContext, round_: Round, on_folder: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        context: SyncContext,
+        round_: Round,
+        on_folder: Callable[[str], None] | None = None,
+        *,
+        is_patient: bool = False,
+    ) -> None:
         self._context = context
+        self._is_patient = is_patient
         self._round = round_
         self._pace = Pace()
         self._on_folder = on_folder
@@ -121,8 +130,10 @@ class TreeWalk:
             if now is None:
                 self._round.gone[state.path] = None
             elif now == (0, 0) or now != (state.mtime_ns, state.ctime_ns):
+                if self._is_patient and not context.relists.is_due(state.path, context.clock.monotonic()):
+                    continue
                 found.append(state)
-                if state.mtime_ns:
+                if state.mtime_ns and not context.relists.is_large(state.path):
                     self.missed.append((state.path, now[0]))
         self._note(len(states) - len(found), paths[-1] if paths else "")
         self._round.tally.folders += len(states) - len(found)
@@ -199,13 +210,15 @@ class Resync:
         path: str,
         options: ResyncOptions,
         progress: Callable[[Progress], None] | None = None,
+        *,
+        is_patient: bool = False,
     ) -> None:
         self._context = context
         self._path = path
         self._options = options
         self._progress = progress
         self._round = Round("resync", dry_run=options.dry_run, accept=options.accept_deletes)
-        self._walk = TreeWalk(context, self._round, self._tell)
+        self._walk = TreeWalk(context, self._round, self._tell, is_patient=is_patient)
         self._began = context.clock.monotonic()
         self._total = 0
 

@@ -9,21 +9,15 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-ADDED = 1
+if TYPE_CHECKING:
+    from cellsmono.datasource.sync.notify import TreeFeeds
 
-STEP_MS = 15
-DEBOUNCE_MS = 100
-WAIT_MS = 2000
-
-ENOSPC_HELP = (
-    "The system's limit of watched folders is used up (fs.inotify.max_user_watches). Raise it with "
-    "`sysctl -w fs.inotify.max_user_watches=1048576` (and a file in /etc/sysctl.d to keep it); until then changes "
-    "are found by polling."
-)
+LEAST_WATCHES = 1_048_576
+LEAST_INSTANCES = 1024
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -56,27 +50,64 @@ class Watcher(Protocol):
         Raises WatchFailed.
         """
 
+    def covers(self, folder: str) -> bool:
+        """Whether it hears of changes in the folder with this absolute path."""
+
+    def blind_spots(self) -> list[str]:
+        """Absolute paths of folders that can not be watched although the tree is; surrogates stand for other bytes."""
+
+
+def explain_exhausted(limit: str) -> str:
+    """What to do when the system's limit of watches or of watchers is used up."""
+    least = LEAST_WATCHES if limit == "max_user_watches" else LEAST_INSTANCES
+    value = max(least, 2 * read_limit(limit))
+    return (
+        f"The system's limit fs.inotify.{limit} is used up. Raise it with `sysctl -w fs.inotify.{limit}={value}` (and "
+        "a file in /etc/sysctl.d to keep it); until then changes are found by polling."
+    )
+
+
+def read_limit(limit: str) -> int:
+    """A limit of inotify, 0 when it can not be told."""
+    try:
+        with open(f"/proc/sys/fs/inotify/{limit}", encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0
+
 
 class WatchfilesWatcher:
-    """inotify through watchfiles, in a thread of its own."""
+    """inotify through watchfiles, in threads of its own."""
 
     kind = "inotify"
 
-    def __init__(self, step_ms: int = STEP_MS, debounce_ms: int = DEBOUNCE_MS) -> None:
-        self._step_ms = step_ms
-        self._debounce_ms = debounce_ms
+    def __init__(self) -> None:
+        self._feeds: TreeFeeds | None = None
+
+    def covers(self, folder: str) -> bool:
+        """See ``Watcher.covers``."""
+        return self._feeds is not None and self._feeds.covers(folder)
+
+    def blind_spots(self) -> list[str]:
+        """See ``Watcher.blind_spots``."""
+        return list(self._feeds.blind) if self._feeds is not None else []
 
     async def follow(self, root: str, sink: Sink, ready: Callable[[], None]) -> None:
         """See ``Watcher.follow``."""
+        from cellsmono.datasource.sync.notify import ADDED, Found, TreeFeeds
+
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
-        stop = threading.Event()
 
         def tell(call: Callable[[], None]) -> None:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
-        def finish(error: WatchFailed | None) -> None:
+        def hand_on(found: Sequence[Found]) -> None:
+            changes = [Change(os.fsencode(path), kind == ADDED) for kind, path in found]
+            tell(lambda: sink(changes))
+
+        def finish(error: Exception | None) -> None:
             if ended.done():
                 return
             if error is None:
@@ -85,48 +116,25 @@ class WatchfilesWatcher:
                 ended.set_exception(error)
 
         def run() -> None:
-            error: WatchFailed | None = None
+            failure: Exception | None = None
             try:
-                self._run(root, stop, lambda: tell(ready), lambda changes: tell(lambda: sink(changes)))
-            except WatchFailed as failed:
-                error = failed
-            finally:
-                tell(lambda: finish(error))
+                feeds.run()
+            except Exception as error:
+                failure = error
+            tell(lambda: finish(failure))
 
+        self._feeds = feeds = TreeFeeds(root, hand_on, lambda: tell(ready))
         thread = threading.Thread(target=run, name="cellsmono-watch", daemon=True)
         thread.start()
         try:
             await asyncio.shield(ended)
         finally:
-            stop.set()
+            self._feeds = None
+            feeds.stop()
             if not ended.done():
-                # The thread looks at `stop` every step; wait for it so that its descriptors are closed.
+                # The feeds look every step whether they are to stop; wait for it so that their descriptors are closed.
                 with contextlib.suppress(WatchFailed):
                     await ended
-
-    def _run(self, root: str, stop: threading.Event, ready: Callable[[], None], sink: Sink) -> None:
-        from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
-
-        try:
-            notify = RustNotify([root], False, False, 0, True, True)
-        except FileNotFoundError as error:
-            raise WatchFailed(f"The folder {root} is not there.", can_retry=True) from error
-        except OSError as error:
-            raise WatchFailed(f"{ENOSPC_HELP} ({error})", can_retry=False) from error
-        except WatchfilesRustInternalError as error:
-            raise WatchFailed(f"Watching {root} failed: {error}", can_retry=True) from error
-        try:
-            ready()
-            while not stop.is_set():
-                found = notify.watch(self._debounce_ms, self._step_ms, WAIT_MS, stop)
-                if isinstance(found, set):
-                    sink([Change(os.fsencode(path), change == ADDED) for change, path in found])
-                elif found == "stop":
-                    return
-        except (WatchfilesRustInternalError, RuntimeError) as error:
-            raise WatchFailed(f"The watcher broke off: {error}", can_retry=True) from error
-        finally:
-            notify.close()
 
 
 class PollingWatcher:
@@ -138,3 +146,11 @@ class PollingWatcher:
         """Tell nothing; wait until cancelled."""
         ready()
         await asyncio.get_running_loop().create_future()
+
+    def covers(self, folder: str) -> bool:
+        """It hears of nothing."""
+        return False
+
+    def blind_spots(self) -> list[str]:
+        """None: that it hears of nothing is known."""
+        return []

@@ -111,6 +111,22 @@ class WatchKeeper:
         self._begun.set()
         self.kind = PollingWatcher.kind
 
+    @property
+    def is_polling(self) -> bool:
+        """Whether nothing but the periodic comparison finds changes, although they are to be found."""
+        return self.kind == PollingWatcher.kind
+
+    def covers(self, folder: str) -> bool:
+        """Whether the watcher should have told of a change in the folder with this key."""
+        root = self._objects.root(self._config.name)
+        return self._watcher.covers(f"{root}/{folder.rstrip('/')}" if folder else root)
+
+    def blind_spots(self) -> list[str]:
+        """Keys of folders (with a trailing ``/``) in which changes are not heard of although the tree is watched."""
+        name = self._config.name
+        keys = (self._objects.key_of(name, os.fsencode(path)) for path in self._watcher.blind_spots())
+        return [key + "/" if key else "" for key in keys if key is not None]
+
     async def wait_until_begun(self) -> None:
         """Wait until the watcher watches, or it is known that it will not."""
         await self._begun.wait()
