@@ -1,0 +1,206 @@
+"""The README's commands are executed, and its claims about keys and files are held to the code.
+
+Blocks carry tags (``run=...``). The command that serves is run as it stands, installation included, when
+``CELLSMONO_README_INSTALL`` is set, as CI does; otherwise its last step runs in the present environment, and its first
+two steps are only compared. The command that passes the tests is what CI runs, read from the README by ``.ci/run``.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cellsmono.app.config import SECTIONS
+from cellsmono.interfaces.datasource import DatasourceConfig
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCKS = dict(re.findall(r"^```\w+ run=(\S+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+SETUP = ["python3 -m venv .venv", ".venv/bin/pip install ."]
+STATED = "127.0.0.1:9000"
+
+
+class Reader:
+    """Somebody who follows the README: a home, a checkout, a running server, and the keys that it printed."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = root / "home"
+        self.documents = self.home / "Documents"
+        self.documents.mkdir(parents=True)
+        self.checkout = root / "checkout"
+        self.checkout.mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, self.checkout)
+        shutil.copytree(ROOT / "src", self.checkout / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        kept = {
+            name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "SSL_", "HTTP", "http", "no_"))
+        }
+        self.environment = {
+            **kept,
+            "HOME": str(self.home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        self.banner: list[str] = []
+        self.process = self._serve()
+        self.host = self._find("S3").removeprefix("http://")
+
+    def _serve(self) -> subprocess.Popen[str]:
+        command = BLOCKS["serve"].strip()
+        if not os.environ.get("CELLSMONO_README_INSTALL"):
+            *setup, command = (step.strip() for step in command.split("&&"))
+            assert setup == SETUP
+            (self.checkout / ".venv").symlink_to(sys.prefix)
+        with (self.checkout / "stderr").open("wb") as errors:
+            process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", command],
+                cwd=self.checkout,
+                env={
+                    **self.environment,
+                    "CELLSMONO_SERVER__LISTEN": "127.0.0.1:0",
+                    "CELLSMONO_S3__LISTEN": "127.0.0.1:0",
+                },
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                text=True,
+            )
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.banner.append(line.strip())
+            if line.startswith("Ready."):
+                return process
+        process.stdout.close()
+        process.wait()
+        raise AssertionError("\n".join(self.banner[-20:]) + (self.checkout / "stderr").read_text()[-3000:])
+
+    def _find(self, title: str) -> str:
+        return next(line.removeprefix(title).split()[0] for line in self.banner if line.startswith(title))
+
+    def follow(self, tag: str) -> str:
+        """Run a block as a shell would, with the environment that the README sets up before; its output."""
+        text = BLOCKS["environment"] + BLOCKS[tag]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text.replace(STATED, self.host)],
+            cwd=self.checkout,
+            env={**self.environment, **self.keys()},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return done.stdout
+
+    def keys(self) -> dict[str, str]:
+        """The pair that the first start printed."""
+        return {
+            "AWS_ACCESS_KEY_ID": self._find("access key"),
+            "AWS_SECRET_ACCESS_KEY": self._find("secret key"),
+        }
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    yield reader
+    reader.stop()
+
+
+@pytest.mark.timeout(600)
+def test_the_command_that_serves(reader):
+    assert reader._find("Bucket") == "documents"
+    assert str(reader.documents) in "\n".join(reader.banner)
+
+
+@pytest.mark.client("aws", "curl")
+def test_aws(reader):
+    assert "documents" in reader.follow("aws")
+    assert (reader.documents / "notes.txt").read_text() == "hello\n"
+    assert (reader.documents / "photos" / "été 🌅.jpg").read_text() == "not really a picture\n"
+
+
+@pytest.mark.client("rclone")
+def test_rclone(reader):
+    assert "été 🌅.jpg" in reader.follow("rclone")
+
+
+@pytest.mark.client("s3cmd")
+def test_s3cmd(reader):
+    assert "s3://documents/by-s3cmd.txt" in reader.follow("s3cmd")
+
+
+@pytest.mark.client("restic")
+def test_restic(reader):
+    assert "no errors were found" in reader.follow("restic")
+
+
+@pytest.mark.client("curl")
+def test_curl(reader):
+    assert reader.follow("curl").endswith("hello\n")
+    assert (reader.documents / "by-curl.txt").read_text() == "hello\n"
+
+
+def run_boto3(reader) -> str:
+    environment = {**reader.environment, **reader.keys(), "AWS_ENDPOINT_URL": f"http://{reader.host}"}
+    environment["AWS_DEFAULT_REGION"] = "us-east-1"
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKS["boto3"]], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_boto3(reader):
+    assert "by-boto3.txt" in run_boto3(reader)
+
+
+@pytest.mark.client("aws")
+def test_behind_its_back(reader):
+    run_boto3(reader)
+    assert reader.follow("behind").splitlines() == ["hello", "hello"]
+
+
+@pytest.mark.timeout(240)
+def test_looking_after_it(reader):
+    told = reader.follow("look")
+    assert "data.index.documents" in told
+
+
+def test_every_tagged_block_is_executed():
+    tests = set(re.findall(r'(?:follow\(|BLOCKS\[)"(\w+)"', Path(__file__).read_text()))
+    assert set(BLOCKS) == tests | {"test"}
+
+
+def test_ci_runs_the_command_that_passes_the_tests():
+    command = BLOCKS["test"].strip()
+    assert command.startswith(SETUP[0] + " && .venv/bin/pip install -c constraints.txt -e '.[dev]'")
+    assert command.endswith(".venv/bin/python -m pytest")
+    assert "readme_block test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_keys_in_the_table_are_keys():
+    known = {f"{section}.{key}" for section, struct in SECTIONS.items() for key in struct.__struct_fields__}
+    table = README.partition("| Key | Default |")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `") or line.startswith("| …")]
+    named = [name for cell in cells for name in re.findall(r"`([a-z_0-9.]+)`", cell)]
+    assert len(named) > 10
+    for name in named:
+        assert name in known or name in DatasourceConfig.__struct_fields__, f"the README names an unknown key: {name}"
+
+
+def test_the_files_that_are_named_are_there():
+    for name in re.findall(r"^\| `([^`]+)` \|", README.partition("## Where things are")[2], re.MULTILINE):
+        assert (ROOT / name).exists(), f"the README names {name}, which is not there"
