@@ -196,6 +196,10 @@ def test_the_go_ahead_comes_only_after_authentication(endpoint, signer, s3, buck
         sock.sendall(b"hello")
         assert b" 200 " in read_all(sock)[:20]
     assert s3.get_object(Bucket=bucket, Key="x")["Body"].read() == b"hello"
+    with endpoint.connect() as sock:
+        empty = {"content-length": "0", "expect": "100-continue"}
+        sock.sendall(signer.head("PUT", f"/{bucket}/empty", empty, unsigned=CLOSE))
+        assert read_all(sock).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
     bad = signer.head("PUT", f"/{bucket}/y", expect).replace(b"Signature=", b"Signature=0000")
     answer = endpoint.talk(bad.replace(b"Signature=0000", b"Signature=0", 1))
     assert b"100 Continue" not in answer

@@ -33,18 +33,24 @@ class Exchange(web.BaseRequest):
 
     @property
     def awaits_continue(self) -> bool:
-        """Whether the client holds its body back until it is told to go on (RFC 9110 section 10.1.1)."""
+        """Whether the client holds a body back until it is told to go on (RFC 9110 section 10.1.1)."""
+        return self._expects_continue and not self._payload.is_eof()
+
+    @property
+    def _expects_continue(self) -> bool:
         return (
             not self._continued
             and self.headers.get("Expect", "").lower() == "100-continue"
             and self.version >= HttpVersion11
             and not self._payload.total_bytes
-            and not self._payload.is_eof()
         )
 
     def accept_body(self) -> None:
-        """Tell a client that waits for it to send the body. Only then does it cost the network anything."""
-        if "Expect" in self.headers and self.awaits_continue:
+        """Tell a client that waits for it to send the body. Only then does it cost the network anything.
+
+        An announced body may be empty: then there is nothing to hold back, but botocore waits for the word all the same.
+        """
+        if "Expect" in self.headers and self._expects_continue:
             self._continued = True
             transport = self.transport
             if transport is not None:
