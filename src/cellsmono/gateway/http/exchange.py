@@ -48,7 +48,7 @@ class Exchange(web.BaseRequest):
     def accept_body(self) -> None:
         """Tell a client that waits for it to send the body. Only then does it cost the network anything.
 
-        An announced body may be empty: then there is nothing to hold back, but botocore waits for the word all the same.
+        An announced body may be empty: then there is nothing to hold back, but botocore waits for the word as well.
         """
         if "Expect" in self.headers and self._expects_continue:
             self._continued = True
