@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterable
 
 from cellsmono.datasource.objects.failures import FlushFailed
+from cellsmono.datasource.objects.kernel import finish_writeback
+from cellsmono.datasource.objects.ordering import keeps_order
 
 
 def flush_file(descriptor: int, *, inode: bool = True) -> None:
@@ -17,6 +19,22 @@ def flush_file(descriptor: int, *, inode: bool = True) -> None:
             os.fdatasync(descriptor)
     except OSError as error:
         raise FlushFailed(error.errno, error.strerror) from error
+
+
+def settle_file(descriptor: int, device: int, *, content: bool, inode: bool) -> None:
+    """Have a file durable by the time that its folder is flushed, after a rename into it. Raises FlushFailed.
+
+    Where the journal keeps order its bytes are only waited for (see ``ordering``); elsewhere it is flushed by itself.
+    """
+    if not content and not inode:
+        return
+    if keeps_order(device):
+        try:
+            if not content or finish_writeback(descriptor):
+                return
+        except OSError as error:
+            raise FlushFailed(error.errno, error.strerror) from error
+    flush_file(descriptor, inode=inode)
 
 
 # Some file systems can not flush a folder and say so; there is nothing more that could be done.

@@ -12,6 +12,7 @@ RENAME_NOREPLACE = 1
 _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
 _SYNC_FILE_RANGE_WRITE = 2
+_SYNC_FILE_RANGE_ALL = 7
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -70,3 +71,18 @@ def start_writeback(descriptor: int, offset: int, length: int) -> None:
     """Ask the kernel to begin writing a range out, without waiting: a later flush then has less left to do."""
     if _sync_file_range is not None:
         _sync_file_range(descriptor, offset, length, _SYNC_FILE_RANGE_WRITE)
+
+
+def finish_writeback(descriptor: int) -> bool:
+    """Write a whole file out and wait until the device has taken it (its cache is not emptied by this).
+
+    Raises OSError when that failed; False where the kernel or the file system can not.
+    """
+    if _sync_file_range is None:
+        return False
+    if _sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_ALL) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number))

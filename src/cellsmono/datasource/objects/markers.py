@@ -7,7 +7,7 @@ import stat
 
 from cellsmono.datasource.objects.beneath import READ
 from cellsmono.datasource.objects.bucket import new_temporary
-from cellsmono.datasource.objects.flushing import flush_file
+from cellsmono.datasource.objects.flushing import settle_file
 from cellsmono.datasource.objects.names import MARKER
 
 MARKER_NAME = MARKER.encode()
@@ -42,7 +42,7 @@ def put_marker(work: int, folder: int, uuid: str, *, durable: bool) -> None:
     try:
         os.write(descriptor, uuid.encode())
         if durable:
-            flush_file(descriptor, inode=False)
+            settle_file(descriptor, os.fstat(descriptor).st_dev, content=True, inode=False)
         os.rename(name, MARKER_NAME, src_dir_fd=work, dst_dir_fd=folder)
     except OSError as error:
         os.unlink(name, dir_fd=work)

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from cellsmono.datasource.objects import markers
@@ -26,9 +27,10 @@ from cellsmono.datasource.objects.bucket import (
 from cellsmono.datasource.objects.copying import copy_slice
 from cellsmono.datasource.objects.emptying import take_back
 from cellsmono.datasource.objects.failures import explain
-from cellsmono.datasource.objects.flushing import FolderFlusher, flush_file
+from cellsmono.datasource.objects.flushing import FolderFlusher, settle_file
 from cellsmono.datasource.objects.kernel import rename_new, start_writeback
 from cellsmono.datasource.objects.names import WORK_FOLDER, join_names
+from cellsmono.datasource.objects.ordering import keeps_order
 from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
 from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
 from cellsmono.interfaces.objects import FolderMade
@@ -36,6 +38,8 @@ from cellsmono.kernel.errors import Conflict, Invalid
 
 Describe = Callable[[Facts], NodeAttributes]
 _ATTEMPTS = 8
+_FLUSHERS = 8
+"""Threads that wait for flushes; they start when there is something to wait for."""
 _PERMISSIONS = 0o777
 
 
@@ -118,6 +122,7 @@ class _Batch:
         self._bucket = bucket
         self._work = -1
         self.roads: dict[tuple[bytes, ...], Road] = {}
+        self._last: dict[int, Road] = {}
 
     def prepare(self, job: Job) -> None:
         """Have the folder and the file ready, complete but for the flush."""
@@ -170,10 +175,17 @@ class _Batch:
             self._work = self._bucket.work.open()
         return self._work
 
-    def flush_file(self, job: Job) -> None:
-        """Content and inode to the disk."""
-        if job.file is not None and self._bucket.durable:
-            _flush_file(job.file.descriptor, content=job.needs_content, inode=job.needs_inode)
+    def flush_files(self, jobs: Sequence[Job]) -> None:
+        """Content and inode of every file on the way to the disk; several at once, where each has to be flushed."""
+        if not self._bucket.durable:
+            return
+        waiting = [job for job in jobs if job.error is None and (job.needs_content or job.needs_inode)]
+        if len(waiting) > 1 and not all(job.road is not None and keeps_order(job.road.dev) for job in waiting):
+            # Flushes that wait at the same time are answered by one of the device.
+            list(self._publisher.flushers.map(lambda job: job.try_step(_settle), waiting))
+            return
+        for job in waiting:
+            job.try_step(_settle)
 
     def rename(self, job: Job) -> None:
         """The step that makes it visible."""
@@ -182,18 +194,24 @@ class _Batch:
             raise RuntimeError("a job is renamed before it was prepared")
         os.rename(file.name, job.names[-1], src_dir_fd=file.work, dst_dir_fd=road.folder)
         road.is_changed = True
+        self._last[road.dev] = road
         # A rename onto another name of the same file does nothing at all: then our name is still there.
         file.release(remove=file.is_linked)
 
     def flush_folders(self, jobs: Sequence[Job]) -> None:
-        """Names to the disk: one flush for each folder."""
+        """Names to the disk: one flush for each folder, or for all where the journal keeps their order."""
         for road in self.roads.values():
+            if not road.is_changed and not road.to_flush:
+                continue
+            last = self._last.get(road.dev) if road.is_changed and keeps_order(road.dev) else None
+            if last is not None and last is not road:
+                continue
             try:
-                if road.is_changed or road.to_flush:
-                    self._publisher.flush(self._bucket, [*road.to_flush, road.folder])
+                self._publisher.flush(self._bucket, [road.folder] if last is road else [*road.to_flush, road.folder])
             except OSError as error:
                 for job in jobs:
-                    if job.road is road and job.error is None:
+                    is_served = job.road is road or (last is road and job.road is not None and job.road.dev == road.dev)
+                    if is_served and job.error is None:
                         job.error = explain(error, job.key, writing=True)
 
     def close(self) -> None:
@@ -211,6 +229,11 @@ class Publisher:
 
     def __init__(self) -> None:
         self._flusher = FolderFlusher()
+        self.flushers = ThreadPoolExecutor(_FLUSHERS, thread_name_prefix="objects-flush")
+
+    def close(self) -> None:
+        """End the threads."""
+        self.flushers.shutdown()
 
     def flush(self, bucket: LocalBucket, folders: Sequence[int]) -> None:
         """Flush open folders, if the bucket is durable. Raises OSError."""
@@ -221,9 +244,11 @@ class Publisher:
         """Make staged bytes visible, in order; how it went stands in each job. The staged bytes are used up."""
         batch = _Batch(self, bucket)
         try:
-            for step in (batch.prepare, batch.flush_file, batch.rename):
-                for job in jobs:
-                    job.try_step(step)
+            for job in jobs:
+                job.try_step(batch.prepare)
+            batch.flush_files(jobs)
+            for job in jobs:
+                job.try_step(batch.rename)
             batch.flush_folders(jobs)
         finally:
             for job in jobs:
@@ -282,7 +307,8 @@ class Publisher:
                         os.fchmod(fresh, os.fstat(fresh).st_mode & 0o7777 | stat.S_ISGID)
                     if bucket.marked:
                         markers.put_marker(work, fresh, uuid, durable=bucket.durable)
-                    self.flush(bucket, [fresh])
+                    if not keeps_order(above.st_dev):
+                        self.flush(bucket, [fresh])
                 finally:
                     os.close(fresh)
                 rename_new(work, name, folder, names[-1])
@@ -348,6 +374,6 @@ def _describe_file(descriptor: int, mtime_ns: int | None, describe: Describe | N
     return facts, kept or mtime_ns is not None
 
 
-def _flush_file(descriptor: int, *, content: bool, inode: bool) -> None:
-    if inode or content:
-        flush_file(descriptor, inode=inode)
+def _settle(job: Job) -> None:
+    if job.file is not None and job.road is not None:
+        settle_file(job.file.descriptor, job.road.dev, content=job.needs_content, inode=job.needs_inode)

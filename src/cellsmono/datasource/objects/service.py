@@ -99,3 +99,4 @@ class LocalService:
             kept.discard()
         self._staged.clear()
         await self.workers.close()
+        self.publisher.close()
