@@ -59,6 +59,17 @@ def read_attributes(descriptor: int) -> NodeAttributes | None:
         return None
 
 
+def may_have_attributes(path: bytes, *, follow: bool) -> bool:
+    """Whether something of ours may be mirrored at a file.
+
+    By path, so whoever swaps a folder on the way for a link meanwhile decides which file is asked.
+    """
+    try:
+        return ATTRIBUTE in os.listxattr(path, follow_symlinks=follow)
+    except OSError as error:
+        return error.errno not in _NOT_SUPPORTED
+
+
 def can_mirror(descriptor: int) -> bool:
     """Whether the file system of an open file or folder has extended attributes for users."""
     try:

@@ -1,11 +1,11 @@
 """What differs between the rows of one folder and a listing of it. Pure: no I/O, no clock."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from cellsmono.interfaces.node import Facts, Node
-from cellsmono.interfaces.objects import Listing
+from cellsmono.interfaces.objects import Entry, Listing
 from cellsmono.interfaces.paths import is_folder, name_of
 
 ABSENT_REASONS = frozenset({"symlink", "symlink_loop", "fifo", "socket", "device", "special"})
@@ -19,13 +19,14 @@ TOUCH_LIMIT = 4 << 20
 class FolderDiff(msgspec.Struct):
     """How a listing differs from the rows. All paths are whole node paths.
 
-    ``moved_in`` are known folders whose inode is not the row's: something else may stand there now.
+    ``new_files`` are entries of the listing. ``moved_in`` are known folders whose inode is not the row's: something
+    else may stand there now.
     ``replaced`` are rows whose name is taken by an entry of the other type. ``quiet`` are rows whose facts differ in
     a way that is no change of content (mode, device, a folder's times).
     """
 
-    new_files: list[tuple[str, Facts]] = []
-    new_folders: list[tuple[str, Facts]] = []
+    new_files: list[Entry] = []
+    new_folders: list[str] = []
     changed: list[tuple[Node, Facts]] = []
     touched: list[tuple[Node, Facts]] = []
     quiet: list[tuple[str, Facts]] = []
@@ -75,10 +76,7 @@ class FolderDiffer:
 
     def rest(self) -> FolderDiff:
         """What the listing holds and no row did: call it after the last page."""
-        diff = FolderDiff()
-        for entry in self._pending.values():
-            target = diff.new_folders if is_folder(entry.name) else diff.new_files
-            target.append((self._key + entry.name, entry.facts))
+        diff = find_new(self._key, self._pending.values())
         self._pending = {}
         return diff
 
@@ -87,6 +85,13 @@ class FolderDiffer:
             diff.replaced.append(row.path)
         elif self._complete and bare_name not in self._unknown:
             diff.gone.append(row.path)
+
+
+def find_new(folder: str, entries: Collection[Entry]) -> FolderDiff:
+    """The difference that these entries make in a folder of whose rows none has one of their names."""
+    files = [entry for entry in entries if not entry.name.endswith("/")]
+    folders = [] if len(files) == len(entries) else [folder + each.name for each in entries if each.name.endswith("/")]
+    return FolderDiff(new_files=files, new_folders=folders)
 
 
 def compare_leaf(row: Node, facts: Facts, diff: FolderDiff) -> None:
@@ -139,6 +144,7 @@ __all__ = [
     "FolderDiffer",
     "compare_folder",
     "compare_leaf",
+    "find_new",
     "folder_facts",
     "is_absent",
     "is_touch_candidate",

@@ -8,29 +8,32 @@ in which it is put there, so that two do not give it a UUID each.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from operator import attrgetter
 
 import msgspec
 
 from cellsmono.datasource.claims import FolderWatch
 from cellsmono.datasource.sync.context import SyncContext
-from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, folder_facts
+from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, find_new, folder_facts
 from cellsmono.datasource.sync.guard import explain_empty_root
 from cellsmono.datasource.sync.identity import Identity, identify_folder
-from cellsmono.datasource.sync.leaves import describe_files, find_sources
+from cellsmono.datasource.sync.leaves import describe_crowd, describe_files, find_sources
 from cellsmono.datasource.sync.removal import is_stranger
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.events import NodeEvent
-from cellsmono.interfaces.node import Facts, Node, new_uuid
-from cellsmono.interfaces.objects import Listing
+from cellsmono.interfaces.node import Node, new_uuid
+from cellsmono.interfaces.objects import Entry, Listing
 from cellsmono.interfaces.patch import FolderScanned, PutFolder, PutLeaf
 from cellsmono.interfaces.paths import is_folder
 
 ROWS_A_PAGE = 2000
 FILES_A_BATCH = 1000
-STEPS_A_PATCH = 5000
+NODES_A_PATCH = 5000
 MARKERS_AT_ONCE = 8
+
+_NAME = attrgetter("name")
 
 
 class _Section:
@@ -185,9 +188,12 @@ def _discover_below(round_: Round, listing: Listing) -> None:
 
 
 async def _compare_children(context: SyncContext, round_: Round, section: _Section, *, is_known: bool) -> None:
+    if not is_known:
+        await _take_diff(context, round_, section, find_new(section.path, section.listing.entries or ()))
+        return
     differ = FolderDiffer(section.listing)
     after = ""
-    while is_known:
+    while True:
         rows = await context.index.list_children(section.path, after, ROWS_A_PAGE)
         await _take_diff(context, round_, section, differ.compare(rows))
         if len(rows) < ROWS_A_PAGE:
@@ -201,9 +207,7 @@ async def _take_diff(context: SyncContext, round_: Round, section: _Section, dif
     for path, facts in diff.quiet:
         operation = PutFolder(path, facts=folder_facts(facts)) if is_folder(path) else PutLeaf(path, facts)
         section.steps.append(Step(path, operation))
-    for path, _ in diff.new_folders:
-        round_.visits.append(Visit(path))
-    for path in diff.moved_in:
+    for path in [*diff.new_folders, *diff.moved_in]:
         round_.visits.append(Visit(path))
     section.has_new |= bool(diff.new_folders or diff.moved_in)
     for path in diff.gone:
@@ -214,21 +218,21 @@ async def _take_diff(context: SyncContext, round_: Round, section: _Section, dif
         round_.leaves[row.path] = None
     section.waits |= bool(diff.gone or diff.replaced or diff.touched)
     section.steps += await describe_files(context, [(row.path, facts) for row, facts in diff.changed], "updated")
+    # In the order in which the index stores them: it grows at its end then.
+    diff.new_files.sort(key=_NAME)
     for start in range(0, len(diff.new_files), FILES_A_BATCH):
         await _take_new_files(context, round_, section, diff.new_files[start : start + FILES_A_BATCH])
 
 
-async def _take_new_files(
-    context: SyncContext, round_: Round, section: _Section, files: list[tuple[str, Facts]]
-) -> None:
+async def _take_new_files(context: SyncContext, round_: Round, section: _Section, files: list[Entry]) -> None:
     """New files; those that seem to have been moved here are looked at one by one, under claims on both places."""
     if not round_.bulk:
-        sources = await find_sources(context, files)
+        sources = await find_sources(context, [(section.path + entry.name, entry.facts) for entry in files])
         round_.leaves.update(dict.fromkeys(sources))
         section.waits |= bool(sources)
-        files = [(path, facts) for path, facts in files if path not in sources]
-    section.steps += await describe_files(context, files, "created")
-    if len(section.steps) >= STEPS_A_PATCH and not section.mark:
+        files = [entry for entry in files if section.path + entry.name not in sources] if sources else files
+    section.steps += await describe_crowd(context, section.path, files)
+    if sum(step.weight for step in section.steps) >= NODES_A_PATCH and not section.mark:
         await asyncio.gather(*await _apply(context, round_, [section], is_last=False))
 
 
@@ -261,18 +265,34 @@ async def _apply(
         if section.is_upset:
             round_.retry(section.visit)
             continue
-        for step in section.steps:
-            if not section.is_owned and step.path.rstrip("/") in section.watch.touched:
-                round_.leaves[step.path.rstrip("/")] = None
-                section.waits = True
-            else:
-                steps.append(step)
+        if section.is_owned or not section.watch.touched:
+            steps += section.steps
+        else:
+            for step in section.steps:
+                left, touched = step.without(section.watch.touched)
+                round_.leaves.update(dict.fromkeys(touched))
+                section.waits |= bool(touched)
+                if left is not None:
+                    steps.append(left)
         section.steps = []
         if is_last:
             _finish_section(round_, section, steps)
-    slices = (steps[start : start + STEPS_A_PATCH] for start in range(0, len(steps), STEPS_A_PATCH))
-    patches = [round_.patch(part) for part in slices]
+    patches = [round_.patch(part) for part in _slice_steps(steps)]
     return [context.index.submit(patch) for patch in patches if patch is not None]
+
+
+def _slice_steps(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Parts of about ``NODES_A_PATCH`` nodes."""
+    part: list[Step] = []
+    weight = 0
+    for step in steps:
+        part.append(step)
+        weight += step.weight
+        if weight >= NODES_A_PATCH:
+            yield part
+            part, weight = [], 0
+    if part:
+        yield part
 
 
 def _finish_section(round_: Round, section: _Section, steps: list[Step]) -> None:

@@ -14,7 +14,7 @@ from cellsmono.datasource.sync.differ import FolderDiff, compare_folder, compare
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.node import Facts, Node, NodeAttributes, NodeMeta
 from cellsmono.interfaces.objects import Entry, Skipped
-from cellsmono.interfaces.patch import MoveNode, PutLeaf
+from cellsmono.interfaces.patch import MoveNode, PutLeaf, PutLeaves
 
 LEAVES_A_CLAIM = 200
 MD5_LENGTH = 32
@@ -188,10 +188,11 @@ def _is_proven(seen: _Seen, proofs: dict[str, tuple[Facts, str]]) -> bool:
 async def find_sources(context: SyncContext, files: Sequence[tuple[str, Facts]]) -> dict[str, Node]:
     """For new files: the known file that each seems to have been, judged by inode, size and mtime alone."""
     found = {}
-    for key, facts in files:
+    known = await context.index.find_inodes([(facts.dev, facts.ino) for _, facts in files])
+    for (key, facts), nodes in zip(files, known, strict=True):
         if not facts.ino:
             continue
-        for node in await context.index.find_inode(facts.dev, facts.ino):
+        for node in nodes:
             if node.is_folder or node.path == key:
                 continue
             if node.facts.size == facts.size and node.facts.mtime_ns == facts.mtime_ns:
@@ -230,9 +231,44 @@ async def describe_files(
     """
     if not files:
         return []
-    attributes: Sequence[NodeAttributes | None] = [None] * len(files)
-    if context.has_attributes:
-        attributes = await context.objects.read_attributes(context.bucket, [path for path, _ in files])
+    return _describe(context, files, await _read_attributes(context, [path for path, _ in files]), count)
+
+
+async def describe_crowd(context: SyncContext, folder: str, files: Sequence[Entry]) -> list[Step]:
+    """As ``describe_files``, for new files of one folder in the order of their names: most in one operation."""
+    if not files:
+        return []
+    attributes = await _read_attributes(context, [folder + entry.name for entry in files])
+    now = context.clock.monotonic()
+    special = [
+        (entry, kept)
+        for entry, kept in zip(files, attributes, strict=True)
+        if kept is not None or context.tombstones.has(entry.facts, now)
+    ]
+    steps = _describe(
+        context, [(folder + each.name, each.facts) for each, _ in special], [kept for _, kept in special], "created"
+    )
+    if special:
+        apart = {entry.name for entry, _ in special}
+        files = [entry for entry in files if entry.name not in apart]
+    if files:
+        names, facts = tuple(entry.name for entry in files), tuple(entry.facts for entry in files)
+        steps.append(Step(folder, PutLeaves(folder, names, facts), "created"))
+    return steps
+
+
+async def _read_attributes(context: SyncContext, paths: Sequence[str]) -> Sequence[NodeAttributes | None]:
+    if not context.has_attributes:
+        return [None] * len(paths)
+    return await context.objects.read_attributes(context.bucket, paths)
+
+
+def _describe(
+    context: SyncContext,
+    files: Sequence[tuple[str, Facts]],
+    attributes: Sequence[NodeAttributes | None],
+    count: Literal["created", "updated"],
+) -> list[Step]:
     now = context.clock.monotonic()
     steps = []
     for (path, facts), kept in zip(files, attributes, strict=True):

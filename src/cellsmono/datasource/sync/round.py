@@ -1,11 +1,12 @@
 """One round of looking: what is still to be visited, and what was found and waits until the whole round was seen."""
 
+from collections.abc import Set
 from typing import Literal
 
 import msgspec
 
 from cellsmono.datasource.sync.context import Origin, Tally
-from cellsmono.interfaces.patch import FolderScanned, MoveNode, Operation, Patch
+from cellsmono.interfaces.patch import FolderScanned, MoveNode, Operation, Patch, PutLeaves
 
 MOST_RETRIES = 5
 
@@ -31,6 +32,33 @@ class Step(msgspec.Struct, frozen=True):
     path: str
     operation: Operation
     count: Count = ""
+
+    @property
+    def weight(self) -> int:
+        """How many nodes it is about."""
+        return len(self.operation.names) if isinstance(self.operation, PutLeaves) else 1
+
+    def paths(self) -> list[str]:
+        """The nodes it is about."""
+        if isinstance(self.operation, PutLeaves):
+            return [self.path + name for name in self.operation.names]
+        return [self.path]
+
+    def without(self, touched: Set[str]) -> tuple["Step | None", list[str]]:
+        """What is left of it when these paths (without trailing ``/``) are left out, and those of its own."""
+        operation = self.operation
+        if not isinstance(operation, PutLeaves):
+            bare = self.path.rstrip("/")
+            return (None, [bare]) if bare in touched else (self, [])
+        left_out = [path for path in self.paths() if path in touched]
+        if not left_out:
+            return self, []
+        pairs = zip(operation.names, operation.facts, strict=True)
+        kept = [(name, facts) for name, facts in pairs if self.path + name not in touched]
+        if not kept:
+            return None, left_out
+        names, facts = zip(*kept, strict=True)
+        return Step(self.path, PutLeaves(self.path, names, facts), self.count), left_out
 
 
 class Round:
@@ -81,9 +109,10 @@ class Round:
             if self.dry_run and isinstance(step.operation, MoveNode):
                 self.moved_from.add(step.operation.source)
             if step.count:
-                setattr(self.tally, step.count, getattr(self.tally, step.count) + 1)
+                setattr(self.tally, step.count, getattr(self.tally, step.count) + step.weight)
                 if self.dry_run:
-                    self.tally.line({"created": "+", "updated": "~", "moved": ">"}[step.count], step.path)
+                    for path in step.paths():
+                        self.tally.line({"created": "+", "updated": "~", "moved": ">"}[step.count], path)
         if self.dry_run or not steps:
             return None
         return Patch(tuple(step.operation for step in steps), origin=self.origin, bulk=self.bulk)

@@ -30,6 +30,13 @@ class Tombstones:
         self._nodes.move_to_end(key)
         self._trim(now)
 
+    def has(self, facts: Facts, now: float) -> bool:
+        """Whether ``take`` would find something."""
+        if not self._nodes:
+            return False
+        self._trim(now)
+        return _key(facts) in self._nodes
+
     def take(self, facts: Facts, now: float) -> Node | None:
         """The deleted leaf that had exactly these facts, if it is not too long ago; it is forgotten then."""
         if not self._nodes:
