@@ -52,6 +52,9 @@ class _HasAlarm(Protocol):
     def alarm(self) -> Alarm:
         """The alarm of the datasource."""
 
+    async def check_root(self) -> None:
+        """Raise Unavailable when the datasource's folder is not in its place."""
+
 
 S = TypeVar("S", bound=_HasAlarm)
 
@@ -59,7 +62,7 @@ S = TypeVar("S", bound=_HasAlarm)
 def guarded(
     method: Callable[Concatenate[S, P], Awaitable[R]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Refuse a writing method while the alarm sounds, and sound it when the method tells of a failed disk.
+    """Refuse a writing method while the alarm sounds or the folder is away; sound when it tells of a failed disk.
 
     What was under way while it began to sound is not acknowledged either: its own flush may have been a false success.
     """
@@ -67,6 +70,7 @@ def guarded(
     @functools.wraps(method)
     async def write(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self.alarm.check()
+        await self.check_root()
         try:
             result = await method(self, *args, **kwargs)
         except Unavailable as error:

@@ -36,7 +36,7 @@ from cellsmono.interfaces.objects import (
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
-from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, TooLarge
+from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
 
 _LOOKS = 3
 """How often a reader looks again when storage and index disagree, before it serves what the storage has."""
@@ -73,6 +73,7 @@ class StructuredStore:
             if info is None:
                 if node is None:
                     raise NotFound(f"There is nothing at {path!r}", path=path)
+                await self.check_root()
                 await self.sync.ingest([path])
                 continue
             if node is not None and (node.is_folder or node.facts.is_same_content(info.facts)):
@@ -92,6 +93,7 @@ class StructuredStore:
                 reader = await self._objects.open(self._bucket, path)
             except (NotFound, Invalid, TooLarge) as error:
                 if node is not None:
+                    await self.check_root()
                     await self.sync.ingest([path])
                 raise NotFound(f"There is nothing at {path!r}", path=path) from error
             if node is not None and node.facts.is_same_content(reader.info.facts):
@@ -102,6 +104,25 @@ class StructuredStore:
             reader.close()
             await self.sync.ingest([path])
         raise AssertionError("unreachable")
+
+    async def check_root(self) -> None:
+        """Raise Unavailable when the folder is missing, or an empty stranger stands in its place.
+
+        What is written into a bare mount point is lost from sight with the next mount, and what is missing there is not
+        gone. A folder that holds something, or the old marker, is taken over by the synchronizer and served.
+        """
+        facts = (await self._objects.stat(self._bucket, "")).facts
+        for attempt in range(2):
+            known = (await self.index.read_node("")).facts
+            if not known.ino or (known.dev, known.ino) == (facts.dev, facts.ino):
+                return
+            if attempt == 0:
+                await self.sync.ingest([""])
+        raise Unavailable(
+            f"The folder of bucket '{self._bucket}' is empty and is not the one that was indexed; is its disk mounted? "
+            f"If the emptiness is meant, run `cellsmono ds resync {self._bucket} --accept-deletes`.",
+            reason="offline",
+        )
 
     async def _stat(self, path: str) -> ObjectInfo | None:
         """What the storage has at a path; a key that it could not even express is not there."""
