@@ -449,6 +449,17 @@ def test_operations_of_features_that_are_not_there(s3, refuse, bucket):
     assert refuse("select_object_content", **where, **select) == (501, "NotImplemented")
 
 
+def test_a_feature_that_is_not_there_is_not_taken_for_a_plain_put_or_delete(s3, refuse, bucket):
+    put(s3, bucket, "x")
+    put(s3, bucket, "y", b"other")
+    where = {"Bucket": bucket, "Key": "x"}
+    assert refuse("rename_object", **where, RenameSource=f"{bucket}/y") == (501, "NotImplemented")
+    assert refuse("delete_object_annotation", **where, AnnotationName="a") == (501, "NotImplemented")
+    assert refuse("put_object_annotation", **where, AnnotationName="a", AnnotationPayload=b"z")[0] == 501
+    assert read(s3, bucket, "x") == b"hello"
+    assert read(s3, bucket, "y") == b"other"
+
+
 def test_deleting(s3, refuse, bucket):
     put(s3, bucket, "x")
     assert refuse("delete_object", Bucket=bucket, Key="x", IfMatch='"no"') == (412, "PreconditionFailed")

@@ -22,9 +22,11 @@ from cellsmono.gateway.s3.addressing import Query
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.request import Operation
 from cellsmono.gateway.s3.subresources import (
+    BUCKET_FEATURES,
     EMPTY,
     LISTS,
     MISSING,
+    OBJECT_FEATURES,
     answer_document,
     answer_list,
     answer_missing,
@@ -93,6 +95,11 @@ for _sub, (_name, _root) in LISTS.items():
 for _sub, (_name, _) in (MISSING | EMPTY | LISTS).items():
     _TABLE["PUT", BUCKET, _sub] = ("Put" + _name, refuse_setting)
     _TABLE["DELETE", BUCKET, _sub] = ("Delete" + _name, delete_nothing)
+
+for _level, _features in ((BUCKET, BUCKET_FEATURES), (OBJECT, OBJECT_FEATURES)):
+    for _sub, _name in _features.items():
+        for _method in ("GET", "PUT", "POST", "DELETE"):
+            _TABLE.setdefault((_method, _level, _sub), (_method.title() + _name, refuse_feature))
 
 _SUBRESOURCES: Final = {
     level: tuple(dict.fromkeys(sub for _, at, sub in _TABLE if at == level and sub))

@@ -48,6 +48,22 @@ LISTS: Final = {
 }
 """Sub-resource with named configurations: (name in operations, root of the list)."""
 
+BUCKET_FEATURES: Final = {
+    "abac": "BucketAbac",
+    "metadataAnnotationTable": "BucketMetadataAnnotationTable",
+    "metadataConfiguration": "BucketMetadataConfiguration",
+    "metadataInventoryTable": "BucketMetadataInventoryTable",
+    "metadataJournalTable": "BucketMetadataJournalTable",
+    "metadataTable": "BucketMetadataTable",
+    "session": "Session",
+}
+OBJECT_FEATURES: Final = {"annotation": "ObjectAnnotation", "encryption": "ObjectEncryption", "renameObject": "Rename"}
+"""Sub-resources of features that are not there: name in operations.
+
+They must be known all the same: a request for one that was taken for a plain PUT or DELETE would overwrite or delete
+the object or bucket itself.
+"""
+
 
 def answer_missing(code: str) -> Operation:
     """GET of something that is never set."""
