@@ -124,6 +124,20 @@ def test_settings_that_can_not_be_made(s3, refuse, bucket):
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
 
 
+def test_a_bucket_of_somebody_else_is_not_touched(s3, refuse, bucket):
+    s3.put_object(Bucket=bucket, Key="x", Body=b"hello")
+    mine = s3.get_bucket_acl(Bucket=bucket)["Owner"]["ID"]
+    assert s3.head_object(Bucket=bucket, Key="x", ExpectedBucketOwner=mine)["ContentLength"] == 5
+    denied, where = (403, "AccessDenied"), {"Bucket": bucket, "ExpectedBucketOwner": "123456789012"}
+    assert refuse("put_object", **where, Key="x", Body=b"evil") == denied
+    assert refuse("delete_object", **where, Key="x") == denied
+    assert refuse("list_objects_v2", **where) == denied
+    copy = {"Bucket": bucket, "Key": "y", "CopySource": f"{bucket}/x", "ExpectedSourceBucketOwner": "123456789012"}
+    assert refuse("copy_object", **copy) == denied
+    s3.copy_object(**copy | {"ExpectedSourceBucketOwner": mine})
+    assert s3.get_object(Bucket=bucket, Key="y")["Body"].read() == b"hello"
+
+
 def test_copies(s3, refuse, bucket, other_bucket):
     s3.put_object(
         Bucket=bucket,

@@ -8,13 +8,13 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, MultiMapping
 
 from cellsmono.gateway.http import Exchange, Reply
 from cellsmono.gateway.s3.addressing import Query
 from cellsmono.gateway.s3.authentication import Authenticator, Identity
 from cellsmono.gateway.s3.errors import S3Error
-from cellsmono.gateway.s3.settings import OWNER_NAME, S3Settings
+from cellsmono.gateway.s3.settings import OWNER_ID, OWNER_NAME, S3Settings
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.kernel.clock import Clock
 
@@ -79,6 +79,8 @@ Operation = Callable[[S3Context, S3Request], Awaitable[Reply]]
 """A handler. It returns the whole answer, or raises an error that the server turns into one."""
 
 
+_EXPECTED_OWNERS: Final = ("x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner")
+
 ANONYMOUS: Final = Actor(name="anonymous", kind="anonymous")
 
 
@@ -90,6 +92,13 @@ def _owner(access_key: str) -> Actor:
 def actor_of(identity: Identity) -> Actor:
     """Who acts: every key pair is the owner's."""
     return _owner(identity.access_key) if identity.access_key else ANONYMOUS
+
+
+def check_expected_owner(headers: MultiMapping[str]) -> None:
+    """Refuse a request that is meant for somebody else's buckets. Raises S3Error AccessDenied."""
+    for name in _EXPECTED_OWNERS:
+        if headers.get(name, OWNER_ID) != OWNER_ID:
+            raise S3Error("AccessDenied", f"The bucket is not owned by who {name} expects; leave the header out.")
 
 
 def check_version(query: Query) -> None:

@@ -12,7 +12,7 @@ from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedR
 from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
 from cellsmono.gateway.s3.operations import find_operation
-from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
+from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of, check_expected_owner
 from cellsmono.gateway.s3.respond import XML_TYPE
 from cellsmono.gateway.s3.settings import S3Settings
 from cellsmono.interfaces.credentials import Credentials
@@ -88,6 +88,7 @@ class S3Gateway:
             request.headers = merge_hoisted(headers, query)
             is_copy = _COPY_SOURCE in request.headers
             exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
+        check_expected_owner(request.headers)
         return target, await operation(self._context, request)
 
     def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:
