@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cellsmono.app.control_client import ControlClient
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
@@ -15,6 +18,7 @@ from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.datasource.sync.watcher import Watcher
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.operations import DatasourceInfo
 from cellsmono.interfaces.sync import SyncState
 
 NAME = "files"
@@ -137,3 +141,39 @@ def open_any(tmp_path):
 def open_followed(tmp_path):
     """Open a site that is watched, with a first comparison done."""
     return lambda **config: open_watched(tmp_path, **config)
+
+
+class Served:
+    """A folder that a real server process serves."""
+
+    def __init__(self, start: Callable[..., Any], root: Path, data: Path, **options: Any) -> None:
+        self.root = root
+        self.server = start(data, f"{NAME}={root}", **options)
+        self._client = ControlClient(data)
+
+    async def show(self) -> DatasourceInfo:
+        """What ``ds show`` says."""
+        return await self._client.read_datasource(NAME)
+
+    async def wait(self, condition: Callable[[DatasourceInfo], bool], patience: float = 60.0) -> float:
+        """Ask until the condition holds; returns how many seconds that took."""
+        began = time.monotonic()
+        while True:
+            info = await self.show()
+            spent = time.monotonic() - began
+            if condition(info):
+                return spent
+            assert spent < patience, f"after {spent:.1f} s still {info.stats} {info.sync}"
+            await asyncio.sleep(0.05)
+
+    async def wait_until_followed(self) -> None:
+        """Wait until the watcher is at work and the comparison after its start is done."""
+        await self.wait(lambda info: info.sync.watcher == "inotify" and info.sync.state == "watching")
+        count = (await self.show()).sync.last_reconciled
+        await self.wait(lambda info: info.sync.last_reconciled > 0 and info.sync.pending == 0 and count > 0)
+
+
+@pytest.fixture
+def serve_folder(root, tmp_path, start_server):
+    """Start ``cellsmono serve`` over ``root``."""
+    return lambda **options: Served(start_server, root, tmp_path / "data", **options)

@@ -12,10 +12,11 @@ from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
 from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
 from cellsmono.datasource.sync.hashing import ContentHasher
-from cellsmono.datasource.sync.polling import FULL_COST_FACTOR, choose_pause, visit_blind_spots
+from cellsmono.datasource.sync.polling import choose_pause, visit_blind_spots
 from cellsmono.datasource.sync.removal import outermost
 from cellsmono.datasource.sync.resync import Resync, TreeWalk
 from cellsmono.datasource.sync.round import Round, Visit
+from cellsmono.datasource.sync.schedule import Schedule
 from cellsmono.datasource.sync.watcher import Change, Watcher
 from cellsmono.datasource.sync.watching import WatchKeeper
 from cellsmono.interfaces.datasource import DatasourceConfig
@@ -25,6 +26,9 @@ from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, Syn
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import CellsError, Unavailable
 
+BURST = 500
+"""Hints at once from which on events may have been lost by the kernel: each file made is three of them there."""
+
 HOLD_SECONDS = 0.2
 """How long an entry that vanished is kept, so that the other half of its rename can arrive."""
 
@@ -32,9 +36,6 @@ MARKER_NAME = b".pydio"
 
 WATCH_START_SECONDS = 120.0
 """How long the second comparison waits for the watcher: it registers every folder first."""
-
-REST_FACTOR = 10.0
-"""Between two comparisons of everything that doubt asked for: so many times as long as the last one took."""
 
 log = structlog.get_logger("cellsmono.sync")
 
@@ -60,8 +61,7 @@ class Synchronizer:
         self._resync_lock = asyncio.Lock()
         self._round_lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._reconcile_now = asyncio.Event()
-        self._wants_full = False
+        self._schedule = Schedule(config, self._clock)
         self._canary = Canary()
         self._hasher = ContentHasher(self._context)
         self._watch = WatchKeeper(config, objects, self._take_changes, self._lose_events, watcher)
@@ -73,9 +73,6 @@ class Synchronizer:
         self._offline = ""
         self._held_reason = ""
         self._last_reconciled = 0.0
-        self._last_full = 0.0
-        self._full_took = 0.0
-        self._quick_took = 0.0
         self._last_report: ResyncReport | None = None
         self._last_error = ""
         self._at_work_since: float | None = None
@@ -225,8 +222,7 @@ class Synchronizer:
         """Events may have been lost: compare everything."""
         self._last_error = reason
         self._canary.doubt()
-        self._wants_full = True
-        self._reconcile_now.set()
+        self._schedule.doubt()
 
     async def settle(self) -> None:
         """Look at everything that was hinted so far now, without waiting for quiet, until nothing is left to do."""
@@ -253,19 +249,19 @@ class Synchronizer:
                 await self._delete_held(self._clock.monotonic())
             except Exception as error:
                 self._note_failure(error)
-                self._wants_full = True
-                self._reconcile_now.set()
+                self._schedule.doubt()
 
     async def _ingest_batch(self, batch: Batch) -> None:
         self._at_work_since = batch.since
         try:
             if batch.flood:
                 log.info("many changes at once, comparing everything", datasource=self.config.name)
-                self._wants_full = True
                 await self.resync()
-                self._reconcile_now.set()
+                self._schedule.doubt()
                 return
             await self._look(Round("watch"), batch.paths, hold=True)
+            if len(batch.paths) >= BURST:
+                self._schedule.suspect()
         finally:
             self._at_work_since = None
 
@@ -323,32 +319,14 @@ class Synchronizer:
 
         When somebody doubts that all events came, everything is compared, but not so often that it never rests.
         """
-        full_seconds = self.config.full_reconcile_hours * 3600
         await self._reconcile(full=False)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._watch.wait_until_begun(), WATCH_START_SECONDS)
-        await self._reconcile(full=bool(full_seconds))
+        await self._reconcile(full=self._schedule.wants_full)
         self._first_done.set()
         while True:
-            pause = self.config.reconcile_seconds
-            if self._watch.is_polling:
-                pause = choose_pause(self._quick_took, pause)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reconcile_now.wait(), pause)
-            self._reconcile_now.clear()
-            rested = self._clock.monotonic() - self._last_full
-            full = (full_seconds > 0 and rested >= self._choose_full_pause(full_seconds)) or (
-                self._wants_full and rested >= REST_FACTOR * self._full_took
-            )
-            if full:
-                self._wants_full = False
+            full = await self._schedule.wait(is_polling=self._watch.is_polling)
             await self._reconcile(full=full, is_patient=not full)
-
-    def _choose_full_pause(self, configured: float) -> float:
-        """Polling has to find what is rewritten in place, too: that shows in no folder's times."""
-        if not self._watch.is_polling:
-            return configured
-        return min(configured, max(self.config.reconcile_seconds, FULL_COST_FACTOR * self._full_took))
 
     async def _run_blind_spots(self) -> None:
         """Look often at the few folders that the watcher can not watch."""
@@ -367,18 +345,15 @@ class Synchronizer:
 
     async def _reconcile(self, *, full: bool, is_patient: bool = False) -> None:
         began = self._clock.monotonic()
+        changed = True
         try:
-            await self._resync("", ResyncOptions(full=full), is_patient=is_patient)
+            changed = (await self._resync("", ResyncOptions(full=full), is_patient=is_patient)).changed > 0
         except CellsError as error:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
         except Exception:
             log.exception("reconciling failed", datasource=self.config.name)
         await self._watch.check_root()
-        if full:
-            self._last_full = self._clock.monotonic()
-            self._full_took = self._last_full - began
-        else:
-            self._quick_took = self._clock.monotonic() - began
+        self._schedule.note(began, full=full, changed=changed)
         self._stir()
 
     def _note_report(self, report: ResyncReport, resync: Resync) -> None:

@@ -109,6 +109,8 @@ class WatchKeeper:
             log.warning("changes are found by polling", datasource=self._config.name, reason=reason)
         self.degraded = reason
         self._begun.set()
+        if self._starts:
+            self._lost(reason)
         self.kind = PollingWatcher.kind
 
     @property
