@@ -11,6 +11,13 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 BOUNDARY = "----boundary0123456789"
+# What AWS's SDK for JavaScript writes into URLs, according to its algorithm: the checksum of a body it does not have.
+EMPTY_SUMS = {
+    "x-amz-checksum-crc32": "AAAAAA==",
+    "x-amz-checksum-crc64nvme": "AAAAAAAAAAA=",
+    "x-amz-checksum-sha1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+    "x-amz-checksum-sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+}
 
 
 @pytest.fixture
@@ -95,6 +102,11 @@ def test_headers_that_a_url_carries_in_its_query(s3, endpoint, fetch, bucket, ke
     assert fetch("PUT", url, b"hello")[0] == 200
     got = s3.head_object(Bucket=bucket, Key="x", ChecksumMode="ENABLED")
     assert (got["Metadata"], got["ChecksumCRC32"]) == ({"color": "blue"}, "NhCmhg==")
+    for name, value in EMPTY_SUMS.items():
+        algorithm = {"x-amz-sdk-checksum-algorithm": name.rpartition("-")[2].upper()}
+        url = presign_with("PUT", "empty-sum", **{name: value, "x-amz-meta-sum": name, **algorithm})
+        assert fetch("PUT", url, b"hello")[0] == 200
+        assert s3.head_object(Bucket=bucket, Key="empty-sum")["Metadata"] == {"sum": name}
     copy = presign_with("PUT", "copy", **{"x-amz-copy-source": f"/{bucket}/x"})
     assert fetch("PUT", copy)[0] == 200
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"hello"

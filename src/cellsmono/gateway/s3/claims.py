@@ -1,5 +1,6 @@
 """What a request that is signed with SigV4 claims, by header or by query, parsed strictly and not yet believed."""
 
+import hashlib
 import re
 from functools import lru_cache
 from typing import Final
@@ -9,6 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from cellsmono.gateway.s3 import dates
 from cellsmono.gateway.s3.addressing import Query
+from cellsmono.gateway.s3.checksums import encode_value, find_by_header
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.signature_v4 import ALGORITHM, TERMINAL, Scope
 
@@ -193,6 +195,11 @@ def check_signed_headers(headers: MultiMapping[str], names: tuple[str, ...]) -> 
         )
 
 
+_EMPTY_BODY: Final = frozenset(
+    encode_value(value)
+    for value in (bytes(4), bytes(8), hashlib.sha1(usedforsecurity=False).digest(), hashlib.sha256().digest())
+)
+"""The values that checksums of nothing have: CRCs are zero then."""
 _NOT_HOISTED: Final = frozenset({*(name.lower() for name in QUERY_V4), "x-amz-content-sha256", "x-amz-security-token"})
 
 
@@ -201,13 +208,19 @@ def merge_hoisted(headers: CIMultiDictProxy[str], query: Query) -> CIMultiDictPr
 
     Some SDKs move them there, so that whoever uses the URL need not send them. Only for URLs signed with SigV4: its
     signature covers the whole query, that of SigV2 does not. A header that was sent as well counts alone.
+
+    The checksum of an empty body does not count: SDKs write it into every URL for an upload, because they have no
+    body when they sign it.
     """
-    hoisted = [
-        (name.lower(), value)
-        for name, value in query.pairs
+    hoisted = {
+        name.lower(): value
+        for name, value in reversed(query.pairs)
         if name[:6].lower() == "x-amz-" and name.lower() not in _NOT_HOISTED and name not in headers
-    ]
-    return CIMultiDictProxy(CIMultiDict([*headers.items(), *hoisted])) if hoisted else headers
+    }
+    for name in [name for name, value in hoisted.items() if value in _EMPTY_BODY and find_by_header(name)]:
+        del hoisted[name]
+        hoisted.pop("x-amz-sdk-checksum-algorithm", None)
+    return CIMultiDictProxy(CIMultiDict([*headers.items(), *hoisted.items()])) if hoisted else headers
 
 
 def bad_query(message: str) -> S3Error:
