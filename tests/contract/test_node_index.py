@@ -643,6 +643,37 @@ class TestPatches:
         assert await bench.apply(PutLeaf("x", ONE), bulk=True) == ()
         assert await bench.keys() == ["b/c", "b/d", "x"]
 
+    async def test_a_bulk_of_several_patches_has_one_event_at_its_end(self, bench: Bench) -> None:
+        index = bench.index
+        assert await index.apply(Patch((PutFolder("b/"),), bulk=True, bulk_path="b/", more=True)) == ()
+        crowd = PutLeaves("b/", ("c", "d"), (ONE, TWO))
+        assert await index.apply(Patch((crowd,), bulk=True, bulk_path="b/", more=True)) == ()
+        (event,) = await bench.apply(PutLeaf("x", ONE))
+        assert (event.seq, event.kind) == (1, EventKind.CREATE)
+        assert await index.apply(Patch((PutLeaf("b/c", ONE),), bulk=True, bulk_path="b/", more=True)) == ()
+        (event,) = await index.apply(Patch((), bulk=True, bulk_path="b/"))
+        assert (event.seq, event.kind, event.path) == (2, EventKind.RELOAD, "b/")
+        assert event.node == await index.read_node("b/")
+        assert await index.apply(Patch((), bulk=True, bulk_path="b/")) == ()
+        assert [each.seq for each in (await index.changes()).events] == [1, 2]
+
+    async def test_no_event_is_owed_for_a_bulk_that_changed_nothing(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE))
+        assert await bench.index.apply(Patch((PutLeaf("a", ONE),), bulk=True, more=True)) == ()
+        assert await bench.apply(bulk=True) == ()
+
+    async def test_bulks_at_two_paths_are_told_at_the_root(self, bench: Bench) -> None:
+        for path in ("a/", "b/"):
+            await bench.index.apply(Patch((PutFolder(path),), bulk=True, bulk_path=path, more=True))
+        (event,) = await bench.index.apply(Patch((), bulk=True, bulk_path="a/"))
+        assert (event.kind, event.path) == (EventKind.RELOAD, "")
+
+    async def test_a_bulk_patch_that_fails_owes_nothing(self, bench: Bench) -> None:
+        with pytest.raises(NotFound):
+            await bench.index.apply(Patch((PutLeaf("a", ONE), MoveNode("x", "y")), bulk=True, more=True))
+        assert await bench.apply(bulk=True) == ()
+        assert await bench.keys() == []
+
 
 class TestPutLeaves:
     """Many files at once are what each of them alone would be."""

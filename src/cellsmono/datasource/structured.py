@@ -341,7 +341,11 @@ class StructuredStore:
             node = await self._find(folder)
             if node is None or node.kind is not FolderKind.IMPLICIT:
                 continue
-            if await self.index.list_children(folder, limit=1):
+            try:
+                is_empty = not await self.index.list_children(folder, limit=1)
+            except NotFound:  # somebody else removed it just now
+                continue
+            if not is_empty:
                 continue
             async with self._claims.claim(folder):
                 if await self._objects.remove_folder(self._bucket, folder):

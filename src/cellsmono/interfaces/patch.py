@@ -122,10 +122,14 @@ class Patch(msgspec.Struct, frozen=True):
     """Operations for one transaction.
 
     ``origin`` is a word for logs and the event log. ``bulk`` asks for one RELOAD event at ``bulk_path`` instead of an
-    event for each node, for first imports; there is none when nothing changed.
+    event for each node, for first imports; there is none when nothing changed. ``more`` says that the bulk goes on:
+    its event is then owed, and published with the first bulk patch without ``more`` (an empty one will do). When the
+    index is closed or the process dies before, it is published when the index is opened again. Bulks at different paths
+    that were begun together are told as one at the root.
     """
 
     operations: tuple[Operation, ...]
     origin: Literal["write", "watch", "resync", "hash", "repair"] = "write"
     bulk: bool = False
     bulk_path: str = ""
+    more: bool = False

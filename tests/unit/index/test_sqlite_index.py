@@ -10,6 +10,7 @@ import pytest
 
 from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PutFolder, PutLeaf
 from cellsmono.kernel.errors import Corrupt, Invalid, NotFound
@@ -78,6 +79,20 @@ async def test_the_index_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(Invalid, match="schema 99"):
         await SqliteIndex.open(path, datasource="photos")
+
+
+async def test_the_event_of_a_bulk_that_was_cut_short_is_published_at_the_next_open(tmp_path: Path) -> None:
+    path = tmp_path / "i.db"
+    index = await SqliteIndex.open(path, datasource="photos")
+    await index.apply(Patch((PutLeaf("a/b", ONE),), "resync", bulk=True, bulk_path="a/", more=True))
+    await index.close()
+    told: list[NodeEvent] = []
+    for times in (1, 2):
+        index = await SqliteIndex.open(path, datasource="photos", publish=told.extend)
+        events = (await index.changes()).events
+        await index.close()
+        assert [(event.seq, event.kind, event.path) for event in told] == [(1, EventKind.RELOAD, "a/")], times
+        assert events == tuple(told)
 
 
 async def test_a_cached_node_costs_no_hop(index: SqliteIndex) -> None:

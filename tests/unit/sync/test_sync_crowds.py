@@ -116,6 +116,48 @@ async def test_a_name_that_is_claimed_meanwhile_is_left_out_of_the_crowd(rig):
     assert sorted(rig.told()) == [("create", "", f"a/{name}") for name in "123"]
 
 
+async def test_a_first_import_is_one_event(rig, patches):
+    rig.write(*(f"{folder}/{name}" for folder in "abcd" for name in NAMES[:1500]))
+    await rig.resync()
+    assert len(patches) > 1
+    assert rig.told() == [("reload", "", "")]
+    assert (await rig.index.changes()).last == 1
+    rig.write("a/new")
+    await rig.resync()
+    assert rig.told() == [("create", "", "a/new")]
+
+
+async def test_a_first_import_that_is_cancelled_is_one_event(rig):
+    rig.write("a/1", "b/1")
+    rig.clock.advance(10)
+    listed = rig.store.scan
+    seen = asyncio.Event()
+
+    async def stop_at_folders(bucket, folders):
+        if any(path for path, _ in folders):
+            seen.set()
+            await asyncio.Event().wait()
+        return await listed(bucket, folders)
+
+    rig.store.scan = stop_at_folders
+    rig.write("top")
+    running = asyncio.create_task(rig.resync())
+    await seen.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    rig.store.scan = listed
+    assert rig.told() == [("reload", "", "")]
+    assert await rig.paths() == ["top"]
+    await rig.resync()
+    assert sorted(rig.told()) == [("create", "", path) for path in ("a/", "a/1", "b/", "b/1")]
+
+
+async def test_the_first_import_of_nothing_is_no_event(rig):
+    await rig.resync()
+    assert rig.told() == []
+
+
 async def test_a_dry_run_names_every_file(rig):
     rig.write("a/x")
     await rig.resync()

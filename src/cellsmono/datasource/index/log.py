@@ -32,7 +32,7 @@ class EventLog:
     def __init__(self, tx: Tx, patch: Patch, *, datasource: str, at_ns: int, kept: int, last: int | None) -> None:
         self.at_ns = at_ns
         self.is_pending = False
-        """A bulk patch changed something and has no event yet."""
+        """A bulk patch changed something."""
         self._tx = tx
         self._origin = patch.origin
         self.is_bulk = patch.bulk
@@ -51,7 +51,6 @@ class EventLog:
     def note_reload(self, node: Node) -> None:
         """The one event of a bulk patch."""
         self._append(EventKind.RELOAD, node.path, node.uuid, node, "")
-        self.is_pending = False
 
     def _append(self, kind: EventKind, path: str, uuid: str, node: Node | None, source: str) -> None:
         last = self._last

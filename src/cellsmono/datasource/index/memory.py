@@ -58,6 +58,7 @@ class MemoryIndex:
         self._keys: list[str] | None = None
         self._undo: list[tuple[str, Node | None, FolderState | None]] = []
         self._events: list[NodeEvent] = []
+        self._owed: str | None = None
         self._store("", Node("", new_uuid(), Facts(0, self._clock.time_ns())))
 
     async def close(self) -> None:
@@ -214,9 +215,9 @@ class MemoryIndex:
         try:
             for operation in patch.operations:
                 self._apply_operation(operation)
-            if patch.bulk and self._events:
-                self._sequence, self._events = sequence, []
-                self._note(EventKind.RELOAD, self._nodes.get(patch.bulk_path) or self._nodes[""], path=patch.bulk_path)
+            if patch.bulk:
+                is_changed, self._sequence, self._events = bool(self._events), sequence, []
+                self._end_bulk(patch, is_changed=is_changed)
         except BaseException:
             self._sequence = sequence
             for path, node, state in reversed(self._undo):
@@ -227,6 +228,17 @@ class MemoryIndex:
         if events:
             self._publish(events)
         return events
+
+    def _end_bulk(self, patch: Patch, *, is_changed: bool) -> None:
+        """Publish the one event of a bulk, or note that it is owed. Nothing after this can fail."""
+        if self._owed is None and not is_changed:
+            return
+        path = rules.path_of_bulk(patch, self._owed, is_changed=is_changed)
+        if patch.more:
+            self._owed = path
+            return
+        self._owed = None
+        self._note(EventKind.RELOAD, self._nodes.get(path) or self._nodes[""], path=path)
 
     def _apply_operation(self, operation: Operation) -> None:
         match operation:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, new_uuid
-from cellsmono.interfaces.patch import MoveNode, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
+from cellsmono.interfaces.patch import MoveNode, Patch, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
 from cellsmono.interfaces.paths import is_below, is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
 
@@ -104,6 +104,13 @@ def folder_facts(facts: Facts) -> Facts:
 def implied_folder(path: str, now_ns: int) -> Node:
     """The folder that comes into being because something is put below it."""
     return Node(path=path, uuid=new_uuid(), facts=Facts(size=0, mtime_ns=now_ns), kind=FolderKind.IMPLICIT)
+
+
+def path_of_bulk(patch: Patch, owed: str | None, *, is_changed: bool) -> str:
+    """What the event of a bulk patch is about, when ``owed`` is still to be told and it changed something or not."""
+    if owed is None or owed == patch.bulk_path:
+        return patch.bulk_path
+    return "" if is_changed else owed
 
 
 def put_leaf(old: Node | None, operation: PutLeaf) -> Change:

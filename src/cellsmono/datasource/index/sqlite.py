@@ -70,6 +70,9 @@ class SqliteIndex:
         try:
             database = await Database.open(path, migrations, durability=level, name=f"index {datasource}")
             await database.write(lambda tx: _ensure_root(tx, clock.time_ns()))
+            index = cls(database, datasource=datasource, clock=clock, publish=publish, kept_events=kept_events)
+            # The event of a bulk that was cut short, if one is owed.
+            await index.apply(Patch((), "repair", bulk=True))
         except Corrupt as error:
             if database is not None:
                 await database.close()
@@ -82,7 +85,7 @@ class SqliteIndex:
             if database is not None:
                 await database.close()
             raise
-        return cls(database, datasource=datasource, clock=clock, publish=publish, kept_events=kept_events)
+        return index
 
     async def close(self) -> None:
         """Finish every patch that was taken, and close the file. May be called twice."""

@@ -71,6 +71,8 @@ UPDATE_STATE = (
     " WHERE id = ?4 AND (mtime_ns IS NOT ?1 OR ctime_ns IS NOT ?2 OR fingerprint IS NOT ?3)"
 )
 NOTE_MOVE = "UPDATE index_state SET moves = moves + 1"
+SELECT_OWED = "SELECT owed FROM index_state"
+UPDATE_OWED = "UPDATE index_state SET owed = ?"
 
 
 class Outcome(msgspec.Struct):
@@ -102,15 +104,29 @@ class PatchWriter:
         for operation in patch.operations:
             work.handlers[operation.__class__](operation)
         work.flush_counts()
-        if log.is_pending:
-            row = find_row(tx.execute, self._known, patch.bulk_path)
-            place = patch.bulk_path if row is not None else ""
-            row = row if row is not None else find_row(tx.execute, self._known, "")
-            if row is not None:
-                log.note_reload(replace(unpack_node(place, row), path=patch.bulk_path))
+        if patch.bulk:
+            self._end_bulk(tx, patch, log)
         events = log.store()
         self._last = log.last
         return Outcome(events, work.effects)
+
+    def _end_bulk(self, tx: Tx, patch: Patch, log: EventLog) -> None:
+        """Publish the one event of a bulk, or note that it is owed."""
+        owed = tx.execute(SELECT_OWED).fetchone()[0]
+        if owed is None and not log.is_pending:
+            return
+        path = rules.path_of_bulk(patch, owed, is_changed=log.is_pending)
+        if patch.more:
+            if path != owed:
+                tx.execute(UPDATE_OWED, (path,))
+            return
+        if owed is not None:
+            tx.execute(UPDATE_OWED, (None,))
+        row = find_row(tx.execute, self._known, path)
+        place = path if row is not None else ""
+        row = row if row is not None else find_row(tx.execute, self._known, "")
+        if row is not None:
+            log.note_reload(replace(unpack_node(place, row), path=path))
 
     def _forget(self) -> None:
         """What is remembered of the tables may have been undone."""

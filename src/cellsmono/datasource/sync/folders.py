@@ -27,6 +27,7 @@ from cellsmono.interfaces.node import Node, new_uuid
 from cellsmono.interfaces.objects import Entry, Listing
 from cellsmono.interfaces.patch import FolderScanned, PutFolder, PutLeaf
 from cellsmono.interfaces.paths import is_folder
+from cellsmono.kernel.errors import NotFound
 
 ROWS_A_PAGE = 2000
 FILES_A_BATCH = 1000
@@ -194,7 +195,13 @@ async def _compare_children(context: SyncContext, round_: Round, section: _Secti
     differ = FolderDiffer(section.listing)
     after = ""
     while True:
-        rows = await context.index.list_children(section.path, after, ROWS_A_PAGE)
+        try:
+            rows = await context.index.list_children(section.path, after, ROWS_A_PAGE)
+        except NotFound:
+            # Somebody moved or deleted the folder meanwhile.
+            section.is_judged = False
+            round_.retry(section.visit)
+            return
         await _take_diff(context, round_, section, differ.compare(rows))
         if len(rows) < ROWS_A_PAGE:
             break

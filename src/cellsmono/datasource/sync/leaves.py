@@ -239,20 +239,17 @@ async def describe_crowd(context: SyncContext, folder: str, files: Sequence[Entr
     if not files:
         return []
     attributes = await _read_attributes(context, [folder + entry.name for entry in files])
-    now = context.clock.monotonic()
-    special = [
-        (entry, kept)
-        for entry, kept in zip(files, attributes, strict=True)
-        if kept is not None or context.tombstones.has(entry.facts, now)
-    ]
-    steps = _describe(
-        context, [(folder + each.name, each.facts) for each, _ in special], [kept for _, kept in special], "created"
-    )
-    if special:
-        apart = {entry.name for entry, _ in special}
-        files = [entry for entry in files if entry.name not in apart]
+    steps: list[Step] = []
+    if any(attributes) or len(context.tombstones):
+        now = context.clock.monotonic()
+        pairs = zip(files, attributes, strict=True)
+        special = [(each, kept) for each, kept in pairs if kept or context.tombstones.has(each.facts, now)]
+        found = [(folder + each.name, each.facts) for each, _ in special]
+        steps = _describe(context, found, [kept for _, kept in special], "created")
+        apart = {each.name for each, _ in special}
+        files = [each for each in files if each.name not in apart]
     if files:
-        names, facts = tuple(entry.name for entry in files), tuple(entry.facts for entry in files)
+        names, facts = tuple([each.name for each in files]), tuple([each.facts for each in files])
         steps.append(Step(folder, PutLeaves(folder, names, facts), "created"))
     return steps
 

@@ -1,6 +1,7 @@
 """Comparing trees: the walk over known folders, and the order in which a round is brought to its end."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from cellsmono.datasource.sync.context import SyncContext, is_folder_entry
 from cellsmono.datasource.sync.differ import folder_facts
@@ -14,7 +15,7 @@ from cellsmono.interfaces.objects import Entry
 from cellsmono.interfaces.patch import FolderScanned, Patch, PutFolder
 from cellsmono.interfaces.paths import ancestors_of, is_below
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
-from cellsmono.kernel.errors import NotFound
+from cellsmono.kernel.errors import CellsError, NotFound
 
 FOLDERS_A_PAGE = 5000
 FOLDERS_A_STAT = 1000
@@ -229,12 +230,22 @@ class Resync:
 
     async def run(self) -> ResyncReport:
         """Compare, repair, report."""
-        options = self._options
         await check_root(self._context)
-        await self._begin(self._path)
-        await self._walk.settle(full=options.full)
-        await self._walk.remove()
+        try:
+            await self._begin(self._path)
+            await self._walk.settle(full=self._options.full)
+            await self._walk.remove()
+        except BaseException:
+            with suppress(CellsError):
+                await self._end_bulk()
+            raise
+        await self._end_bulk()
         return self.report()
+
+    async def _end_bulk(self) -> None:
+        """A first import is one event, also when it ends early."""
+        if self._round.bulk and not self._round.dry_run:
+            await self._context.index.apply(Patch((), self._round.origin, bulk=True))
 
     async def _begin(self, path: str) -> None:
         """Note where to look first."""

@@ -115,4 +115,5 @@ class Round:
                         self.tally.line({"created": "+", "updated": "~", "moved": ">"}[step.count], path)
         if self.dry_run or not steps:
             return None
-        return Patch(tuple(step.operation for step in steps), origin=self.origin, bulk=self.bulk)
+        operations = tuple(step.operation for step in steps)
+        return Patch(operations, origin=self.origin, bulk=self.bulk, more=self.bulk)
