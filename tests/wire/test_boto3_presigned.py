@@ -107,6 +107,8 @@ def test_headers_that_a_url_carries_in_its_query(s3, endpoint, fetch, bucket, ke
         url = presign_with("PUT", "empty-sum", **{name: value, "x-amz-meta-sum": name, **algorithm})
         assert fetch("PUT", url, b"hello")[0] == 200
         assert s3.head_object(Bucket=bucket, Key="empty-sum")["Metadata"] == {"sum": name}
+    url = presign_with("PUT", "bare", **{"x-amz-sdk-checksum-algorithm": "SHA256"})
+    assert fetch("PUT", url, b"hello")[0] == 200
     copy = presign_with("PUT", "copy", **{"x-amz-copy-source": f"/{bucket}/x"})
     assert fetch("PUT", copy)[0] == 200
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"hello"

@@ -200,7 +200,15 @@ _EMPTY_BODY: Final = frozenset(
     for value in (bytes(4), bytes(8), hashlib.sha1(usedforsecurity=False).digest(), hashlib.sha256().digest())
 )
 """The values that checksums of nothing have: CRCs are zero then."""
-_NOT_HOISTED: Final = frozenset({*(name.lower() for name in QUERY_V4), "x-amz-content-sha256", "x-amz-security-token"})
+# The last one only says which header carries the checksum, and stands in URLs without that header, too.
+_NOT_HOISTED: Final = frozenset(
+    {
+        *(name.lower() for name in QUERY_V4),
+        "x-amz-content-sha256",
+        "x-amz-security-token",
+        "x-amz-sdk-checksum-algorithm",
+    }
+)
 
 
 def merge_hoisted(headers: CIMultiDictProxy[str], query: Query) -> CIMultiDictProxy[str]:
@@ -219,7 +227,6 @@ def merge_hoisted(headers: CIMultiDictProxy[str], query: Query) -> CIMultiDictPr
     }
     for name in [name for name, value in hoisted.items() if value in _EMPTY_BODY and find_by_header(name)]:
         del hoisted[name]
-        hoisted.pop("x-amz-sdk-checksum-algorithm", None)
     return CIMultiDictProxy(CIMultiDict([*headers.items(), *hoisted.items()])) if hoisted else headers
 
 
