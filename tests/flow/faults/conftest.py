@@ -27,7 +27,12 @@ class App:
     def __init__(self, server, folder):
         self.server, self.core, self.folder = server, server.core, folder
         address = server.addresses["s3"]
-        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=30)
+        config = Config(
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+            read_timeout=30,
+            signature_version="s3v4",
+        )
         self.url = f"http://{address.host}:{address.port}"
         self.client = boto3.client(
             "s3",

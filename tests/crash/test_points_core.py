@@ -1,0 +1,318 @@
+"""D2: the process is killed at the K-th system call that changes the disk, counted over all its threads.
+
+A small library that the process loads before any other counts ``write``, ``fsync``, ``rename`` and their kin and ends
+the process at the number it was told, before the call is made. One operation runs in a process of its own; the points
+from 1 on until it survives are all the states that a crash can leave behind.
+"""
+
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cellsmono.app.assembly import open_core
+from cellsmono.app.config_sources import load_config
+
+BUCKET = "docs"
+PART = 5 * 1024 * 1024
+MOST_POINTS = 400
+
+LIBRARY = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct board { int armed, count, kill_at; };
+static struct board *board;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("POINTS_BOARD");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0) return;
+    void *at = mmap(0, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    board = at == MAP_FAILED ? 0 : at;
+    close(fd);
+}
+
+static void pass(void) {
+    if (board && board->armed && __sync_add_and_fetch(&board->count, 1) == board->kill_at)
+        syscall(SYS_kill, getpid(), SIGKILL);
+}
+
+static int counts(int fd) {
+    struct stat status;
+    return board && board->armed && !fstat(fd, &status) && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+}
+
+#define REAL(name) ({ static void *real; if (!real) real = dlsym(RTLD_NEXT, #name); real; })
+#define AT_FD(type, name, params, args) \
+    type name params { if (counts(fd)) pass(); return ((type (*) params) REAL(name)) args; }
+#define ALWAYS(type, name, params, args) \
+    type name params { pass(); return ((type (*) params) REAL(name)) args; }
+
+AT_FD(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
+AT_FD(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at))
+AT_FD(ssize_t, pwrite64, (int fd, const void *data, size_t size, off64_t at), (fd, data, size, at))
+AT_FD(int, fsync, (int fd), (fd))
+AT_FD(int, fdatasync, (int fd), (fd))
+AT_FD(int, ftruncate, (int fd, off_t size), (fd, size))
+AT_FD(int, ftruncate64, (int fd, off64_t size), (fd, size))
+AT_FD(int, futimens, (int fd, const struct timespec times[2]), (fd, times))
+AT_FD(int, fsetxattr, (int fd, const char *n, const void *v, size_t s, int f), (fd, n, v, s, f))
+ALWAYS(int, rename, (const char *from, const char *to), (from, to))
+ALWAYS(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
+ALWAYS(int, renameat2, (int a, const char *from, int b, const char *to, unsigned f), (a, from, b, to, f))
+ALWAYS(int, linkat, (int a, const char *from, int b, const char *to, int f), (a, from, b, to, f))
+ALWAYS(int, unlink, (const char *path), (path))
+ALWAYS(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
+ALWAYS(int, mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
+ALWAYS(int, rmdir, (const char *path), (path))
+ALWAYS(ssize_t, copy_file_range, (int a, off64_t *i, int b, off64_t *o, size_t n, unsigned f), (a, i, b, o, n, f))
+"""
+
+CHILD = """
+import asyncio, hashlib, mmap, os, struct, sys
+from cellsmono.app.assembly import open_core
+from cellsmono.app.config_sources import load_config
+from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+
+data, config, operation, board, kill_at = sys.argv[1:6]
+PART = 5 * 1024 * 1024
+
+async def body(*parts):
+    for part in parts:
+        yield part
+
+class PartDigest(PlainDigest):
+    pass
+
+async def put_small(store): await store.put_node("new/deep/k", body(b"n" * 3000), PlainDigest(), WriteOptions())
+async def put_large(store): await store.put_node("tree/k1", body(*[b"n" * 50_000] * 6), PlainDigest(), WriteOptions())
+async def copy(store): await store.copy_node("tree/k2", "copy/k2", CopyOptions())
+async def move_folder(store): await store.move_node("tree/", "moved/tree/")
+async def delete(store): await store.delete_node("alone/k")
+async def delete_many(store): await store.delete_nodes(["tree/k0", "tree/k1", "alone/k"])
+async def resync(store): await store.sync.resync()
+
+async def complete(store):
+    upload, parts = store.upload
+    await store.complete_upload(upload, parts, "e" * 32 + "-2", WriteOptions())
+
+async def prepare(store):
+    if operation == "complete":
+        upload = (await store.create_upload("parts", b"{}")).upload_id
+        parts = [
+            await store.put_part(upload, 1, body(b"1" * PART), PlainDigest(), PART),
+            await store.put_part(upload, 2, body(b"2" * 1000), PlainDigest(), 1000),
+        ]
+        store.upload = (upload, parts)
+    if operation == "resync":
+        folder = store.config.folder
+        os.makedirs(folder + "/behind/back")
+        for n in range(5):
+            open(f"{folder}/behind/back/f{n}", "w").write("x" * n)
+        os.rename(folder + "/tree", folder + "/elsewhere")
+        os.unlink(folder + "/alone/k")
+
+async def main():
+    flags = {"server.data_dir": (data, "--data-dir")}
+    async with open_core(load_config(flags, config_file=config, environ={"HOME": data}), follow=False) as core:
+        store = core.datasources.triple("docs").store
+        if operation == "seed":
+            for n in range(4):
+                await store.put_node(f"tree/k{n}", body(b"old%d" % n * 30_000), PlainDigest(), WriteOptions())
+            await store.put_node("alone/k", body(b"old"), PlainDigest(), WriteOptions())
+            await store.sync.resync()
+            return
+        await prepare(store)
+        with open(board, "r+b") as file:
+            shared = mmap.mmap(file.fileno(), 4096)
+        shared[0:12] = struct.pack("iii", 1, 0, int(kill_at))
+        await globals()[operation](store)
+        shared[0:4] = struct.pack("i", 0)
+        os.write(1, b"ack")
+
+asyncio.run(main())
+"""
+
+OPERATIONS = ["put_small", "put_large", "copy", "move_folder", "delete", "delete_many", "complete", "resync"]
+OLD = {f"tree/k{n}": b"old%d" % n * 30_000 for n in range(4)} | {"alone/k": b"old"}
+
+
+def expected_after(operation: str) -> dict[str, bytes]:
+    """What the disk holds when the operation was done."""
+    after = dict(OLD)
+    if operation == "put_small":
+        after["new/deep/k"] = b"n" * 3000
+    elif operation == "put_large":
+        after["tree/k1"] = b"n" * 300_000
+    elif operation == "copy":
+        after["copy/k2"] = OLD["tree/k2"]
+    elif operation == "move_folder":
+        after = {key.replace("tree/", "moved/tree/"): body for key, body in OLD.items()}
+    elif operation == "delete":
+        del after["alone/k"]
+    elif operation == "delete_many":
+        after = {key: OLD[key] for key in ("tree/k2", "tree/k3")}
+    elif operation == "complete":
+        after["parts"] = b"1" * PART + b"2" * 1000
+    elif operation == "resync":
+        after = {key.replace("tree/", "elsewhere/"): body for key, body in OLD.items() if key != "alone/k"}
+        after |= {f"behind/back/f{n}": b"x" * n for n in range(5)}
+    return after
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """The counting library, built by the C compiler of this machine."""
+    folder = tmp_path_factory.mktemp("points")
+    source, built = folder / "points.c", folder / "points.so"
+    source.write_text(LIBRARY)
+    try:
+        command = ["cc", "-shared", "-fPIC", "-O1", "-w", "-o", str(built), str(source), "-ldl"]
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs a C compiler (cc)")
+    if done.returncode:
+        pytest.skip(f"the C compiler does not build here: {done.stderr[-300:]}")
+    return built
+
+
+class Place:
+    """A datasource that is brought to the same beginning for each point."""
+
+    def __init__(self, root: Path, library: Path) -> None:
+        self.root, self.library = root, library
+        self.now, self.begin, self.board = root / "now", root / "begin", root / "board"
+        self.folder, self.data, self.config = self.now / BUCKET, self.now / "data", root / "config.toml"
+        self.config.write_text(
+            f'[[datasource]]\nname = "{BUCKET}"\nfolder = "{self.folder}"\nwatch = "off"\nhash_content = false\n'
+        )
+        for made in (self.folder, self.data):
+            made.mkdir(parents=True)
+        self.run("seed", 0)
+        self.uuids: dict[str, str] = {}
+
+    def run(self, operation: str, kill_at: int) -> tuple[bool, int]:
+        """Run it in a process of its own; whether it was acknowledged, and how many points were passed."""
+        self.board.write_bytes(bytes(4096))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "POINTS_BOARD": str(self.board),
+            "LD_PRELOAD": str(self.library),
+        }
+        command = [sys.executable, "-c", CHILD, str(self.data), str(self.config), operation]
+        done = subprocess.run(
+            [*command, str(self.board), str(kill_at)], capture_output=True, env=environment, timeout=60
+        )
+        assert done.returncode in (0, -9), done.stderr.decode()
+        with self.board.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as shared:
+            count = struct.unpack("iii", shared[0:12])[1]
+        return done.stdout == b"ack", count
+
+    def keep(self) -> None:
+        """Remember this state as the beginning."""
+        shutil.copytree(self.now, self.begin)
+
+    def reset(self) -> None:
+        """Back to the beginning. A copy has new inodes, which the first comparison takes over."""
+        shutil.rmtree(self.now)
+        shutil.copytree(self.begin, self.now)
+
+    def disk(self) -> dict[str, bytes]:
+        return {
+            path.relative_to(self.folder).as_posix(): path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file() and path.name != ".pydio" and ".cellsmono" not in path.parts
+        }
+
+    async def check(self, operation: str, *, acknowledged: bool) -> None:
+        """The next start: old or new and whole, nothing left over, and the index follows without help."""
+        disk, after = self.disk(), expected_after(operation)
+        if operation == "resync":
+            assert disk == after
+        elif operation == "move_folder":
+            assert disk in ([after] if acknowledged else [OLD, after])
+        else:
+            assert set(disk) <= set(OLD) | set(after)
+            for key in set(OLD) | set(after):
+                allowed = [after.get(key)] if acknowledged else [OLD.get(key), after.get(key)]
+                assert disk.get(key) in allowed, f"{key} is neither old nor new"
+        flags = {"server.data_dir": (str(self.data), "--data-dir")}
+        loaded = load_config(flags, config_file=str(self.config), environ={"HOME": str(self.data)})
+        async with open_core(loaded) as core:
+            store = core.datasources.triple(BUCKET).store
+            await store.sync.wait_until_followed()
+            assert await store.index.verify() == []
+            page = await store.index.list_keys(limit=10_000)
+            assert [node.path for node in page.entries if not node.path.endswith("/")] == sorted(disk)
+            for key, body in disk.items():
+                assert (await store.index.read_node(key)).size == len(body)
+            uploads = await store.list_uploads("", "", "", 10)
+            if operation == "complete" and disk == after:
+                await self._abort_rest(core, uploads)
+            elif operation != "complete":
+                assert uploads == []
+            report = await store.sync.resync()
+            assert report.changed == 0, "the first comparison did not find everything"
+        left = [p.name for p in self.now.rglob("*") if p.name.startswith("t-") and ".cellsmono" in p.parts]
+        assert left == []
+
+    async def _abort_rest(self, core, uploads) -> None:
+        """A client that never got the answer aborts; in time nothing is left of the upload, and the object stays."""
+        triple = core.datasources.triple(BUCKET)
+        for upload in uploads:
+            await triple.store.abort_upload(upload.upload_id)
+        assert await triple.store.list_uploads("", "", "", 10) == []
+        # Killed between the register and the folder: the folder goes when it is as old as a stale upload.
+        await triple.objects.remove_stale_uploads(core.clock.time_ns() + 10**9)
+        assert [p for p in self.now.rglob("u-*") if ".cellsmono" in p.parts] == []
+        assert self.disk()["parts"] == b"1" * PART + b"2" * 1000
+
+
+@pytest.fixture
+def place(tmp_path, library):
+    made = Place(tmp_path, library)
+    made.keep()
+    return made
+
+
+async def run_points(place: Place, operation: str, step: int) -> int:
+    """Kill at every ``step``-th point, at the first and at the last; how many points there are."""
+    acknowledged, total = place.run(operation, 0)
+    assert acknowledged
+    assert 0 < total < MOST_POINTS
+    await place.check(operation, acknowledged=True)
+    for number in sorted({1, total, *range(1, total + 1, step)}):
+        place.reset()
+        acknowledged, passed = place.run(operation, number)
+        assert acknowledged == (passed < number), "the process did not die at its point"
+        await place.check(operation, acknowledged=acknowledged)
+    return total
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_d2_a_kill_at_some_points_of_each_operation(place, operation):
+    total = await run_points(place, operation, step=11)
+    assert total >= 3, f"only {total} points: the harness is blind"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_d2_a_kill_at_every_point_of_each_operation(place, operation):
+    assert await run_points(place, operation, step=1) >= 3
