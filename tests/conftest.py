@@ -147,3 +147,10 @@ def start_server():
     for server in servers:
         if server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture
+def remove_deep_trees(tmp_path: Path):
+    """For tests that nest folders deeper than Python's own clean-up can follow: removes all that the test made."""
+    yield
+    subprocess.run(["rm", "-rf", "--", tmp_path], check=True)

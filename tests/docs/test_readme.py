@@ -1,7 +1,7 @@
 """The README's commands are executed, and its claims about keys and files are held to the code.
 
 Blocks carry tags (``run=...``). The command that serves is run as it stands, installation included, when
-``CELLSMONO_README_INSTALL`` is set, as CI does; otherwise its last step runs in the present environment, and its first
+``README_INSTALL`` is set, as CI does; otherwise its last step runs in the present environment, and its first
 two steps are only compared. The command that passes the tests is what CI runs, read from the README by ``.ci/run``.
 """
 
@@ -53,7 +53,7 @@ class Reader:
 
     def _serve(self) -> subprocess.Popen[str]:
         command = BLOCKS["serve"].strip()
-        if not os.environ.get("CELLSMONO_README_INSTALL"):
+        if not os.environ.get("README_INSTALL"):
             *setup, command = (step.strip() for step in command.split("&&"))
             assert setup == SETUP
             (self.checkout / ".venv").symlink_to(sys.prefix)

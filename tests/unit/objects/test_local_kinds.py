@@ -179,6 +179,7 @@ async def test_hard_links_are_files(local: LocalStore, tmp_path: Path, put: Put)
     assert await read(local, "docs", "one") == b"same"
 
 
+@pytest.mark.usefixtures("remove_deep_trees")
 async def test_w9_deep_trees_are_seen_to_the_bottom(local: LocalStore, tmp_path: Path) -> None:
     depth, name = 700, b"d" * 9
     at = os.open(tmp_path / "docs", os.O_RDONLY)

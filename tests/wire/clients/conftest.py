@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BALLAST = int(os.environ.get("CELLSMONO_TEST_BALLAST", "2000"))
+BALLAST = int(os.environ.get("TEST_BALLAST", "2000"))
 """Files that lie in the served folder beside what the tests bring; 100,000 before a release."""
 HIDDEN = {".pydio", ".cellsmono"}
 LARGE = 20 * 1024 * 1024

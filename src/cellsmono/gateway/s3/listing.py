@@ -60,7 +60,7 @@ async def list_page(s3: S3Context, request: S3Request, after: str) -> ListingPag
         found = KeyPage(())
     return ListingPage(
         bucket=request.bucket,
-        entries=[as_key(entry) if isinstance(entry, Node) and entry.is_folder else entry for entry in found.entries],
+        entries=[as_key(e) if e.__class__ is Node and e.path.endswith("/") else e for e in found.entries],
         prefix=prefix,
         delimiter=delimiter,
         max_keys=limit,
