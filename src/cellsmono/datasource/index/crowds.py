@@ -9,7 +9,8 @@ import os
 import time
 from array import array
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain
+from operator import attrgetter, lt
 
 from cellsmono.datasource.index.rows import LARGEST, Execute, pack_int
 from cellsmono.interfaces.node import Facts
@@ -23,6 +24,7 @@ SELECT_NAME = "SELECT 1 FROM index_node WHERE parent = ? AND name = ?"
 
 _STEP_BYTES = 4
 _VARIANT = 0x2 << 62
+_INO, _DEV, _MTIME = attrgetter("ino"), attrgetter("dev"), attrgetter("mtime_ns")
 
 
 def new_uuids(count: int) -> list[bytearray]:
@@ -45,7 +47,7 @@ def new_uuids(count: int) -> list[bytearray]:
 
 def are_new(execute: Execute, parent: int, names: Sequence[str]) -> bool:
     """Whether these names ascend and the folder has none of them."""
-    if any(first >= second for first, second in pairwise(names)):
+    if not all(map(lt, names, names[1:])):
         return False
     last = execute(SELECT_LAST_NAME, (parent,)).fetchone()[0]
     if last is None or last < names[0]:
@@ -57,7 +59,8 @@ def insert_leaves(tx: Tx, parent: int, names: Sequence[str], facts: Sequence[Fac
     """Insert files that are not there yet, unhashed and without metadata; returns their UUIDs."""
     uuids = new_uuids(len(names))
     # What is beyond 63 bits is as good as never seen, and a call of pack_int for each number would cost more than this.
-    if any(f.ino >= LARGEST or not -LARGEST <= f.mtime_ns < LARGEST or f.dev >= LARGEST for f in facts):
+    numbers = list(chain(map(_INO, facts), map(_DEV, facts), map(_MTIME, facts)))
+    if max(numbers) >= LARGEST or min(numbers) < -LARGEST:
         rows = [
             (parent, name, uuid, f.size, pack_int(f.mtime_ns), pack_int(f.ino), pack_int(f.dev), f.mode)
             for name, uuid, f in zip(names, uuids, facts, strict=True)

@@ -89,7 +89,7 @@ class FolderDiffer:
 
 def find_new(folder: str, entries: Collection[Entry]) -> FolderDiff:
     """The difference that these entries make in a folder of whose rows none has one of their names."""
-    files = [entry for entry in entries if not entry.name.endswith("/")]
+    files = [entry for entry in entries if entry.name[-1] != "/"]
     folders = [] if len(files) == len(entries) else [folder + each.name for each in entries if each.name.endswith("/")]
     return FolderDiff(new_files=files, new_folders=folders)
 
