@@ -18,7 +18,7 @@ from cellsmono.datasource.claims import FolderWatch
 from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, find_new, folder_facts
 from cellsmono.datasource.sync.guard import explain_empty_root
-from cellsmono.datasource.sync.identity import Identity, identify_folder
+from cellsmono.datasource.sync.identity import Identity, Kin, find_kin, identify_folder
 from cellsmono.datasource.sync.leaves import describe_crowd, describe_files, find_sources
 from cellsmono.datasource.sync.removal import is_stranger
 from cellsmono.datasource.sync.round import Round, Step, Visit
@@ -126,10 +126,11 @@ async def _compare_folders(
         await context.settle_index()
         rows.update(zip(owned, await context.read_rows(owned), strict=True))
     adopted: set[str] = set()
+    kin = await find_kin(context, [section.listing for section in new])
     for section in sections:
         row = rows[section.path]
         if row is not None or section.is_owned or section.visit.discover:
-            await _compare_folder(context, round_, section, row, adopted)
+            await _compare_folder(context, round_, section, row, adopted, kin)
     await _write_markers(context, round_, [section for section in sections if section.mark and section.is_judged])
 
 
@@ -148,14 +149,14 @@ async def _claim_new(context: SyncContext, round_: Round, sections: list[_Sectio
 
 
 async def _compare_folder(
-    context: SyncContext, round_: Round, section: _Section, row: Node | None, adopted: set[str]
+    context: SyncContext, round_: Round, section: _Section, row: Node | None, adopted: set[str], kin: Kin
 ) -> None:
     """Find out which folder it is and how its rows differ; children come page by page."""
     path, listing = section.path, section.listing
     if not path and row is not None and not round_.accept and await is_stranger(context, row, listing):
         round_.tally.held = explain_empty_root(context.config.name, context.config.folder)
         return
-    identity = await identify_folder(context, listing, row)
+    identity = await identify_folder(context, listing, row, kin)
     if identity.source is not None and path:
         round_.relocations[path] = identity.uuid
         if row is not None:

@@ -1,5 +1,7 @@
 """Which folder is it? The UUID of a folder that was looked at, by its marker, its inode and what the index knows."""
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from cellsmono.datasource.sync.context import SyncContext, is_folder_entry
@@ -24,16 +26,27 @@ class Identity(msgspec.Struct, frozen=True):
     is_foreign: bool = False
 
 
-async def identify_folder(context: SyncContext, listing: Listing, row: Node | None) -> Identity:
+Kin = Mapping[tuple[int, int], Sequence[Node]]
+"""Nodes by device and inode, as far as they were asked for beforehand."""
+
+
+async def find_kin(context: SyncContext, listings: Sequence[Listing]) -> Kin:
+    """Ask in one hop what ``identify_folder`` is going to ask about new folders without a marker."""
+    bare = [listing for listing in listings if not (listing.marker and context.uses_markers) and listing.facts.ino]
+    pairs = [(listing.facts.dev, listing.facts.ino) for listing in bare]
+    return dict(zip(pairs, await context.index.find_inodes(pairs), strict=True))
+
+
+async def identify_folder(context: SyncContext, listing: Listing, row: Node | None, kin: Kin) -> Identity:
     """Decide which folder stands at ``listing.key``. Reads the index and the storage, changes nothing."""
     if row is None:
-        return await _identify_new(context, listing)
+        return await _identify_new(context, listing, kin)
     if not row.path and not row.facts.ino and listing.marker and context.uses_markers:
         # The index is new, the root is not: it keeps the UUID that it had before the index was lost.
         return Identity(listing.marker)
     if _is_same_place(row, listing):
         return Identity(row.uuid, mark=context.uses_markers and listing.marker != row.uuid)
-    return await _identify_other(context, listing, row)
+    return await _identify_other(context, listing, row, kin)
 
 
 def _is_same_place(row: Node, listing: Listing) -> bool:
@@ -46,9 +59,9 @@ def _is_same_place(row: Node, listing: Listing) -> bool:
     return not row.facts.ino or not listing.facts.ino or row.facts.ino == listing.facts.ino
 
 
-async def _identify_new(context: SyncContext, listing: Listing) -> Identity:
+async def _identify_new(context: SyncContext, listing: Listing, kin: Kin) -> Identity:
     if not listing.marker or not context.uses_markers:
-        source = await _find_by_inode(context, listing)
+        source = await _find_by_inode(context, listing, kin)
         if source is not None:
             return Identity(source.uuid, source.path, mark=context.uses_markers)
         return Identity(new_uuid(), mark=context.uses_markers)
@@ -60,10 +73,10 @@ async def _identify_new(context: SyncContext, listing: Listing) -> Identity:
     return Identity(new_uuid(), mark=True)
 
 
-async def _identify_other(context: SyncContext, listing: Listing, row: Node) -> Identity:
+async def _identify_other(context: SyncContext, listing: Listing, row: Node, kin: Kin) -> Identity:
     """Another inode stands where the row's folder stood."""
     if not context.uses_markers or not listing.marker:
-        source = await _find_by_inode(context, listing)
+        source = await _find_by_inode(context, listing, kin)
         if source is not None and source.path != row.path:
             return Identity(source.uuid, source.path, mark=context.uses_markers)
         return Identity(row.uuid, mark=context.uses_markers, is_foreign=True)
@@ -85,14 +98,15 @@ async def still_stands(context: SyncContext, node: Node) -> bool:
     return not node.facts.ino or node.facts.ino == entry.facts.ino
 
 
-async def _find_by_inode(context: SyncContext, listing: Listing) -> Node | None:
+async def _find_by_inode(context: SyncContext, listing: Listing, kin: Kin) -> Node | None:
     """The one known folder that had this inode, is gone from its path, and looks alike.
 
     Inodes are used again at once after a deletion, so the times or a child must agree as well.
     """
     if not listing.facts.ino:
         return None
-    for node in await context.index.find_inode(listing.facts.dev, listing.facts.ino):
+    pair = (listing.facts.dev, listing.facts.ino)
+    for node in kin[pair] if pair in kin else await context.index.find_inode(*pair):
         if not node.is_folder or not node.path or node.path == listing.key:
             continue
         if await still_stands(context, node):
