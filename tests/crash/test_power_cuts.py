@@ -145,6 +145,8 @@ class Disk:
             assert child.stdout is not None
             left, cut_at = acknowledged, 0
             for line in child.stdout:
+                if not line.endswith("\n"):
+                    break  # killed while it told
                 what, key, digest, at = line.split()
                 if cut_at and what == "end" and int(at) > cut_at:
                     continue  # a flush that races with the shutdown may be told a success: with the power, nobody hears

@@ -204,7 +204,8 @@ class Datasources:
         )
         objects.buckets.add(config.name)
         path = self.index_path(config.name)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
+            folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
         index = _IndexService(config, path, self._clock, self._publish)
         if not await self._supervisor.start(index, kind=Kind.GRPC, optional=True):
             raise Unavailable(self._supervisor.registry.get(index.name).detail)

@@ -2,7 +2,7 @@
 
 A small body stays in memory until it is committed; then one job in one thread does everything (create, write, flush,
 rename, flush of the folder), because a hop between threads costs more than most of these calls. A larger one goes to a
-temporary file while it arrives: one job for each MiB hashes and writes, while the loop gathers the next MiB.
+temporary file while it arrives: one job for each batch hashes and writes, while the loop gathers the next one.
 """
 
 import asyncio
@@ -20,14 +20,15 @@ from cellsmono.interfaces.objects import Hasher
 SMALL_BYTES = 64 * 1024
 """Bodies up to this size are kept in memory until they are committed."""
 
-BATCH_BYTES = 1024 * 1024
-"""How much is handed to a thread at a time; two batches at most are in memory."""
+_MIB = 1024 * 1024
+BATCH_BYTES = 512 * 1024
+"""How much is handed to a thread at a time; two batches at most are in memory, for each of many uploads at once."""
 
 _INLINE_HASH_BYTES = 16 * 1024
-_PREALLOCATE_FROM = 8 * BATCH_BYTES
+_PREALLOCATE_FROM = 8 * _MIB
 # A client may announce more than it ever sends: it must not be able to reserve a whole disk.
-_PREALLOCATE_UP_TO = 1024 * BATCH_BYTES
-_WRITEBACK_BYTES = 8 * BATCH_BYTES
+_PREALLOCATE_UP_TO = 1024 * _MIB
+_WRITEBACK_BYTES = 8 * _MIB
 
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
