@@ -8,7 +8,7 @@ from cellsmono.datasource.sync.differ import folder_facts
 from cellsmono.datasource.sync.folders import visit_folders
 from cellsmono.datasource.sync.leaves import look_at_leaves
 from cellsmono.datasource.sync.relocation import relocate_folders
-from cellsmono.datasource.sync.removal import check_root, remove_gone
+from cellsmono.datasource.sync.removal import check_root, outermost, remove_gone
 from cellsmono.datasource.sync.round import Round, Visit
 from cellsmono.interfaces.index import FolderState
 from cellsmono.interfaces.objects import Entry
@@ -85,8 +85,8 @@ class TreeWalk:
                 visits, round_.visits = round_.visits, []
                 await self._visit_all(visits)
             elif round_.walks:
-                for folder in list(round_.walks):
-                    round_.walks.pop(folder, None)
+                walks, round_.walks = round_.walks, {}
+                for folder in outermost(set(walks)):
                     await self.walk(folder, full=full)
             elif round_.relocations:
                 await relocate_folders(self._context, round_)
