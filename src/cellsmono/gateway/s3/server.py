@@ -18,6 +18,7 @@ from cellsmono.gateway.s3.settings import S3Settings
 from cellsmono.interfaces.credentials import Credentials
 from cellsmono.interfaces.router import NodeRouter
 from cellsmono.kernel.clock import Clock, SystemClock
+from cellsmono.kernel.errors import CellsError
 from cellsmono.kernel.log import get_logger
 
 _LOG = get_logger("gateway.s3")
@@ -94,7 +95,15 @@ class S3Gateway:
     def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:
         error = from_domain(cause)
         if error.status >= 500 and not isinstance(cause, S3Error):  # noqa: PLR2004
-            _LOG.error("operation_failed", operation=exchange.operation, code=error.code, exc_info=cause)
+            # What the domain foresees says it all; only for the rest does it help to know where it came from.
+            is_foreseen = isinstance(cause, CellsError)
+            _LOG.error(
+                "operation failed",
+                operation=exchange.operation,
+                code=error.code,
+                error=str(cause),
+                exc_info=None if is_foreseen else cause,
+            )
         exchange.fields = {"error": error.code}
         reply = Reply(error.status, list(error.headers.items()))
         if error.status != 304:  # noqa: PLR2004
