@@ -414,7 +414,7 @@ class MemoryStore(MemoryUploads):
         if item is None:
             raise not_found(source)
         plain = target.rstrip("/")
-        copied = tree.copy_item(item, self._inodes)
+        copied = tree.copy_item(item, self._inodes, self.clock.time_ns())
         self._folder_behind(bucket, plain).put(plain.rsplit("/", 1)[-1], copied, self.clock.time_ns())
 
     def set_online(self, bucket: str, online: bool) -> None:

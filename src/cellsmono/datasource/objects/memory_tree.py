@@ -88,16 +88,16 @@ def remove_item(root: Folder, segments: Sequence[str], now_ns: int) -> Item:
     return folder.children.pop(segments[-1])
 
 
-def copy_item(item: Item, inodes: Iterator[int]) -> Item:
-    """A deep copy with new inodes."""
+def copy_item(item: Item, inodes: Iterator[int], now_ns: int) -> Item:
+    """A deep copy with new inodes and, as no program can set them, new ctimes."""
     if isinstance(item, File):
         copied = File(next(inodes), item.dev, item.mtime_ns, item.data)
         copied.attributes = item.attributes
         return copied
     if isinstance(item, Special):
         return Special(item.reason)
-    folder = Folder(next(inodes), item.dev, item.mtime_ns, item.ctime_ns, item.marker)
-    folder.children = {name: copy_item(child, inodes) for name, child in item.children.items()}
+    folder = Folder(next(inodes), item.dev, item.mtime_ns, now_ns, item.marker)
+    folder.children = {name: copy_item(child, inodes, now_ns) for name, child in item.children.items()}
     return folder
 
 

@@ -135,6 +135,9 @@ def _judge(
             new.append((seen.key, entry.facts))
         else:
             steps.append(Step(seen.key, MoveNode(source.path, seen.key, entry.facts), "moved"))
+            if not round_.dry_run:
+                # Another file may stand where it came from, in a folder that was compared already.
+                round_.leaves[source.path] = None
         return
     diff = FolderDiff()
     compare_leaf(seen.leaf, entry.facts, diff)

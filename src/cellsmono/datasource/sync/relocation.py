@@ -12,8 +12,8 @@ from cellsmono.datasource.sync.identity import still_stands
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.objects import Entry
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, PutFolder
-from cellsmono.interfaces.paths import ancestors_of, is_below
+from cellsmono.interfaces.patch import DeleteNode, FolderScanned, MoveNode, PutFolder
+from cellsmono.interfaces.paths import ancestors_of, is_below, parent_of
 
 ASIDE = ".cellsmono~"
 """Begins the name under which a folder is kept in the index for the instant in which its place is needed."""
@@ -120,5 +120,7 @@ def _plan_move(node: Node, target: str, facts: Facts, occupant: Node | None, *, 
             steps.append(Step(target, MoveNode(target, f"{ASIDE}{occupant.uuid}/")))
         else:
             steps.append(Step(target, DeleteNode(target)))
+    # A copy that carries its marker may have been taken for it: what stands where it came from is listed once more.
+    steps.insert(0, Step(source, FolderScanned(parent_of(source), 0, 0)))
     steps.append(Step(target, MoveNode(aside, target, folder_facts(facts)), "moved"))
     return steps
