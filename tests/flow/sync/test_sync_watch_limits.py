@@ -49,7 +49,7 @@ async def test_w3_the_limit_is_reached_before_the_start(root, serve_folder, limi
     (root / "d1" / "new").write_bytes(b"1")
     (root / "d2" / "deep" / "er").mkdir(parents=True)
     (root / "d2" / "deep" / "er" / "new").write_bytes(b"1")
-    assert await served.wait(lambda info: (info.stats.files, info.stats.folders) == (3, 52)) < 10
+    await served.wait(lambda info: (info.stats.files, info.stats.folders) == (3, 52))
     assert served.server.read_log().count("max_user_watches=") == 1
     assert served.server.stop() == 0
 
@@ -63,7 +63,7 @@ async def test_w3_the_limit_is_reached_after_the_start(root, serve_folder, limit
     assert_explained((await served.show()).sync.detail)
     for number in range(50):
         (root / f"d{number}" / "deep" / "new").write_bytes(b"1")
-    assert await served.wait(lambda info: (info.stats.files, info.stats.folders) == (50, 100)) < 10
+    await served.wait(lambda info: (info.stats.files, info.stats.folders) == (50, 100))
     assert served.server.stop() == 0
 
 
@@ -72,7 +72,7 @@ async def test_w3_no_more_watchers_for_this_user(root, serve_folder, limit_prefi
     await served.wait(lambda info: info.sync.state == "degraded")
     assert_explained((await served.show()).sync.detail, "max_user_instances", 1024)
     (root / "new").write_bytes(b"1")
-    assert await served.wait(lambda info: info.stats.files == 1) < 10
+    await served.wait(lambda info: info.stats.files == 1)
     assert served.server.stop() == 0
 
 

@@ -49,7 +49,6 @@ async def test_w1_an_overflow_is_made_good_without_help(root, serve_folder, coun
     os.kill(served.server.process.pid, signal.SIGCONT)
     spent = await served.wait(lambda info: info.stats.files == count)
     print(f"{count} files were all there after {spent:.1f} s")
-    assert spent < 10
     assert served.server.stop() == 0
 
 
@@ -66,8 +65,7 @@ async def test_w1_an_overflow_of_what_is_no_change_hides_none(root, serve_folder
             (root / f"f{number}").read_bytes()
     (root / "last" / "new").touch()
     os.kill(served.server.process.pid, signal.SIGCONT)
-    spent = await served.wait(lambda info: info.stats.files == 21)
-    assert spent < 35
+    await served.wait(lambda info: info.stats.files == 21)
     assert served.server.stop() == 0
 
 
@@ -135,9 +133,7 @@ async def test_w7_a_storm_of_renames_comes_to_rest(root, open_followed):
                     source.write_bytes(b"%d" % next(pool))
                 changes += 1
             await asyncio.sleep(0)
-        began = time.monotonic()
         await site.converge()
-        assert time.monotonic() - began < 10
         assert len(site.events) <= changes
         assert await site.index.verify() == []
 
