@@ -5,10 +5,10 @@ same in another order. Figures are medians over the rounds, so a slow minute of 
 """
 
 import json
-import shutil
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,15 +167,21 @@ def run_section(
     for turn in range(scale.rounds):
         for position in range(len(peers)):
             peer = peers[(position + turn) % len(peers)]
-            for name, figures in run_peer(peer, cases, work, prepare).items():
+            place = work / f"{time.monotonic_ns()}"
+            for name, figures in run_peer(peer, cases, place, prepare).items():
                 samples[name].setdefault(peer.name, []).append(figures)
                 print(f"  round {turn + 1} {peer.name:18} {name:36} {summarise(figures)}", flush=True)
     return {name: {peer: take_medians(rounds) for peer, rounds in by_peer.items()} for name, by_peer in samples.items()}
 
 
 def run_peer(peer: Peer, cases: list[Case], work: Path, prepare: Prepare) -> dict[str, Figures]:
-    """All cases on one freshly started server."""
+    """All cases on one freshly started server, in a folder of its own.
+
+    Nothing is removed before the end of the whole run: ext4 passes over inodes that were freed within the last
+    minutes, one by one, so that removing one server's files would be paid for by the next server that makes some.
+    """
     folder, log = work / peer.name, work / f"{peer.name}.log"
+    work.mkdir()
     found: dict[str, Figures] = {}
     try:
         ready = prepare(peer, folder)
@@ -189,9 +195,6 @@ def run_peer(peer: Peer, cases: list[Case], work: Path, prepare: Prepare) -> dic
                     found[case.name] = figures
     except RuntimeError as error:
         print(f"  {peer.name} left out: {error}", flush=True)
-    finally:
-        for leftover in work.glob(f"{peer.name}*"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     return found
 
 
