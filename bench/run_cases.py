@@ -106,6 +106,10 @@ def list_cases(scale: Scale, *, is_tree: bool) -> list[Case]:
     return [*cases, Case(f"multi-delete, {shape}", ("--op", "multi-delete"))]
 
 
+_PATIENCE = 300.0
+"""Seconds that a server may take to list what is in its folder when it starts."""
+
+
 def make_plain_keys(folder: Path, count: int, *, is_tree: bool) -> None:
     """The keys that ``fill`` would put, as files of one byte."""
     for number in range(count):
@@ -119,15 +123,15 @@ def make_plain_keys(folder: Path, count: int, *, is_tree: bool) -> None:
 
 def wait_for_keys(server: Server, count: int) -> None:
     """Until the listing has them all (a server that imports a folder needs its time)."""
-    seen = -1
+    ends = time.monotonic() + _PATIENCE
     while True:
         figures = run_load(server, ("--op", "list"))
         listed = int(figures.get("operations", 0))
         if listed >= count:
             return
-        if listed <= seen and not figures.get("operations"):
+        if time.monotonic() > ends:
             raise RuntimeError(f"{server.name} lists {listed} of {count} keys: {figures.get('first_error')}")
-        seen = listed
+        time.sleep(0.2)
 
 
 Prepare = Callable[[Peer, Path], Callable[[Server], None]]
