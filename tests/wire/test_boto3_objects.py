@@ -511,3 +511,34 @@ def test_deleting_many(s3, refuse, bucket):
         404,
         "NoSuchBucket",
     )
+
+
+def test_a_source_that_is_replaced_all_the_time_is_copied_whole_and_without_conditions(s3, bucket):
+    import threading
+
+    versions = [b"a" * 70_000, b"b" * 100]
+    s3.put_object(Bucket=bucket, Key="source", Body=versions[0])
+    done = threading.Event()
+
+    def replace():
+        number = 0
+        while not done.is_set():
+            number += 1
+            s3.put_object(Bucket=bucket, Key="source", Body=versions[number % 2])
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        codes = []
+        for _ in range(40):
+            try:
+                s3.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "source"})
+            except ClientError as error:
+                codes.append(error.response["Error"]["Code"])
+            else:
+                assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() in versions
+    finally:
+        done.set()
+        thread.join()
+    assert "PreconditionFailed" not in codes
+    assert len(codes) < 40

@@ -224,7 +224,7 @@ class StructuredStore:
         node = await self.read_node(source)
         if etag and node.effective_etag != etag:
             raise PreconditionFailed(
-                f"{source!r} is not the version that was asked for", reason="if_match", path=source
+                f"{source!r} is not the version that was asked for", reason="source_changed", path=source
             )
         return node
 

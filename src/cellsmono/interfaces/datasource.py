@@ -113,9 +113,10 @@ class WriteOptions(msgspec.Struct, frozen=True):
 
 
 class CopyOptions(msgspec.Struct, frozen=True):
-    """How to copy. ``meta`` None copies the source's. ``source_etag`` pins the version to be copied (empty: any).
+    """How to copy. ``meta`` None copies the source's, ``mtime_ns`` None keeps the source's mtime.
 
-    ``mtime_ns`` None keeps the source's mtime.
+    ``source_etag`` pins the version to be copied (empty: any); another one raises PreconditionFailed (reason
+    ``source_changed``).
     """
 
     meta: NodeMeta | None = None

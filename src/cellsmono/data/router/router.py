@@ -110,7 +110,7 @@ class Router:
             node = opened.node
             if options.source_etag and node.effective_etag != options.source_etag:
                 raise PreconditionFailed(
-                    f"{source!r} is not the version that was asked for", reason="if_match", path=source
+                    f"{source!r} is not the version that was asked for", reason="source_changed", path=source
                 )
             write = WriteOptions(
                 meta=node.meta if options.meta is None else options.meta,

@@ -22,8 +22,11 @@ from cellsmono.interfaces.datasource import Conditions, CopyOptions, WriteOption
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader
 from cellsmono.interfaces.paths import is_folder
+from cellsmono.kernel.errors import Conflict, PreconditionFailed
 
 READ_BYTES: Final = 1024 * 1024
+_LOOKS: Final = 5
+"""How often a source is looked at again that was replaced while it was to be copied."""
 _DIRECTIVES: Final = frozenset({"COPY", "REPLACE"})
 _SELF: Final = (
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's"
@@ -43,6 +46,27 @@ async def copy_object(s3: S3Context, request: S3Request) -> Reply:
     if algorithm:
         algorithm = find_algorithm(algorithm).name
     await _check_empty_body(request)
+    for _ in range(_LOOKS):
+        try:
+            return await _copy_version(s3, request, source, asked, replaces_meta, replaces_tags, conditions, algorithm)
+        except PreconditionFailed as error:
+            # The source was replaced after it was looked at: the new one is copied, if the client's conditions allow.
+            if error.reason != "source_changed":
+                raise
+    raise Conflict("The source keeps changing while it is copied; repeat when it rests.", path=source.key)
+
+
+async def _copy_version(
+    s3: S3Context,
+    request: S3Request,
+    source: CopySource,
+    asked: NodeMeta,
+    replaces_meta: bool,
+    replaces_tags: bool,
+    conditions: Conditions,
+    algorithm: str,
+) -> Reply:
+    """Copy the version of the source that is there now."""
     node = await read_source(s3, request, source)
     is_same = (source.bucket, source.key) == (request.bucket, request.key)
     if is_same and not replaces_meta and not _changes_otherwise(node, asked):
