@@ -1,7 +1,6 @@
 """The installation: what an administrator can do with the datasources and keys of one data folder."""
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
-from cellsmono.datasource.build import Datasources
+from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -200,14 +199,13 @@ class Installation:
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED
-        free, total = await self._measure_space(config)
+        free, total = await self._measure_space(triple)
         return DatasourceInfo(
             config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
         )
 
-    async def _measure_space(self, config: DatasourceConfig) -> tuple[int, int]:
+    async def _measure_space(self, triple: Triple) -> tuple[int, int]:
         try:
-            usage = shutil.disk_usage(config.folder)
-        except OSError:
+            return await triple.objects.used_space(triple.store.config.name)
+        except CellsError:
             return 0, 0
-        return usage.free, usage.total

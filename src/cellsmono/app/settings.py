@@ -124,10 +124,6 @@ class Settings:
         """Datasources that were added at run time, by name."""
         return [self._sources[name] for name in sorted(self._sources)]
 
-    def has_datasource(self, name: str) -> bool:
-        """Whether a datasource of this name was added at run time."""
-        return name in self._sources
-
     async def add_datasource(self, config: DatasourceConfig) -> None:
         """Remember a datasource for the next start. Raises AlreadyExists."""
         if config.name in self._sources:

@@ -9,6 +9,8 @@ the index, never behind, and the synchronizer carries the difference over at the
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from cellsmono.datasource.alarm import Alarm, guarded
 from cellsmono.datasource.claims import Claims
 from cellsmono.interfaces.datasource import (
@@ -153,7 +155,7 @@ class StructuredStore:
             await self._objects.discard(staged)
             raise
         checksum = digest.checksum()
-        meta = options.meta if checksum is None else _with_checksum(options.meta, digest)
+        meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
         return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
 
@@ -430,17 +432,6 @@ class StructuredStore:
                 raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
         if conditions.if_none_match and info is not None and conditions.if_none_match in ("*", etag):
             raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
-
-
-def _with_checksum(meta: NodeMeta, digest: ContentDigest) -> NodeMeta:
-    return NodeMeta(
-        content_type=meta.content_type,
-        headers=meta.headers,
-        user=meta.user,
-        tags=meta.tags,
-        checksum=digest.checksum(),
-        parts=meta.parts,
-    )
 
 
 def _folders(made: Sequence[FolderMade], kind: FolderKind) -> list[Operation]:
