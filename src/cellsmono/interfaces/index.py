@@ -64,6 +64,9 @@ class NodeIndex(Protocol):
     async def find_node(self, uuid: str) -> Node | None:
         """The node with this UUID, None when there is none (or the text is no UUID)."""
 
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """``find_node`` for each, in their order. One hop for all."""
+
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """Every node last seen with this device and inode number (hard links: several)."""
 

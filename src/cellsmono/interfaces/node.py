@@ -86,7 +86,8 @@ class Node(msgspec.Struct, frozen=True):
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
-    ``kind`` matters for folders only. Folders have the size 0.
+    ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
+    lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Node(msgspec.Struct, frozen=True):
     content_hash: str = ""
     kind: FolderKind = FolderKind.FOUND
     meta: NodeMeta = NO_META
+    blob: int = 0
 
     @property
     def is_folder(self) -> bool:

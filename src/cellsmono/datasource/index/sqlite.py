@@ -16,8 +16,8 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PutLeaves
-from cellsmono.interfaces.paths import is_folder, name_of
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutLeaves
+from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
 from cellsmono.store.database import Database, Reader, Tx
@@ -122,6 +122,11 @@ class SqliteIndex:
         if raw is None:
             return None
         return await self._database.read(lambda reader: reading.find_by_uuid(reader, raw))
+
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """See ``NodeIndex.find_nodes``."""
+        raw = [parse_uuid(uuid) for uuid in uuids]
+        return await self._database.read(lambda reader: reading.find_by_uuids(reader, raw)) if raw else []
 
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
@@ -248,6 +253,8 @@ def _footprint(patch: Patch) -> frozenset[str] | None:
             if len(operation.names) > KEPT_IN_CACHE:
                 return None
             paths += [operation.path + name for name in operation.names]
+        if isinstance(operation, PruneFolders):
+            paths += ancestors_of(operation.path)
         if isinstance(operation, MoveNode):
             paths.append(operation.source)
         if isinstance(operation, MoveNode | DeleteNode) and is_folder(operation.path):
