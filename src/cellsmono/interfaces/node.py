@@ -155,10 +155,12 @@ class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is mirrored into an extended attribute of the file, so that a copied or re-indexed file keeps it.
 
     ``etag`` and the checksums in ``meta`` describe the content of exactly ``size`` bytes at ``mtime_ns``; when the
-    file's own facts differ they are stale and only headers, user metadata and tags may be used.
+    file's own facts differ they are stale and only headers, user metadata and tags may be used. ``path`` is the node
+    path under which the bytes were written, where the object's key does not tell it; a later move does not change it.
     """
 
     size: int
     mtime_ns: int
     etag: str = ""
     meta: NodeMeta = NO_META
+    path: str = ""
