@@ -133,7 +133,10 @@ class BaseStore(ABC):
 
     async def _apply(self, path: str, *operations: Operation) -> Node:
         """Change the index and return what the change made of the node at ``path``."""
-        events = await self._submit(*operations)
+        return await self._node_of(path, await self._submit(*operations))
+
+    async def _node_of(self, path: str, events: Sequence[NodeEvent]) -> Node:
+        """The node at ``path`` after the change that these events tell of."""
         for event in reversed(events):
             if event.path == path and event.node is not None:
                 return event.node

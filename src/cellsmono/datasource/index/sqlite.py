@@ -26,6 +26,17 @@ from cellsmono.store.migrations import load_migrations
 T = TypeVar("T")
 
 APPLICATION_ID = 0x43656C31
+FROM_FOLDER = (
+    "An index holds nothing that is not on the disk: stop, delete {path} (with its -wal and -shm), and start again; it "
+    "is rebuilt from the folder."
+)
+"""What to do about an index that is damaged and only follows its storage."""
+FROM_BACKUP = (
+    "It alone knows the names and folders of this datasource: stop, keep {path} (with its -wal and -shm) aside, and "
+    "put a backup in its place. Without one, start with no index file: `cellsmono ds check {name} --repair` then "
+    "brings the files back below lost+found/."
+)
+"""What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
 """A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
 CURSORS = 256
@@ -56,12 +67,13 @@ class SqliteIndex:
         clock: Clock | None = None,
         publish: Publish = ignore_events,
         kept_events: int = rules.KEPT_EVENTS,
+        remedy: str = FROM_FOLDER,
     ) -> Self:
         """Open or make the index file of a datasource.
 
         ``publish`` is called on the event loop with the events of each patch after its commit, in commit order.
-        Raises Corrupt for a file that is damaged or no index (it says what to do), Invalid for one that a newer
-        program wrote, Locked, Unavailable.
+        Raises Corrupt for a file that is damaged or no index (``remedy`` says what to do then), Invalid for one that a
+        newer program wrote, Locked, Unavailable.
         """
         clock = clock or SystemClock()
         migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
@@ -76,10 +88,8 @@ class SqliteIndex:
         except Corrupt as error:
             if database is not None:
                 await database.close()
-            message = (
-                f"The index of {datasource} can not be used: {error.message} An index holds nothing that is not on the "
-                f"disk: stop, delete {path} (with its -wal and -shm), and start again; it is rebuilt from the folder."
-            )
+            advice = remedy.format(path=path, name=datasource)
+            message = f"The index of {datasource} can not be used: {error.message} {advice}"
             raise Corrupt(message, reason="index", path=str(path)) from error
         except BaseException:
             if database is not None:
