@@ -198,6 +198,15 @@ class TestPutLeaf:
         await bench.apply(PutLeaf("d/c", ONE, etag=MD5, blob=8))
         assert (await bench.index.read_node("d/c")).blob == 8, "the same content in another blob is a change, too"
 
+    async def test_only_new_refuses_a_node_that_is_there_and_undoes_the_patch(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, etag=MD5, uuid=UUID_A, only_new=True))
+        with pytest.raises(AlreadyExists):
+            await bench.apply(PutLeaf("b", ONE), PutLeaf("a", TWO, etag=MD5, uuid=UUID_B, only_new=True))
+        assert await bench.keys() == ["a"]
+        assert (await bench.index.read_node("a")).uuid == UUID_A
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        assert bench.index.recall_node("nothing") is None
+
     async def test_a_taken_or_malformed_uuid_is_refused(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a", ONE, uuid=UUID_A))
         with pytest.raises(Conflict) as caught:

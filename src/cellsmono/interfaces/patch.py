@@ -24,6 +24,7 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     ``blob`` says which blob holds new content (see ``Node``). A new node gets ``uuid`` or a fresh one and one create
     event. Missing parents are made as IMPLICIT folders, each
     with a create event of its own. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
+    With ``only_new`` set a node that is there raises AlreadyExists.
     """
 
     path: str
@@ -34,6 +35,7 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     uuid: str | None = None
     touched: bool = False
     blob: int = 0
+    only_new: bool = False
 
 
 class PutLeaves(msgspec.Struct, frozen=True, tag=True):

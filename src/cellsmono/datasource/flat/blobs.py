@@ -33,10 +33,13 @@ from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.tasks import create_task
+from cellsmono.kernel.worker import wait_for_event
 
 log = get_logger("flat")
 
 DROPPED_TOGETHER = 256
+GATHER_SECONDS = 0.25
+"""How long dropped blobs wait for others: each removal flushes folders, and nobody waits for it."""
 SIDE = ".json"
 """What the name of a side record ends with, where the storage keeps no attributes."""
 
@@ -71,6 +74,7 @@ class Blobs:
         self._changing: set[str] = set()
         self._dropped: list[str] = []
         self._dropper: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     @classmethod
     async def open(cls, objects: FlatObjects, bucket: str, index: NodeIndex, clock: Clock) -> "Blobs":
@@ -157,6 +161,16 @@ class Blobs:
     async def _write(self, key: str, data: bytes) -> None:
         await self.objects.commit(await self.objects.stage(self.bucket, once(data)), key)
 
+    async def rename(self, key: str, right: str) -> None:
+        """Give a blob that nobody knows yet another name. Both names are dropped when it fails."""
+        try:
+            await self.objects.move(self.bucket, key, right)
+            if not self._has_attributes:
+                await self.objects.move(self.bucket, key + SIDE, right + SIDE)
+        except BaseException:
+            self.drop(key, right)
+            raise
+
     async def open_blob(self, node: Node) -> ObjectReader:
         """Open a leaf's content. Raises NotFound."""
         return await self.objects.open(self.bucket, self.key_of(node))
@@ -209,12 +223,16 @@ class Blobs:
 
     async def settle(self) -> None:
         """Wait until everything that was dropped is gone."""
+        self._hurry.set()
         while self._dropper is not None:
             await asyncio.wait([self._dropper])
+        self._hurry.clear()
 
     async def _remove_dropped(self) -> None:
         try:
             while self._dropped:
+                if len(self._dropped) < DROPPED_TOGETHER:
+                    await wait_for_event(self._hurry, GATHER_SECONDS)
                 keys = self._dropped[:DROPPED_TOGETHER]
                 await self._remove(keys)
                 del self._dropped[: len(keys)]

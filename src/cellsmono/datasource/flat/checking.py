@@ -52,6 +52,7 @@ async def check_blobs(
     note: Note | None = None,
 ) -> BlobReport:
     """Compare all blobs with all leaves. Raises Unavailable when the storage can not be listed."""
+    await store.blobs.settle()
     check = _Check(store, clock, repair, grace_seconds, note)
     await check.run()
     await store.blobs.settle()

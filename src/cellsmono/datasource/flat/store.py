@@ -8,6 +8,8 @@ a node without its bytes or with others. Moves and renames are a transaction of 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from msgspec.structs import replace
+
 from cellsmono.datasource.alarm import guarded
 from cellsmono.datasource.base import BaseStore
 from cellsmono.datasource.claims import Claims
@@ -29,6 +31,9 @@ from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, P
 from cellsmono.interfaces.paths import is_below, is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
 
+_GUESSED = 64 * 1024
+"""Up to this size content is stored as that of a new node without asking first whether there is one: most often there
+is none, or it is at hand, and the question would cost more than the rest of the index's work."""
 _LOOKS = 3
 """How often a reader looks again for a blob: it may have been replaced since the index was asked."""
 
@@ -112,17 +117,35 @@ class FlatStore(BaseStore):
         async with self._claims.claim(path):
             try:
                 await self._check_conditions(path, conditions)
-                old = await self._find(path)
+                old = self.index.recall_node(path)
+                if old is None and staged.size > _GUESSED:
+                    old = await self._find(path)
             except BaseException:
                 await self._objects.discard(staged)
                 raise
-            uuid, blob = (new_uuid(), 0) if old is None else (old.uuid, self.blobs.next_blob(old.blob))
-            key, dropped = self.blobs.key(uuid, blob), self._keys(old)
+            kept = NodeAttributes(0, 0, etag, meta, path)
+            uuid = new_uuid() if old is None else old.uuid
+            key = self.blobs.key(uuid, blob := 0 if old is None else self.blobs.next_blob(old.blob))
+            dropped = self._keys(old)
             with self.blobs.changing(key, *dropped):
-                kept = NodeAttributes(0, 0, etag, meta, path)
                 facts = await self.blobs.commit(staged, key, mtime_ns, kept)
                 leaf = PutLeaf(path, facts, etag=etag, content_hash=content_hash, meta=meta, uuid=uuid, blob=blob)
-                return await self._node_of(path, await self._change([leaf], dropped))
+                if old is not None:
+                    return await self._node_of(path, await self._change([leaf], dropped))
+                try:
+                    return await self._apply(path, replace(leaf, only_new=True))
+                except AlreadyExists:
+                    return await self._replace_after_all(leaf, key)
+
+    async def _replace_after_all(self, leaf: PutLeaf, key: str) -> Node:
+        """Put a leaf in the place of one that was not at hand: its blob, made under a new UUID, gets the right name."""
+        old = await self.index.read_node(leaf.path)
+        blob = self.blobs.next_blob(old.blob)
+        right, dropped = self.blobs.key_of(replace(old, blob=blob)), self._keys(old)
+        with self.blobs.changing(right, *dropped):
+            await self.blobs.rename(key, right)
+            leaf = replace(leaf, uuid=old.uuid, blob=blob)
+            return await self._node_of(leaf.path, await self._change([leaf], dropped))
 
     @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:

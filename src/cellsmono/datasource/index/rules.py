@@ -113,6 +113,8 @@ def path_of_bulk(patch: Patch, owed: str | None, *, is_changed: bool) -> str:
 
 def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
     """See ``PutLeaf``."""
+    if operation.only_new and old is not None:
+        raise AlreadyExists(f"There is already a file at {operation.path!r}.", path=operation.path)
     facts, etag = operation.facts, operation.etag
     meta = NO_META if operation.meta is None else operation.meta
     if old is None:
