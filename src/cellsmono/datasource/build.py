@@ -96,7 +96,7 @@ class _IndexService:
         self._config = config
         self._path = path
         self._clock = clock
-        self._publish = ignore_events if config.format is Format.INTERNAL else publish
+        self._publish = ignore_events if config.format == Format.INTERNAL else publish
         self.index: SqliteIndex
 
     @asynccontextmanager
@@ -108,7 +108,7 @@ class _IndexService:
             durability=self._config.durability,
             clock=self._clock,
             publish=self._publish,
-            remedy=FROM_FOLDER if self._config.format is Format.STRUCTURED else FROM_BACKUP,
+            remedy=FROM_FOLDER if self._config.format == Format.STRUCTURED else FROM_BACKUP,
         )
         try:
             yield
@@ -255,7 +255,7 @@ class Datasources:
         await self._leave_objects(name)
 
     async def _start(self, config: DatasourceConfig, folder: Path) -> None:
-        is_structured = config.format is Format.STRUCTURED
+        is_structured = config.format == Format.STRUCTURED
         objects = await self._find_objects(folder.parent)
         objects.store.add_bucket(
             config.name,
@@ -351,7 +351,7 @@ class Datasources:
         Empty for one that could not be opened, so that nobody can tell.
         """
         config = self._configs.get(name)
-        if config is None or config.format is Format.STRUCTURED:
+        if config is None or config.format == Format.STRUCTURED:
             return None
         if name not in self._open:
             return ""
