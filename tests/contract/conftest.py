@@ -85,3 +85,9 @@ async def flat(request, tmp_path, events):
     format_, _, kind = request.param.partition("-")
     async with open_store(kind, Format(format_), tmp_path, events) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def open_any():
+    """``open_store``, for tests that open many."""
+    return open_store
