@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cellsmono.data.router.digest import PlainDigest
-from cellsmono.datasource.build import _BlobsService
+from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.interfaces.router import Actor
@@ -220,11 +220,13 @@ async def test_what_a_crash_left_of_replaced_content_is_removed_in_the_backgroun
             blob.write_bytes(b"before")
             os.utime(blob, (1, 1))
         store = core.datasources.triple("blobs").store
-        service = _BlobsService(store.config, store.blobs.objects, store.index, core.clock, sweep=True)
+        service = BlobsService(
+            store.config, store.blobs.objects, store.blobs.objects, store.index, core.clock, sweep=True
+        )
         service.store = store
-        assert await service._remove_superseded() is False
+        assert await service.remove_superseded() is False
         assert left.exists(), "a start is no time for looking at every blob"
-        assert await service._remove_superseded() is False
+        assert await service.remove_superseded() is False
         assert not left.exists()
         assert lost.exists(), "what is lost waits for somebody to ask"
         store.alarm.reason = "the disk failed"
