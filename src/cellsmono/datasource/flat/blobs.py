@@ -48,8 +48,8 @@ _NOT_OURS = frozenset({"lost+found/"})
 """What may lie in an empty folder: it is the top of a file system."""
 
 
-class FlatObjects(ObjectStore, FolderScanner, Holder, Protocol):
-    """What a flat datasource needs of its object service."""
+class FlatObjects(ObjectStore, FolderScanner, Protocol):
+    """What a flat datasource needs of its object service. One that is a ``Holder`` keeps other processes away, too."""
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -86,7 +86,8 @@ class Blobs:
         missing or an empty one stands in its place.
         """
         root = (await objects.stat(bucket, "")).facts
-        await objects.hold_bucket(bucket)
+        if isinstance(objects, Holder):
+            await objects.hold_bucket(bucket)
         node, stats = await index.read_node(""), await index.stats()
         record = await read_record(objects, bucket)
         if record is None:
