@@ -77,6 +77,10 @@ class MemoryIndex:
         """See ``NodeIndex.read_nodes``."""
         return [self._nodes.get(path) for path in paths]
 
+    def recall(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall``."""
+        return self._nodes.get(path)
+
     async def find_node(self, uuid: str) -> Node | None:
         """See ``NodeIndex.find_node``."""
         try:

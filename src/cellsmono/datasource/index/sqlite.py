@@ -28,6 +28,8 @@ T = TypeVar("T")
 APPLICATION_ID = 0x43656C31
 KEPT_IN_CACHE = 64
 """A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
+BRIEF_OPERATIONS = 8
+"""A patch of at most so many single nodes is written in a moment."""
 CURSORS = 256
 """Ends of pages that are remembered, so that paging goes on also when the node at the end went meanwhile."""
 
@@ -106,6 +108,10 @@ class SqliteIndex:
         """See ``NodeIndex.read_nodes``. All of them are of one moment: one that is not cached means to fetch all."""
         found = [self._cache.find(path) for path in paths]
         return found if None not in found else await self._fetch_nodes(paths)
+
+    def recall(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall``."""
+        return self._cache.find(path)
 
     async def _fetch_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         begun = self._cache.begin_reading()
@@ -231,7 +237,8 @@ class SqliteIndex:
             return outcome.events
 
         footprint = _footprint(patch)
-        future = self._database.submit(write)
+        is_brief = footprint is not None and len(patch.operations) <= BRIEF_OPERATIONS and not patch.bulk
+        future = self._database.submit(write, is_brief=is_brief)
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended

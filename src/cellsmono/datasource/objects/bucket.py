@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from cellsmono.datasource.objects.beneath import FOLDER, LIST, LOOK, READ, open_beneath
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import WORK_FOLDER, not_found
-from cellsmono.interfaces.node import Facts
 from cellsmono.kernel.errors import Unavailable
 
 _WORK_NAME = WORK_FOLDER.encode()
@@ -96,6 +95,11 @@ class WorkFolder:
     def __init__(self, bucket: LocalBucket) -> None:
         self._bucket = bucket
         self._place: tuple[bytes, tuple[bytes, ...]] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether opening it should take a moment only."""
+        return self._place is not None
 
     def open(self) -> int:
         """A descriptor of the work folder, which is made if it is not there. Raises OSError, Unavailable."""
@@ -269,10 +273,3 @@ def sync_quietly(descriptor: int) -> None:
 def new_temporary() -> bytes:
     """A fresh name in the work folder."""
     return TEMPORARY + secrets.token_hex(8).encode()
-
-
-def facts_of(status: os.stat_result) -> Facts:
-    """The facts of what ``stat`` described; a folder's size is 0."""
-    mode = status.st_mode
-    size = 0 if stat.S_ISDIR(mode) else status.st_size
-    return Facts(size, status.st_mtime_ns, status.st_ino, status.st_dev, mode)
