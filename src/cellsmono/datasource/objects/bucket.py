@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from cellsmono.datasource.objects.beneath import FOLDER, LIST, LOOK, READ, open_beneath
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import WORK_FOLDER, not_found
-from cellsmono.kernel.errors import Unavailable
+from cellsmono.kernel.errors import CellsError, Unavailable
 
 _WORK_NAME = WORK_FOLDER.encode()
 TEMPORARY = b"t-"
@@ -45,12 +45,25 @@ class LocalBucket:
         """A descriptor of the root, to be closed by the caller. Raises Unavailable when it is not there."""
         try:
             return os.open(self.path, FOLDER)
-        except (FileNotFoundError, NotADirectoryError):
-            raise Unavailable(
-                f"The folder of bucket '{self.name}' is not there; is its disk mounted?", reason="offline"
-            ) from None
         except OSError as error:
-            raise explain(error, writing=True) from error
+            raise self._explain_root(error) from error
+
+    def look_at_root(self) -> os.stat_result:
+        """What stands at the root. Raises Unavailable when that is no folder."""
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise self._explain_root(error) from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise self._explain_root(NotADirectoryError())
+        return status
+
+    def _explain_root(self, error: OSError) -> CellsError:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return Unavailable(
+                f"The folder of bucket '{self.name}' is not there; is its disk mounted?", reason="offline"
+            )
+        return explain(error, writing=True)
 
     def open_at(self, names: Sequence[bytes], flags: int) -> int:
         """Open something beneath the root. Raises OSError, and Unavailable when the root is not there."""

@@ -63,7 +63,7 @@ class LocalStore(LocalScanner, LocalUploads):
         """Facts of an object or folder now."""
         found = self.bucket(bucket)
         try:
-            status = found.look(split_read(key))
+            status = found.look(split_read(key)) if key else found.look_at_root()
         except OSError as error:
             raise explain(error, key, writing=False) from error
         is_right = stat.S_ISDIR if not key or key.endswith("/") else stat.S_ISREG

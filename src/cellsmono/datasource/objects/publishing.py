@@ -124,6 +124,7 @@ class Batch:
         self._bucket = bucket
         self._jobs = jobs
         self._work = -1
+        self._work_dev = -1
         self.roads: dict[tuple[bytes, ...], Road] = {}
         self._last: dict[int, Road] = {}
 
@@ -180,7 +181,7 @@ class Batch:
         if road.dev < 0:
             status = os.fstat(road.folder)
             road.dev, road.group = status.st_dev, status.st_gid if status.st_mode & stat.S_ISGID else -1
-        is_here = road.dev == (os.fstat(self._open_work()).st_dev if isinstance(kept, SmallBytes) else kept.device())
+        is_here = road.dev == (self._find_work_dev() if isinstance(kept, SmallBytes) else kept.device())
         if isinstance(kept, TemporaryFile) and is_here:
             job.file = kept
             return kept
@@ -211,6 +212,11 @@ class Batch:
         if self._work < 0:
             self._work = self._bucket.work.open()
         return self._work
+
+    def _find_work_dev(self) -> int:
+        if self._work_dev < 0:
+            self._work_dev = os.fstat(self._open_work()).st_dev
+        return self._work_dev
 
     def _flush_files(self) -> None:
         """Content and inode of every file on the way to the disk; several at once, where each has to be flushed."""
