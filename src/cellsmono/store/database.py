@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from cellsmono.kernel.calm import Calm
+from cellsmono.kernel.crowd import gather_crowd
 from cellsmono.kernel.errors import DISK_FAILED, Unavailable
 from cellsmono.store.connection import Connection
 from cellsmono.store.failures import is_io_failure, translate_failure
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 BATCH_UNITS = 256
 """Units that share a transaction at most, so that a crowd can not hold back its first comer for long."""
+PATIENCE = 2
+"""Turns of the loop without a newcomer after which a transaction is not put off any more."""
 BRIEF_UNITS = 32
 """Units that the event loop runs at most before it looks at something else: one or two milliseconds."""
 WRITER_CACHE_KIB = 16 * 1024
@@ -198,6 +201,7 @@ class Database:
                 except TimeoutError:
                     await self._checkpoint_quietly()
                 continue
+            await gather_crowd(self._waiting, BATCH_UNITS, PATIENCE)
             async with self._turn:
                 await self._write_batch(self._take_batch())
             if self._is_dirty and self._wal_bytes() > WAL_BYTES:

@@ -14,9 +14,13 @@ from cellsmono.datasource.objects.publishing import Batch, Job, Publisher
 from cellsmono.datasource.objects.workers import Workers, see_through
 from cellsmono.datasource.objects.writer import SmallBytes
 from cellsmono.kernel.calm import Calm
+from cellsmono.kernel.crowd import gather_crowd
 
 BATCH_JOBS = 64
 """Commits that go together at most, so that the first does not wait for a crowd."""
+PATIENCE = 2
+FLUSH_PATIENCE = 5
+"""Turns of the loop without a newcomer after which commits begin: without a flush, and with one, which is dearer."""
 BRIEF_JOBS = 16
 """Commits that the loop works on at most before it looks at something else: well below a millisecond."""
 
@@ -45,6 +49,8 @@ class Lane:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                patience = FLUSH_PATIENCE if self._bucket.durable else PATIENCE
+                await gather_crowd(self._waiting, BATCH_JOBS, patience)
                 batch, self._waiting = self._waiting[:BATCH_JOBS], self._waiting[BATCH_JOBS:]
                 await self._publish(batch)
         finally:
