@@ -9,12 +9,14 @@ import msgspec
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
 from cellsmono.datasource.build import Datasources, Triple
+from cellsmono.datasource.flat.checking import Repair, check_blobs
+from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -67,11 +69,14 @@ class Installation:
     async def delete(self, name: str) -> None:
         """See ``Roots``. The folder goes too when nothing but markers is left in it."""
         triple = self._datasources.triple(name)
-        await triple.store.sync.resync()
+        if triple.store.sync is not None:
+            await triple.store.sync.resync()
         page = await triple.store.index.list_keys(limit=1)
         if page.entries:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
+        if isinstance(triple.store, FlatStore):
+            await triple.store.blobs.dismantle()
         await triple.objects.remove_bucket(name)
         await self.remove_datasource(name)
 
@@ -82,9 +87,13 @@ class Installation:
 
     def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
         try:
-            return msgspec.convert(
-                {"name": name, "folder": str(folder), "created": self._clock.time()}, DatasourceConfig
-            )
+            table = {
+                "name": name,
+                "folder": str(folder),
+                "format": self._loaded.config.s3.bucket_format,
+                "created": self._clock.time(),
+            }
+            return msgspec.convert(table, DatasourceConfig)
         except msgspec.ValidationError as error:
             raise Invalid(
                 f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or "
@@ -117,6 +126,9 @@ class Installation:
     async def _add(self, config: DatasourceConfig) -> None:
         await self._datasources.open(config)
         try:
+            failure = self._datasources.failure(config.name)
+            if failure:
+                raise Unavailable(failure, path=config.name)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
@@ -127,9 +139,10 @@ class Installation:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
+        tree = await self._datasources.find_only_tree(name)
         await self._datasources.close(name)
         await self._settings.remove_datasource(name)
-        self._datasources.forget_index(name)
+        self._datasources.forget_index(name, tree)
         log.info("datasource removed", datasource=name)
 
     async def resync(
@@ -141,6 +154,13 @@ class Installation:
     ) -> ResyncReport:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
+        if store.sync is None:
+            raise Invalid(
+                f"{name!r} is a {store.config.format} datasource: its tree is in the index alone, so there is nothing "
+                f"to carry over from the storage. `cellsmono ds check {name}` compares blobs and index.",
+                reason="format",
+                path=name,
+            )
         report = await store.sync.resync(path, options, progress)
         if not path.strip("/") and not options.dry_run:
             store.alarm.silence()
@@ -152,6 +172,11 @@ class Installation:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
         violations = await store.index.verify()
+        if isinstance(store, FlatStore):
+            wanted = Repair.ALL if repair else Repair.NOTHING
+            found = await check_blobs(store, self._clock, repair=wanted, note=progress)
+            store.alarm.silence()
+            return CheckReport(name, tuple(violations), None, repair, found)
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
 
@@ -194,8 +219,8 @@ class Installation:
         if error:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
-        sync = triple.store.sync.status()
-        state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        sync = None if triple.store.sync is None else triple.store.sync.status()
+        state = ServiceState.READY if sync is None or sync.state in _FINE else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

@@ -217,7 +217,7 @@ class Synchronizer:
 
     def _is_known(self, key: str, facts: Facts) -> bool:
         """Whether the index says the same of a file: the echo of an own write, which nobody has to look at again."""
-        node = self._context.index.recall(key)
+        node = self._context.index.recall_node(key)
         return node is not None and node.facts == facts
 
     def _announce(self, key: str) -> None:
