@@ -88,7 +88,7 @@ async def test_a_node_has_the_one_blob_that_its_uuid_names(flat):
 
 async def test_replacing_a_node_that_is_not_at_hand_is_like_any_other_replacing(flat, monkeypatch):
     node = await put(flat, "x", b"1")
-    monkeypatch.setattr(flat.index, "recall", lambda path: None)
+    monkeypatch.setattr(flat.index, "recall_node", lambda path: None)
     for data in (b"22", b"3" * 100_000, b"444"):
         newer = await put(flat, "x", data)
         assert newer.uuid == node.uuid
@@ -126,7 +126,7 @@ async def test_a_number_that_is_just_being_removed_is_not_used_again(flat):
 
 async def test_cancelled_writes_leave_no_blobs_behind(flat, monkeypatch):
     await put(flat, "x", b"old")
-    monkeypatch.setattr(flat.index, "recall", lambda path: None)
+    monkeypatch.setattr(flat.index, "recall_node", lambda path: None)
     for path in ("x", "new"):
         for turns in range(1, 40):
             task = asyncio.ensure_future(put(flat, path, b"%d" % turns))
@@ -151,7 +151,7 @@ async def test_a_blob_tells_its_name_and_more_without_the_index(flat):
 async def test_where_there_are_no_attributes_a_record_lies_beside_each_blob(flat, monkeypatch):
     flat.blobs._has_attributes = False
     node = await put(flat, "a/x", b"1", meta=NodeMeta(user={"k": "v"}))
-    monkeypatch.setattr(flat.index, "recall", lambda path: None)
+    monkeypatch.setattr(flat.index, "recall_node", lambda path: None)
     for _ in range(2):
         node = await put(flat, "a/x", b"22", meta=NodeMeta(user={"k": "v"}))
     key = flat.blobs.key_of(node)

@@ -204,8 +204,8 @@ class TestPutLeaf:
             await bench.apply(PutLeaf("b", ONE), PutLeaf("a", TWO, etag=MD5, uuid=UUID_B, only_new=True))
         assert await bench.keys() == ["a"]
         assert (await bench.index.read_node("a")).uuid == UUID_A
-        assert bench.index.recall("a") in (None, await bench.index.read_node("a"))
-        assert bench.index.recall("nothing") is None
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        assert bench.index.recall_node("nothing") is None
 
     async def test_a_taken_or_malformed_uuid_is_refused(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a", ONE, uuid=UUID_A))

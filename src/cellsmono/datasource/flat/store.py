@@ -117,7 +117,7 @@ class FlatStore(BaseStore):
         async with self._claims.claim(path):
             try:
                 await self._check_conditions(path, conditions)
-                old = self.index.recall(path)
+                old = self.index.recall_node(path)
                 if old is None and staged.size > _GUESSED:
                     old = await self._find(path)
             except BaseException:

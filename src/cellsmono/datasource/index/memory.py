@@ -74,13 +74,13 @@ class MemoryIndex:
             raise rules.missing_node(path)
         return node
 
+    def recall_node(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall_node``."""
+        return self._nodes.get(path)
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """See ``NodeIndex.read_nodes``."""
         return [self._nodes.get(path) for path in paths]
-
-    def recall(self, path: str) -> Node | None:
-        """See ``NodeIndex.recall``."""
-        return self._nodes.get(path)
 
     async def find_node(self, uuid: str) -> Node | None:
         """See ``NodeIndex.find_node``."""

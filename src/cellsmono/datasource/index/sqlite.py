@@ -114,14 +114,14 @@ class SqliteIndex:
             raise rules.missing_node(path)
         return node
 
+    def recall_node(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall_node``."""
+        return self._cache.find(path)
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """See ``NodeIndex.read_nodes``. All of them are of one moment: one that is not cached means to fetch all."""
         found = [self._cache.find(path) for path in paths]
         return found if None not in found else await self._fetch_nodes(paths)
-
-    def recall(self, path: str) -> Node | None:
-        """See ``NodeIndex.recall``."""
-        return self._cache.find(path)
 
     async def _fetch_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         begun = self._cache.begin_reading()
