@@ -185,6 +185,28 @@ async def test_a_removed_one_comes_back_with_its_tree_and_another_format_is_not_
         assert await read(core.router, "blobs", "a/b") == b"data"
 
 
+async def test_the_index_of_a_flat_one_is_never_compared_with_a_folder(open_it, make_source, tmp_path):
+    flat = make_source("blobs", format="flat")
+    async with open_it(flat) as core:
+        node = await put(core.router, "blobs", "k")
+    async with open_it(make_source("blobs", "elsewhere/plain")) as core:
+        assert "only one to know" in (await core.installation.read_datasource("blobs")).error
+    async with open_it() as core:
+        with pytest.raises(Unavailable, match="only one to know"):
+            await core.installation.add_datasource(DatasourceConfig(**make_source("blobs", "elsewhere/plain")))
+    async with open_it(flat) as core:
+        assert await core.router.read_node(OWNER, "blobs", "k") == node
+    index = tmp_path / "data/datasources/blobs/index.db"
+    index.rename(tmp_path / "away.db")
+    for _ in range(2):
+        async with open_it(make_source("blobs", "elsewhere/plain")) as core:
+            await put(core.router, "blobs", "other")
+    index.unlink()
+    (tmp_path / "away.db").rename(index)
+    async with open_it(flat) as core:
+        assert await core.router.read_node(OWNER, "blobs", "k") == node
+
+
 async def test_a_lost_index_leaves_the_files_to_be_brought_back(open_it, make_source, tmp_path):
     source = make_source("blobs", format="flat")
     async with open_it(source) as core:

@@ -4,6 +4,7 @@ One object service serves all buckets of one parent folder. It is started with t
 stopped with the last.
 """
 
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
 from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
@@ -40,6 +41,8 @@ log = get_logger("datasource")
 TAG = "datasource"
 _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
+_FLAT = "flat"
+"""A file beside an index that alone knows a tree: no synchronizer may ever compare it with a folder."""
 _KEPT = "kept-{}.db"
 """Name of an index that was set aside, by the UUID of its root."""
 
@@ -218,7 +221,9 @@ class Datasources:
         )
         objects.buckets.add(config.name)
         path = self.index_path(config.name)
-        if not is_structured:
+        if is_structured:
+            self._refuse_flat_index(config.name)
+        else:
             await self._take_index_back(config.name, objects.store)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -245,6 +250,7 @@ class Datasources:
         service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow)
         await self._start_service(service)
         service.store.config = await self._with_created(config, index)
+        self._flat_mark(config.name).touch()
         return service.store
 
     async def _with_created(self, config: DatasourceConfig, index: SqliteIndex) -> DatasourceConfig:
@@ -302,8 +308,7 @@ class Datasources:
 
         Empty for one that could not be opened, so that nobody can tell.
         """
-        config = self._configs.get(name)
-        if config is None or config.format == Format.STRUCTURED:
+        if not self._flat_mark(name).exists():
             return None
         if name not in self._open:
             return ""
@@ -316,12 +321,15 @@ class Datasources:
         path = self.index_path(name)
         if tree is None:
             for file in path.parent.glob("*"):
-                if not file.match(_KEPT.format("*")):
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                elif not file.match(_KEPT.format("*")):
                     file.unlink()
             with suppress(OSError):  # an index that was set aside is still in it
                 path.parent.rmdir()
         elif tree:
             path.rename(self._kept_index(name, tree))
+            self._flat_mark(name).unlink(missing_ok=True)
             log.info("the index is kept until the same folder is added again", datasource=name)
 
     async def _take_index_back(self, name: str, objects: LocalStore) -> None:
@@ -332,6 +340,19 @@ class Datasources:
             record = await read_record(objects, name)
             if record is not None and self._kept_index(name, record.id).exists():
                 self._kept_index(name, record.id).rename(self.index_path(name))
+
+    def _refuse_flat_index(self, name: str) -> None:
+        path, mark = self.index_path(name), self._flat_mark(name)
+        if mark.exists() and path.exists():
+            raise Conflict(
+                f"{path} is the index of a flat datasource, and the only one to know its tree; it would be lost. "
+                "Choose another name for the structured datasource, or move that file away.",
+                reason="flat",
+            )
+        mark.unlink(missing_ok=True)
+
+    def _flat_mark(self, name: str) -> Path:
+        return self.index_path(name).with_name(_FLAT)
 
     def _kept_index(self, name: str, tree: str) -> Path:
         return self.index_path(name).with_name(_KEPT.format(tree))
