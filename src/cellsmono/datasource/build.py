@@ -4,8 +4,9 @@ One object service serves all buckets of one parent folder. It is started with t
 stopped with the last.
 """
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_place
+from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
+from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
@@ -39,6 +43,8 @@ _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
+Prepare = Callable[[LocalStore, Path], Awaitable[None]]
+"""Makes the index file of a datasource that is about to open; its bucket is served already."""
 
 
 class _ObjectsService:
@@ -134,11 +140,12 @@ class _SyncService:
 
 
 class Triple(msgspec.Struct, frozen=True):
-    """An open datasource and the name of the object service that holds its bytes."""
+    """An open datasource, its index, and the object service that holds its bytes."""
 
     store: StructuredStore
     objects_name: str
     objects: LocalStore
+    index: SqliteIndex
 
 
 class Datasources:
@@ -167,18 +174,24 @@ class Datasources:
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
 
-    async def open(self, config: DatasourceConfig) -> None:
+    async def open(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         """Start the services of a datasource.
 
         Raises what ``check_place`` raises. A service that can not start (index corrupt, folder unreadable) does not
-        raise: the datasource is kept as failed, with its reason, and the others go on.
+        raise: the datasource is kept as failed, with its reason, and the others go on. With ``prepare`` every failure
+        is raised, and nothing of the datasource is kept.
         """
         folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
         self._configs[config.name] = config
         self._failed.pop(config.name, None)
         try:
-            await self._start(config, folder)
-        except CellsError as error:
+            await self._start(config, folder, prepare)
+        except BaseException as error:
+            if prepare is not None:
+                await self.close(config.name)
+                self.forget_index(config.name)
+            if prepare is not None or not isinstance(error, CellsError):
+                raise
             self._failed[config.name] = error.message
             log.error("datasource could not be opened", datasource=config.name, error=error.message)
 
@@ -189,11 +202,40 @@ class Datasources:
         del self._configs[name]
         self._failed.pop(name, None)
         self._open.pop(name, None)
-        for part in ("sync", "index"):
-            await self._stop_service(f"data.{part}.{name}")
+        await self._stop_parts(name)
         await self._leave_objects(name)
 
-    async def _start(self, config: DatasourceConfig, folder: Path) -> None:
+    async def _stop_parts(self, name: str) -> None:
+        for part in ("sync", "index"):
+            await self._stop_service(f"data.{part}.{name}")
+
+    async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
+        """Stop a datasource and let ``swap`` change its index file; then start it again, whatever became of that.
+
+        Meanwhile its users are told to try again. Goes on to its end when the caller is cancelled. Raises what ``swap``
+        raises, Unavailable when it does not start again, NotFound.
+        """
+        if name not in self._configs:
+            raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+        await see_through(asyncio.ensure_future(self._replace_index(self._configs[name], swap)))
+
+    async def _replace_index(self, config: DatasourceConfig, swap: Callable[[], Awaitable[None]]) -> None:
+        name = config.name
+        self._failed[name] = "its index is being replaced; try again in a moment"
+        self._open.pop(name, None)
+        try:
+            await self._stop_parts(name)
+            await swap()
+        finally:
+            self.objects(name).forget_bucket(name)
+            try:
+                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve))
+                del self._failed[name]
+            except Exception as error:
+                self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
+                raise
+
+    async def _start(self, config: DatasourceConfig, folder: Path, prepare: Prepare | None = None) -> None:
         objects = await self._find_objects(folder.parent)
         objects.store.add_bucket(
             config.name,
@@ -206,6 +248,9 @@ class Datasources:
         path = self.index_path(config.name)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remove_leftovers(path)
+        if prepare is not None:
+            await prepare(objects.store, path)
         index = _IndexService(config, path, self._clock, self._publish)
         if not await self._supervisor.start(index, kind=Kind.GRPC, optional=True):
             raise Unavailable(self._supervisor.registry.get(index.name).detail)
@@ -220,7 +265,7 @@ class Datasources:
             service = _SyncService(sync, config.name, store.alarm)
             if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
                 raise Unavailable(self._supervisor.registry.get(service.name).detail)
-        self._open[config.name] = Triple(store, objects.name, objects.store)
+        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
 
     async def _find_objects(self, parent: Path) -> _ObjectsService:
         known = self._objects.get(parent)
@@ -265,6 +310,20 @@ class Datasources:
     def forget_index(self, name: str) -> None:
         """Delete the index database of a datasource that is closed."""
         shutil.rmtree(self.index_path(name).parent, ignore_errors=True)
+
+    def objects(self, name: str) -> LocalStore:
+        """The object service of a datasource, also of one whose index can not be opened.
+
+        Raises NotFound, Unavailable.
+        """
+        for objects in self._objects.values():
+            if name in objects.buckets:
+                return objects.store
+        return self.triple(name).objects  # says what is wrong
+
+    def snapshots(self, name: str) -> SnapshotPlace:
+        """Where the snapshots of a datasource lie. Raises as ``objects``."""
+        return self.objects(name).snapshots(name)
 
     def find(self, name: str) -> StructuredStore | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""

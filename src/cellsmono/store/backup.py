@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cellsmono.kernel.errors import CellsError, Corrupt
 from cellsmono.store.failures import is_io_failure, translate_failure
-from cellsmono.store.migrations import create_private
+from cellsmono.store.migrations import create_private, read_pragma
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ STEP_PAGES = 512
 """Pages (2 MiB) copied between two looks at whether the copy is still wanted."""
 
 Report = Callable[[int, int], None]
-"""Called in the copying thread with pages done and pages in all."""
+"""Called in the copying thread with bytes done and bytes in all."""
 
 
 class Abandoned(Exception):
@@ -33,6 +33,7 @@ class Copy:
         self._name = name
         self._report = report
         self._is_abandoned = threading.Event()
+        self._page_bytes = 0
 
     def abandon(self) -> None:
         """Stop at the next look."""
@@ -49,6 +50,7 @@ class Copy:
             connection.execute("BEGIN")
             try:
                 told = describe(connection)
+                self._page_bytes = read_pragma(connection, "page_size")
                 self._copy(connection)
             finally:
                 connection.execute("ROLLBACK")
@@ -73,7 +75,7 @@ class Copy:
         if self._is_abandoned.is_set():
             raise Abandoned
         if self._report is not None:
-            self._report(total - remaining, total)
+            self._report((total - remaining) * self._page_bytes, total * self._page_bytes)
 
     def _explain(self, error: sqlite3.Error) -> Exception:
         """An I/O error may be the copy's; it must not pass for one of the database, which would stop all writing."""

@@ -24,7 +24,7 @@ from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
 from cellsmono.store.backup import Report
 from cellsmono.store.database import Database, Reader, Tx
-from cellsmono.store.migrations import load_migrations
+from cellsmono.store.migrations import Migrations, load_migrations
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class SqliteIndex:
         program wrote, Locked, Unavailable.
         """
         clock = clock or SystemClock()
-        migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+        migrations = _load_migrations()
         level: Literal["fsync", "relaxed"] = "relaxed" if durability == "relaxed" else "fsync"
         database: Database | None = None
         try:
@@ -260,6 +260,15 @@ class SqliteIndex:
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended
+
+
+def _load_migrations() -> Migrations:
+    return load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+
+
+def known_schema() -> int:
+    """The version of the tables that this program writes; it reads all older ones."""
+    return _load_migrations().version
 
 
 def _summarize(reader: Reader) -> IndexSummary:
