@@ -191,6 +191,13 @@ def test_snapshots(reader):
     assert re.search(r"content +\d+ folders, [1-9]\d* files", reader.follow("rescue"))
 
 
+@pytest.mark.client("aws")
+@pytest.mark.timeout(240)
+def test_a_flat_datasource(reader):
+    assert "1 blobs, 6 B" in reader.follow("flat")
+    assert (reader.home / "blobs" / "cellsmono-flat.json").exists()
+
+
 def test_every_tagged_block_is_executed():
     tests = set(re.findall(r'(?:follow\(|BLOCKS\[)"(\w+)"', Path(__file__).read_text()))
     assert set(BLOCKS) == tests | {"test"}

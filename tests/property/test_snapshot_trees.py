@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.snapshots.dump import dump_index
+from cellsmono.datasource.snapshots.leaves import Content
 from cellsmono.datasource.snapshots.load import (
     Expected,
-    number_events_after,
+    finish_index,
     prepare_index,
     put_in_place,
     unpack_snapshot,
@@ -67,11 +68,15 @@ async def read_tree(index: NodeIndex) -> dict[str, Node]:
     return found
 
 
-def probe_without(absent: set[str]):
-    async def probe(nodes: Sequence[Node]) -> list[Facts | None]:
-        return [None if node.path in absent else node.facts for node in nodes]
+class Without(Content):
+    """Everything is there, but for these."""
 
-    return probe
+    def __init__(self, absent: set[str]) -> None:
+        self.absent = absent
+        self.prunes = False
+
+    async def look(self, leaves: Sequence[Node]) -> list[Facts | None]:
+        return [None if node.path in self.absent else node.facts for node in leaves]
 
 
 async def check(root: Path, before: list[Operation], after: list[Operation], pick: int) -> None:
@@ -90,10 +95,10 @@ async def check(root: Path, before: list[Operation], after: list[Operation], pic
     absent = {names[pick % len(names)]} if len(names) > 1 else set()
     expected = Expected(CONFIG, dumped[""].uuid)
     _, loading = await unpack_snapshot(place.open("x"), "x", path, expected.check)
-    compared = await prepare_index(loading, "x", "docs", probe_without(absent))
+    compared = await prepare_index(loading, "x", "docs", Without(absent))
     assert (compared.found, set(compared.absent)) == (len(names) - len(absent), absent)
     await index.close()
-    await number_events_after(loading, "docs", last)
+    await finish_index(loading, "docs", Without(absent), compared, last)
     put_in_place(loading, path)
     heard: list[NodeEvent] = []
     index = await SqliteIndex.open(path, datasource="docs", durability="relaxed", publish=heard.extend)

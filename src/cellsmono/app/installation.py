@@ -10,13 +10,15 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
 from cellsmono.datasource.build import Datasources, Prepare, Triple
+from cellsmono.datasource.flat.checking import Repair, check_blobs
+from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -70,11 +72,14 @@ class Installation:
     async def delete(self, name: str) -> None:
         """See ``Roots``. The folder goes too when nothing but markers is left in it."""
         triple = self._datasources.triple(name)
-        await triple.store.sync.resync()
+        if triple.store.sync is not None:
+            await triple.store.sync.resync()
         page = await triple.store.index.list_keys(limit=1)
         if page.entries:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
+        if isinstance(triple.store, FlatStore):
+            await triple.store.blobs.dismantle()
         await triple.objects.remove_bucket(name)
         await self.remove_datasource(name)
 
@@ -85,9 +90,13 @@ class Installation:
 
     def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
         try:
-            return msgspec.convert(
-                {"name": name, "folder": str(folder), "created": self._clock.time()}, DatasourceConfig
-            )
+            table = {
+                "name": name,
+                "folder": str(folder),
+                "format": self._loaded.config.s3.bucket_format,
+                "created": self._clock.time(),
+            }
+            return msgspec.convert(table, DatasourceConfig)
         except msgspec.ValidationError as error:
             raise Invalid(
                 f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or "
@@ -121,6 +130,9 @@ class Installation:
     async def _add(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         await self._datasources.open(config, prepare)
         try:
+            failure = self._datasources.failure(config.name)
+            if failure:
+                raise Unavailable(failure, path=config.name)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
@@ -132,11 +144,12 @@ class Installation:
         self._config_of(name)
         self._check_stored(name)
         async with self.snapshots.exclusive(name):
+            tree = await self._datasources.find_only_tree(name)
             if with_snapshots:
                 await self.snapshots.delete_all(name)
             await self._datasources.close(name)
             await self._settings.remove_datasource(name)
-            self._datasources.forget_index(name)
+            self._datasources.forget_index(name, tree)
         log.info("datasource removed", datasource=name)
 
     async def dump_snapshot(
@@ -172,6 +185,13 @@ class Installation:
     ) -> ResyncReport:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
+        if store.sync is None:
+            raise Invalid(
+                f"{name!r} is a {store.config.format} datasource: its tree is in the index alone, so there is nothing "
+                f"to carry over from the storage. `cellsmono ds check {name}` compares blobs and index.",
+                reason="format",
+                path=name,
+            )
         report = await store.sync.resync(path, options, progress)
         if not path.strip("/") and not options.dry_run:
             store.alarm.silence()
@@ -183,6 +203,11 @@ class Installation:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
         violations = await store.index.verify()
+        if isinstance(store, FlatStore):
+            wanted = Repair.ALL if repair else Repair.NOTHING
+            found = await check_blobs(store, self._clock, repair=wanted, note=progress)
+            store.alarm.silence()
+            return CheckReport(name, tuple(violations), None, repair, found)
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
 
@@ -225,8 +250,8 @@ class Installation:
         if error:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
-        sync = triple.store.sync.status()
-        state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        sync = None if triple.store.sync is None else triple.store.sync.status()
+        state = ServiceState.READY if sync is None or sync.state in _FINE else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

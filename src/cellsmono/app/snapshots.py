@@ -5,16 +5,18 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from cellsmono.datasource.build import Datasources, Prepare
+from cellsmono.datasource.flat.layout import key_of_leaf, read_record
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.snapshots import catalog, load
 from cellsmono.datasource.snapshots.dump import dump_index, ignore_progress
-from cellsmono.datasource.snapshots.leaves import Probe, probe_objects
+from cellsmono.datasource.snapshots.leaves import Compared, Content
 from cellsmono.datasource.snapshots.load import Expected
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.snapshots import (
     LoadOptions,
@@ -25,9 +27,9 @@ from cellsmono.interfaces.snapshots import (
     SnapshotProgress,
     check_basename,
 )
-from cellsmono.interfaces.sync import ResyncOptions
+from cellsmono.interfaces.sync import ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Corrupt, Invalid, NotFound
+from cellsmono.kernel.errors import Corrupt, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.service import ServiceState, ServiceStatus
 from cellsmono.kernel.worker import Worker
@@ -122,9 +124,9 @@ class Snapshots:
         expected = Expected(config, root, options.force_foreign)
         header, loading = await load.unpack_snapshot(place.open(basename), basename, path, expected.check, note)
         try:
-            probe = _probe(self._datasources.objects(name), name)
-            compared = await load.prepare_index(loading, basename, name, probe, note)
-            safety, kept = await self._switch(config, place, loading, note)
+            content = await _find_content(self._datasources.objects(name), config)
+            compared = await load.prepare_index(loading, basename, name, content, note)
+            safety, kept = await self._switch(config, loading, content, compared, note)
         finally:
             load.remove_leftovers(path)
         size = next(file.size for file in await place.list_files() if file.name == basename)
@@ -136,33 +138,39 @@ class Snapshots:
             tuple(compared.absent),
             compared.absent_total,
             compared.adopted,
-            await self._datasources.triple(name).store.sync.resync("", ResyncOptions(full=True)),
+            await self._compare(name),
         )
 
+    async def _compare(self, name: str) -> ResyncReport | None:
+        sync = self._datasources.triple(name).store.sync
+        return None if sync is None else await sync.resync("", ResyncOptions(full=True))
+
     async def _switch(
-        self, config: DatasourceConfig, place: SnapshotPlace, loading: Path, note: Progress
+        self, config: DatasourceConfig, loading: Path, content: Content, compared: Compared, note: Progress
     ) -> tuple[str, str]:
         """Put a prepared index in place, while nobody can change the old one: so its safety dump holds all of it.
 
         Returns the basename of that dump, or the path at which an index is kept that can not be read.
         """
-        path = self._datasources.index_path(config.name)
+        name = config.name
+        path, place = self._datasources.index_path(name), self._datasources.snapshots(name)
         stem = await self._new_stem(place, "before-load")
         safety, kept = f"{stem}.db", ""
 
         async def swap() -> None:
             nonlocal safety, kept
+            last = 0
             try:
                 last = await self._save_old(config, place, safety, note)
-                await load.number_events_after(loading, config.name, last)
             except (Corrupt, Invalid) as error:
-                log.warning("the old index can not be read", datasource=config.name, error=error.message)
+                log.warning("the old index can not be read", datasource=name, error=error.message)
                 safety, kept = "", f"{path}.{stem}"
                 await asyncio.to_thread(load.keep_damaged, path, Path(kept))
+            await load.finish_index(loading, name, content, compared, last, note)
             note(SnapshotProgress("putting in place"))
             await asyncio.to_thread(load.put_in_place, loading, path)
 
-        await self._datasources.replace_index(config.name, swap)
+        await self._datasources.replace_index(name, swap)
         return safety, kept
 
     async def _save_old(self, config: DatasourceConfig, place: SnapshotPlace, basename: str, note: Progress) -> int:
@@ -185,7 +193,7 @@ class Snapshots:
             pieces = _read_file(Path(snapshot)) if is_file else objects.snapshots(config.name).open(snapshot)
             expected = Expected(config, force_foreign=True)
             _, loading = await load.unpack_snapshot(pieces, snapshot, path, expected.check)
-            await load.prepare_index(loading, snapshot, config.name, _probe(objects, config.name))
+            await load.prepare_index(loading, snapshot, config.name, await _find_content(objects, config))
             await asyncio.to_thread(load.put_in_place, loading, path)
             log.info("datasource begins with a snapshot", datasource=config.name, snapshot=snapshot)
 
@@ -261,8 +269,17 @@ class SnapshotService:
         return self._worker.status()
 
 
-def _probe(objects: LocalStore, name: str) -> Probe:
-    return probe_objects(objects, name, _path_of)
+async def _find_content(objects: LocalStore, config: DatasourceConfig) -> Content:
+    """Where the bytes of a datasource's leaves lie. Raises Unavailable for a flat store that is not there."""
+    if config.format is Format.STRUCTURED:
+        return Content(objects, config.name, key_of=_path_of)
+    record = await read_record(objects, config.name)
+    if record is None:
+        raise Unavailable(
+            f"The folder of {config.name!r} is no flat store; is its disk mounted? Nothing was changed.",
+            reason="offline",
+        )
+    return Content(objects, config.name, key_of=partial(key_of_leaf, record.layout), prunes=True)
 
 
 def _path_of(node: Node) -> str:

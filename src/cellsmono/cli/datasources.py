@@ -9,7 +9,7 @@ from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
 from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Markers, Symlinks, Watch
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Symlinks, Watch
 from cellsmono.interfaces.sync import ResyncOptions
 
 REFUSED = 4
@@ -29,6 +29,8 @@ ADD_EPILOG = """Examples:
   cellsmono ds add /srv/pictures
 
   cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
+
+  cellsmono ds add archive=/srv/blobs --format flat
 
   cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db"""
 REMOVE_EPILOG = """Examples:
@@ -75,12 +77,14 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
             info.state,
             "?" if info.stats is None else info.stats.files,
             "?" if info.stats is None else format_bytes(info.stats.bytes),
+            info.config.format,
+            info.objects,
             info.config.folder,
             info.error or (info.sync.detail if info.sync else ""),
         )
         for info in infos
     ]
-    print_table(("NAME", "STATE", "FILES", "SIZE", "FOLDER", "DETAIL"), rows)
+    print_table(("NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"), rows)
 
 
 @app.command("show", epilog=SHOW_EPILOG)
@@ -102,6 +106,9 @@ def show_datasource(
 @app.command("add", epilog=ADD_EPILOG)
 def add_datasource(
     folder: Annotated[str, typer.Argument(metavar="[NAME=]FOLDER", help="The folder, and the bucket's name.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="How the tree is laid out; flat and internal need an empty folder.")
+    ] = Format.STRUCTURED,
     symlinks: Annotated[Symlinks, typer.Option(help="What happens to symbolic links.")] = Symlinks.IGNORE,
     durability: Annotated[Durability, typer.Option(help="When a write is acknowledged.")] = Durability.FSYNC,
     markers: Annotated[Markers, typer.Option(help="Where folder UUIDs are kept.")] = Markers.FILE,
@@ -132,6 +139,7 @@ def add_datasource(
         table = {
             "name": found[0].name,
             "folder": found[0].folder,
+            "format": format_,
             "symlinks": symlinks,
             "durability": durability,
             "markers": markers,
@@ -219,13 +227,17 @@ def resync_datasource(
 @app.command("check", epilog=CHECK_EPILOG)
 def check_datasource(
     name: Name,
-    repair: Annotated[bool, typer.Option("--repair", help="Also carry over what differs.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Also mend what differs.")] = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong."""
-    from cellsmono.cli.describe import describe_report
+    """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong.
+
+    For a flat datasource it looks for content that belongs to no name (--repair brings it back below lost+found/), for
+    old content that a crash left (--repair removes it), and for names whose content is missing (they are kept).
+    """
+    from cellsmono.cli.describe import describe_check, list_findings
     from cellsmono.cli.output import print_fields
     from cellsmono.cli.progress import show_progress
     from cellsmono.cli.session import load_for, perform
@@ -235,11 +247,10 @@ def check_datasource(
     if output is Output.JSON:
         print_json(report)
     else:
-        print_fields([("index", f"{len(report.violations)} violations"), *describe_report(report.differences)])
-        for line in (*report.violations, *report.differences.changes):
+        print_fields([("index", f"{len(report.violations)} violations"), *describe_check(report)])
+        for line in (*report.violations, *list_findings(report)):
             tell(line)
-    is_fine = report.is_clean or (report.repaired and not report.violations and not report.differences.held)
-    if not is_fine:
+    if not report.is_fine:
         raise typer.Exit(FAILED)
-    if report.differences.skipped_total:
+    if report.differences is not None and report.differences.skipped_total:
         raise typer.Exit(PARTIAL)

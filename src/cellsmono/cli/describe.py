@@ -2,7 +2,7 @@
 
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
-from cellsmono.interfaces.operations import DatasourceInfo
+from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 
@@ -51,6 +51,35 @@ def _describe_sync(sync: SyncStatus) -> Fields:
     if sync.last_error:
         fields.append(("last error", sync.last_error))
     return fields
+
+
+def describe_check(report: CheckReport) -> Fields:
+    """What a check found, beside what the index says of itself."""
+    fields = [] if report.differences is None else describe_report(report.differences)
+    return fields if report.blobs is None else fields + _describe_blobs(report.blobs)
+
+
+def _describe_blobs(report: BlobReport) -> Fields:
+    fields: Fields = [
+        ("looked at", f"{report.blobs} blobs, {format_bytes(report.bytes)} in {format_duration(report.seconds)}"),
+        *((str(problem), report.counts.get(problem, 0)) for problem in BlobProblem),
+        ("too recent", report.young),
+    ]
+    if report.attached:
+        fields.append(("brought back", f"{report.attached} below lost+found/"))
+    if report.removed:
+        fields.append(("removed", report.removed))
+    return fields
+
+
+def list_findings(report: CheckReport) -> list[str]:
+    """One line for each difference that a check names."""
+    if report.blobs is None:
+        return [] if report.differences is None else list(report.differences.changes)
+    return [
+        f"{found.problem}: {found.key}, {format_bytes(found.size)}{f', {found.path}' if found.path else ''}"
+        for found in report.blobs.findings
+    ]
 
 
 def describe_report(report: ResyncReport) -> Fields:

@@ -5,16 +5,20 @@ stopped with the last.
 """
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
 
 from cellsmono.datasource.alarm import Alarm
 from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.flat.blobs import Blobs
+from cellsmono.datasource.flat.checking import Repair, check_blobs
+from cellsmono.datasource.flat.layout import read_record, refuse_flat
+from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.index.memory import ignore_events
+from cellsmono.datasource.index.sqlite import FROM_BACKUP, FROM_FOLDER, SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
@@ -22,7 +26,7 @@ from cellsmono.datasource.placing import check_place
 from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
@@ -32,7 +36,7 @@ from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
-from cellsmono.kernel.service import ServiceState, ServiceStatus
+from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.worker import Worker
 
@@ -41,6 +45,10 @@ log = get_logger("datasource")
 TAG = "datasource"
 _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
+_KEPT = "kept-{}.db"
+"""Name of an index that was set aside, by the UUID of its root."""
+_SWEEP_PERIOD = 6 * 3600.0
+"""Seconds between two looks for content that was replaced and is still there."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
 Prepare = Callable[[LocalStore, Path], Awaitable[None]]
@@ -85,7 +93,7 @@ class _ObjectsService:
 
 
 class _IndexService:
-    """``data.index.NAME``: the database of one datasource."""
+    """``data.index.NAME``: the database of one datasource. That of an internal one tells nobody of changes."""
 
     tag = TAG
 
@@ -94,7 +102,7 @@ class _IndexService:
         self._config = config
         self._path = path
         self._clock = clock
-        self._publish = publish
+        self._publish = ignore_events if config.format == Format.INTERNAL else publish
         self.index: SqliteIndex
 
     @asynccontextmanager
@@ -106,11 +114,16 @@ class _IndexService:
             durability=self._config.durability,
             clock=self._clock,
             publish=self._publish,
+            remedy=FROM_FOLDER if self._config.format == Format.STRUCTURED else FROM_BACKUP,
         )
         try:
             yield
         finally:
             await self.index.close()
+
+    def status(self) -> ServiceStatus:
+        """The format of the datasource."""
+        return ServiceStatus(detail=self._config.format)
 
 
 class _SyncService:
@@ -139,10 +152,58 @@ class _SyncService:
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
+class _BlobsService:
+    """``data.blobs.NAME``: what a flat datasource has in place of a synchronizer. It holds the folder for us alone."""
+
+    tag = TAG
+
+    def __init__(
+        self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex, clock: Clock, *, sweep: bool
+    ) -> None:
+        self.name = f"data.blobs.{config.name}"
+        self._config = config
+        self._objects = objects
+        self._index = index
+        self._clock = clock
+        self._sweep = sweep
+        self._is_new = True
+        self.store: FlatStore
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Holds the folder, and removes blobs that were dropped."""
+        blobs = await Blobs.open(self._objects, self._config.name, self._index, self._clock)
+        self.store = FlatStore(self._config, blobs, self._objects, self._index, Claims())
+        worker = Worker(f"{self.name}:sweep", self._remove_superseded, interval=_SWEEP_PERIOD, clock=self._clock)
+        try:
+            async with worker.running() if self._sweep else nullcontext():
+                yield
+        finally:
+            await blobs.close()
+
+    async def _remove_superseded(self) -> bool:
+        """Remove old content that a crash left; the start itself is no time for looking at every blob."""
+        if self._is_new:
+            self._is_new = False
+            return False
+        report = await check_blobs(self.store, self._clock, repair=Repair.SUPERSEDED)
+        if report.removed:
+            log.info("superseded blobs removed", datasource=self._config.name, blobs=report.removed)
+        return False
+
+    def status(self) -> ServiceStatus:
+        """Degraded while a failed disk forbids writing."""
+        reason = self.store.alarm.reason
+        return ServiceStatus(ServiceState.DEGRADED, reason) if reason else ServiceStatus()
+
+
+Store = StructuredStore | FlatStore
+
+
 class Triple(msgspec.Struct, frozen=True):
     """An open datasource, its index, and the object service that holds its bytes."""
 
-    store: StructuredStore
+    store: Store
     objects_name: str
     objects: LocalStore
     index: SqliteIndex
@@ -206,7 +267,7 @@ class Datasources:
         await self._leave_objects(name)
 
     async def _stop_parts(self, name: str) -> None:
-        for part in ("sync", "index"):
+        for part in ("sync", "blobs", "index"):
             await self._stop_service(f"data.{part}.{name}")
 
     async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
@@ -236,36 +297,59 @@ class Datasources:
                 raise
 
     async def _start(self, config: DatasourceConfig, folder: Path, prepare: Prepare | None = None) -> None:
+        is_structured = config.format == Format.STRUCTURED
         objects = await self._find_objects(folder.parent)
         objects.store.add_bucket(
             config.name,
             folder.name,
             durability=config.durability,
-            symlinks=config.symlinks,
-            markers=config.markers,
+            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
+            markers=config.markers if is_structured else Markers.NONE,
         )
         objects.buckets.add(config.name)
         path = self.index_path(config.name)
+        if not is_structured and prepare is None:
+            await self._take_index_back(config.name, objects.store)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
         remove_leftovers(path)
         if prepare is not None:
             await prepare(objects.store, path)
         index = _IndexService(config, path, self._clock, self._publish)
-        if not await self._supervisor.start(index, kind=Kind.GRPC, optional=True):
-            raise Unavailable(self._supervisor.registry.get(index.name).detail)
+        await self._start_service(index)
+        start = self._start_structured if is_structured else self._start_flat
+        store = await start(config, objects.store, index.index)
+        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
+
+    async def _start_structured(
+        self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex
+    ) -> StructuredStore:
+        with suppress(Unavailable):  # a disk that is away says so to whoever reads
+            await refuse_flat(objects, config.name)
+        config = await self._with_created(config, index)
+        claims = Claims()
+        sync = Synchronizer(config, objects, index, claims, clock=self._clock)
+        store = StructuredStore(config, objects, objects, index, sync, claims)
+        if self._follow:
+            await self._start_service(_SyncService(sync, config.name, store.alarm))
+        return store
+
+    async def _start_flat(self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex) -> FlatStore:
+        service = _BlobsService(config, objects, index, self._clock, sweep=self._follow)
+        await self._start_service(service)
+        service.store.config = await self._with_created(config, index)
+        return service.store
+
+    async def _with_created(self, config: DatasourceConfig, index: SqliteIndex) -> DatasourceConfig:
         if not config.created:
             # The root's UUID is kept in its marker, so this time outlives the index.
-            root = await index.index.read_node(ROOT)
+            root = await index.read_node(ROOT)
             config = msgspec.structs.replace(config, created=time_of_uuid(root.uuid) or self._clock.time())
-        claims = Claims()
-        sync = Synchronizer(config, objects.store, index.index, claims, clock=self._clock)
-        store = StructuredStore(config, objects.store, objects.store, index.index, sync, claims)
-        if self._follow:
-            service = _SyncService(sync, config.name, store.alarm)
-            if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
-                raise Unavailable(self._supervisor.registry.get(service.name).detail)
-        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
+        return config
+
+    async def _start_service(self, service: Service) -> None:
+        if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
+            raise Unavailable(self._supervisor.registry.get(service.name).detail)
 
     async def _find_objects(self, parent: Path) -> _ObjectsService:
         known = self._objects.get(parent)
@@ -274,8 +358,7 @@ class Datasources:
         taken = {service.name for service in self._objects.values()}
         number = next(n for n in range(1, len(taken) + 2) if f"data.objects.local{n}" not in taken)
         service = _ObjectsService(number, parent, self._uploads, self._clock, self._stale_upload_hours)
-        if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
-            raise Unavailable(self._supervisor.registry.get(service.name).detail)
+        await self._start_service(service)
         self._objects[parent] = service
         return service
 
@@ -307,9 +390,44 @@ class Datasources:
             self._failed[config.name] = why
         log.error("datasource is left out", datasource=config.name, error=why)
 
-    def forget_index(self, name: str) -> None:
-        """Delete the index database of a datasource that is closed."""
-        shutil.rmtree(self.index_path(name).parent, ignore_errors=True)
+    async def find_only_tree(self, name: str) -> str | None:
+        """What to call the index of an open datasource when it alone knows a tree: the root's UUID. None: it does not.
+
+        Empty for one that could not be opened, so that nobody can tell.
+        """
+        config = self._configs.get(name)
+        if config is None or config.format == Format.STRUCTURED:
+            return None
+        if name not in self._open:
+            return ""
+        index = self._open[name].store.index
+        stats = await index.stats()
+        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders else None
+
+    def forget_index(self, name: str, tree: str | None = None) -> None:
+        """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""
+        path = self.index_path(name)
+        if tree is None:
+            for file in path.parent.glob("*"):
+                if not file.match(_KEPT.format("*")):
+                    file.unlink()
+            with suppress(OSError):  # an index that was set aside is still in it
+                path.parent.rmdir()
+        elif tree:
+            path.rename(self._kept_index(name, tree))
+            log.info("the index is kept until the same folder is added again", datasource=name)
+
+    async def _take_index_back(self, name: str, objects: LocalStore) -> None:
+        """Use the index that was set aside when this very flat store was served before."""
+        if self.index_path(name).exists():
+            return
+        with suppress(CellsError):  # what is wrong with the folder is told when the store is opened
+            record = await read_record(objects, name)
+            if record is not None and self._kept_index(name, record.id).exists():
+                self._kept_index(name, record.id).rename(self.index_path(name))
+
+    def _kept_index(self, name: str, tree: str) -> Path:
+        return self.index_path(name).with_name(_KEPT.format(tree))
 
     def objects(self, name: str) -> LocalStore:
         """The object service of a datasource, also of one whose index can not be opened.
@@ -325,7 +443,7 @@ class Datasources:
         """Where the snapshots of a datasource lie. Raises as ``objects``."""
         return self.objects(name).snapshots(name)
 
-    def find(self, name: str) -> StructuredStore | None:
+    def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""
         triple = self._open.get(name)
         if triple is not None:

@@ -13,9 +13,15 @@ from cellsmono.interfaces.sync import Syncer
 
 
 class Format(enum.StrEnum):
-    """How the tree is laid out on the storage."""
+    """How the tree is laid out on the storage.
+
+    STRUCTURED: as plain files and folders, followed when others change them. FLAT: as blobs named by UUID, names and
+    folders in the index alone. INTERNAL: as FLAT, and changes are not published.
+    """
 
     STRUCTURED = "structured"
+    FLAT = "flat"
+    INTERNAL = "internal"
 
 
 class Symlinks(enum.StrEnum):
@@ -138,14 +144,17 @@ class OpenNode(msgspec.Struct, frozen=True):
 class NodeStore(Protocol):
     """One datasource as gateways and the router see it: every change goes to the storage and the index together.
 
-    Paths follow ``interfaces.paths``. An acknowledged change is on the storage and in the index, as durable as
-    configured. Errors are those of ``ObjectStore`` plus NotFound, PreconditionFailed (reason ``if_match``,
-    ``if_none_match``) and Conflict.
+    Paths follow ``interfaces.paths``; which ones a datasource can hold depends on its format. An acknowledged change is
+    on the storage and in the index, as durable as configured. Errors are those of ``ObjectStore`` plus NotFound,
+    PreconditionFailed (reason ``if_match``, ``if_none_match``) and Conflict.
     """
 
     config: DatasourceConfig
     index: NodeIndex
-    sync: Syncer
+
+    @property
+    def sync(self) -> Syncer | None:
+        """The synchronizer, None where nobody else may change the storage."""
 
     async def read_node(self, path: str) -> Node:
         """The node, checked against the storage: a change behind the server's back is carried over first."""

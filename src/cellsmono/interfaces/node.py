@@ -86,7 +86,8 @@ class Node(msgspec.Struct, frozen=True):
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
-    ``kind`` matters for folders only. Folders have the size 0.
+    ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
+    lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Node(msgspec.Struct, frozen=True):
     content_hash: str = ""
     kind: FolderKind = FolderKind.FOUND
     meta: NodeMeta = NO_META
+    blob: int = 0
 
     @property
     def is_folder(self) -> bool:
@@ -153,10 +155,12 @@ class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is mirrored into an extended attribute of the file, so that a copied or re-indexed file keeps it.
 
     ``etag`` and the checksums in ``meta`` describe the content of exactly ``size`` bytes at ``mtime_ns``; when the
-    file's own facts differ they are stale and only headers, user metadata and tags may be used.
+    file's own facts differ they are stale and only headers, user metadata and tags may be used. ``path`` is the node
+    path under which the bytes were written, where the object's key does not tell it; a later move does not change it.
     """
 
     size: int
     mtime_ns: int
     etag: str = ""
     meta: NodeMeta = NO_META
+    path: str = ""

@@ -27,6 +27,7 @@ class Site:
         self.data = root / "data"
         self.config = root / "config.toml"
         self.clock = ManualClock(time.time())
+        self.settings = {}
         self.folder.mkdir(parents=True)
         self.data.mkdir()
 
@@ -40,7 +41,9 @@ class Site:
 
     @asynccontextmanager
     async def open(self, *, configured=True, **more):
-        settings = {"name": "docs", "folder": str(self.folder), "watch": "off", "hash_content": False} | more
+        settings = (
+            {"name": "docs", "folder": str(self.folder), "watch": "off", "hash_content": False} | self.settings | more
+        )
         lines = [
             "[[datasource]]",
             *(f"{k} = {str(v).lower() if isinstance(v, bool) else repr(v)}" for k, v in settings.items()),

@@ -133,7 +133,7 @@ async def test_check_comes_back_whole(control: Path) -> None:
     report = await ControlClient(control).check("abc", True)
     assert report.violations == ("a violation",)
     assert report.repaired
-    assert not report.is_clean
+    assert not report.is_fine
 
 
 async def test_only_the_owner_may_open_the_socket(control: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.interfaces.datasource import Durability
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Forbidden, Invalid, NotFound, QuotaExceeded, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Invalid, NotFound, QuotaExceeded, Unavailable
 
 Put = Callable[..., Awaitable[Any]]
 WorkFiles = Callable[[Path], list[str]]
@@ -531,8 +531,3 @@ async def test_groups_of_shared_folders_are_inherited(local: LocalStore, tmp_pat
         assert (shared / f"new{size}").stat().st_mode & 0o2000
     await put(local, "alone")
     assert (tmp_path / "docs" / "alone").stat().st_gid == os.getegid()
-
-
-async def test_forbidden_is_told_for_reserved_uploads(local: LocalStore) -> None:
-    with pytest.raises(Forbidden):
-        await local.create_upload("docs", "a/.pydio")

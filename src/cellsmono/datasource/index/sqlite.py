@@ -18,8 +18,8 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PutLeaves
-from cellsmono.interfaces.paths import is_folder, name_of
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutLeaves
+from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
 from cellsmono.store.backup import Report
@@ -29,6 +29,17 @@ from cellsmono.store.migrations import Migrations, load_migrations
 T = TypeVar("T")
 
 APPLICATION_ID = 0x43656C31
+FROM_FOLDER = (
+    "An index holds nothing that is not on the disk: stop, delete {path} (with its -wal and -shm), and start again; it "
+    "is rebuilt from the folder."
+)
+"""What to do about an index that is damaged and only follows its storage."""
+FROM_BACKUP = (
+    "It alone knows the names and folders of this datasource: stop, keep {path} (with its -wal and -shm) aside, and "
+    "put a backup in its place. Without one, start with no index file: `cellsmono ds check {name} --repair` then "
+    "brings the files back below lost+found/."
+)
+"""What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
 """A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
 CURSORS = 256
@@ -68,12 +79,13 @@ class SqliteIndex:
         clock: Clock | None = None,
         publish: Publish = ignore_events,
         kept_events: int = rules.KEPT_EVENTS,
+        remedy: str = FROM_FOLDER,
     ) -> Self:
         """Open or make the index file of a datasource.
 
         ``publish`` is called on the event loop with the events of each patch after its commit, in commit order.
-        Raises Corrupt for a file that is damaged or no index (it says what to do), Invalid for one that a newer
-        program wrote, Locked, Unavailable.
+        Raises Corrupt for a file that is damaged or no index (``remedy`` says what to do then), Invalid for one that a
+        newer program wrote, Locked, Unavailable.
         """
         clock = clock or SystemClock()
         migrations = _load_migrations()
@@ -88,10 +100,8 @@ class SqliteIndex:
         except Corrupt as error:
             if database is not None:
                 await database.close()
-            message = (
-                f"The index of {datasource} can not be used: {error.message} An index holds nothing that is not on the "
-                f"disk: stop, delete {path} (with its -wal and -shm), and start again; it is rebuilt from the folder."
-            )
+            advice = remedy.format(path=path, name=datasource)
+            message = f"The index of {datasource} can not be used: {error.message} {advice}"
             raise Corrupt(message, reason="index", path=str(path)) from error
         except BaseException:
             if database is not None:
@@ -114,6 +124,10 @@ class SqliteIndex:
             raise rules.missing_node(path)
         return node
 
+    def recall_node(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall_node``."""
+        return self._cache.find(path)
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """See ``NodeIndex.read_nodes``. All of them are of one moment: one that is not cached means to fetch all."""
         found = [self._cache.find(path) for path in paths]
@@ -134,6 +148,11 @@ class SqliteIndex:
         if raw is None:
             return None
         return await self._database.read(lambda reader: reading.find_by_uuid(reader, raw))
+
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """See ``NodeIndex.find_nodes``."""
+        raw = [parse_uuid(uuid) for uuid in uuids]
+        return await self._database.read(lambda reader: reading.find_by_uuids(reader, raw)) if raw else []
 
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
@@ -290,6 +309,8 @@ def _footprint(patch: Patch) -> frozenset[str] | None:
             if len(operation.names) > KEPT_IN_CACHE:
                 return None
             paths += [operation.path + name for name in operation.names]
+        if isinstance(operation, PruneFolders):
+            paths += ancestors_of(operation.path)
         if isinstance(operation, MoveNode):
             paths.append(operation.source)
         if isinstance(operation, MoveNode | DeleteNode) and is_folder(operation.path):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterable, Sequence
 
-from cellsmono.datasource.objects.names import refuse_folder_key, split_written
+from cellsmono.datasource.objects.names import refuse_folder_key
 from cellsmono.datasource.objects.registry import is_after, no_upload
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
 from cellsmono.kernel.clock import Clock
@@ -35,7 +35,6 @@ class MemoryUploads:
         """Begin an upload."""
         self._check_bucket(bucket)
         refuse_folder_key(key)
-        split_written(key)
         self._last_ns = max(self.clock.time_ns(), self._last_ns + 1)
         upload = Upload(bucket, key, new_upload_id(self._last_ns), self._last_ns, context)
         self._uploads[upload.upload_id] = (upload, {})

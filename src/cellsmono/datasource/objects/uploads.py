@@ -12,7 +12,7 @@ from cellsmono.datasource.objects.copying import SLICE_BYTES
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.memory_uploads import check_part_number, new_upload_id, no_part
-from cellsmono.datasource.objects.names import refuse_folder_key, split_written
+from cellsmono.datasource.objects.names import refuse_folder_key
 from cellsmono.datasource.objects.registry import MemoryRegistry, StoredPart, UploadRegistry, no_upload
 from cellsmono.datasource.objects.service import LocalService
 from cellsmono.datasource.objects.workers import DEFAULT_THREADS
@@ -45,7 +45,6 @@ class LocalUploads(LocalService):
         """Begin an upload."""
         self.bucket(bucket)
         refuse_folder_key(key)
-        split_written(key)
         self._last_ns = max(self.clock.time_ns(), self._last_ns + 1)
         upload = Upload(bucket, key, new_upload_id(self._last_ns), self._last_ns, context)
         await self._register.add_upload(upload)

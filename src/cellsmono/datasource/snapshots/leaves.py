@@ -1,6 +1,6 @@
 """The leaves of a snapshot against the bytes that are there: which are gone, and which lie in another file now."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -10,14 +10,11 @@ from cellsmono.datasource.sync.context import is_file_entry
 from cellsmono.datasource.sync.differ import is_absent
 from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.objects import Entry, FolderScanner, Skipped
-from cellsmono.interfaces.patch import DeleteNode, Operation, Patch, PutLeaf
+from cellsmono.interfaces.patch import DeleteNode, Operation, Patch, PruneFolders, PutLeaf
 from cellsmono.interfaces.snapshots import SnapshotProgress
 
 LISTED_ABSENT = 1000
 PAGE = 1000
-
-Probe = Callable[[Sequence[Node]], Awaitable[list[Facts | None]]]
-"""What is on the storage now where the bytes of these leaves should be; None: nothing. Raises Unavailable."""
 
 
 class Compared(msgspec.Struct):
@@ -28,15 +25,32 @@ class Compared(msgspec.Struct):
     absent_total: int = 0
     absent: list[str] = []
 
+    def add(self, later: "Compared") -> None:
+        """Take in what a second look found: what was absent before is not looked at again."""
+        self.found = later.found
+        self.adopted += later.adopted
+        self.absent_total += later.absent_total
+        self.absent = sorted([*self.absent, *later.absent])[:LISTED_ABSENT]
 
-def probe_objects(objects: FolderScanner, bucket: str, key_of: Callable[[Node], str]) -> Probe:
-    """A probe that looks at the object of each leaf. What can not be told (not readable) counts as there."""
 
-    async def probe(nodes: Sequence[Node]) -> list[Facts | None]:
-        entries = await objects.stat_entries(bucket, [key_of(node) for node in nodes])
-        return [_facts(node, entry) for node, entry in zip(nodes, entries, strict=True)]
+class Content:
+    """Where the bytes of leaves lie: one object for each, whose key ``key_of`` tells.
 
-    return probe
+    ``prunes``: folders are in the index alone, so those that were only implied go with their last leaf here.
+    """
+
+    def __init__(
+        self, objects: FolderScanner, bucket: str, *, key_of: Callable[[Node], str], prunes: bool = False
+    ) -> None:
+        self._objects = objects
+        self._bucket = bucket
+        self._key_of = key_of
+        self.prunes = prunes
+
+    async def look(self, leaves: Sequence[Node]) -> list[Facts | None]:
+        """What is there now; None: nothing. What can not be told (not readable) counts as there. Raises Unavailable."""
+        entries = await self._objects.stat_entries(self._bucket, [self._key_of(node) for node in leaves])
+        return [_facts(node, entry) for node, entry in zip(leaves, entries, strict=True)]
 
 
 def _facts(node: Node, entry: Entry | Skipped | None) -> Facts | None:
@@ -45,7 +59,7 @@ def _facts(node: Node, entry: Entry | Skipped | None) -> Facts | None:
     return entry.facts if entry is not None and is_file_entry(entry) else None
 
 
-async def compare_leaves(index: SqliteIndex, probe: Probe, note: Note) -> Compared:
+async def compare_leaves(index: SqliteIndex, content: Content, note: Note) -> Compared:
     """Take leaves out of an index whose bytes are absent; recognise others by size and time.
 
     A leaf of equal size and modification time is the same content, wherever it was copied: it keeps its UUID, hash and
@@ -57,7 +71,7 @@ async def compare_leaves(index: SqliteIndex, probe: Probe, note: Note) -> Compar
     while True:
         page = await index.list_keys(after=after, limit=PAGE)
         leaves = [entry for entry in page.entries if isinstance(entry, Node) and not entry.is_folder]
-        operations = _judge(leaves, await probe(leaves), compared) if leaves else []
+        operations = _judge(leaves, await content.look(leaves), compared, prunes=content.prunes) if leaves else []
         if operations:
             await index.apply(Patch(tuple(operations), "load", bulk=True, more=True))
         note(SnapshotProgress("comparing", compared.found + compared.absent_total, total, "nodes"))
@@ -66,7 +80,9 @@ async def compare_leaves(index: SqliteIndex, probe: Probe, note: Note) -> Compar
         after = page.next_after
 
 
-def _judge(leaves: Sequence[Node], found: Sequence[Facts | None], compared: Compared) -> list[Operation]:
+def _judge(
+    leaves: Sequence[Node], found: Sequence[Facts | None], compared: Compared, *, prunes: bool
+) -> list[Operation]:
     operations: list[Operation] = []
     for node, facts in zip(leaves, found, strict=True):
         if facts is None:
@@ -74,6 +90,8 @@ def _judge(leaves: Sequence[Node], found: Sequence[Facts | None], compared: Comp
             if len(compared.absent) < LISTED_ABSENT:
                 compared.absent.append(node.path)
             operations.append(DeleteNode(node.path))
+            if prunes:
+                operations.append(PruneFolders(node.path))
             continue
         compared.found += 1
         is_same = (facts.size, facts.mtime_ns) == (node.facts.size, node.facts.mtime_ns)

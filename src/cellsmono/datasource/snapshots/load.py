@@ -16,7 +16,7 @@ import msgspec
 from cellsmono.datasource.index.sqlite import SqliteIndex, known_schema
 from cellsmono.datasource.snapshots.dump import DUMPING, Note, ignore_progress
 from cellsmono.datasource.snapshots.format import SnapshotDecoder
-from cellsmono.datasource.snapshots.leaves import Compared, Probe, compare_leaves
+from cellsmono.datasource.snapshots.leaves import Compared, Content, compare_leaves
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.snapshots import SnapshotHeader, SnapshotProgress
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, Unavailable
@@ -102,7 +102,9 @@ def _unpack_piece(decoder: SnapshotDecoder, data: bytes, file: BinaryIO) -> None
         file.write(piece)
 
 
-async def prepare_index(path: Path, name: str, datasource: str, probe: Probe, note: Note = ignore_progress) -> Compared:
+async def prepare_index(
+    path: Path, name: str, datasource: str, content: Content, note: Note = ignore_progress
+) -> Compared:
     """Make an unpacked index ready to take the place of another: migrate it, check it, compare it with the storage.
 
     Raises Corrupt for an index that contradicts itself, Unavailable when not one of its files is there.
@@ -120,7 +122,7 @@ async def prepare_index(path: Path, name: str, datasource: str, probe: Probe, no
                 "all). Take an older one.",
                 reason="snapshot",
             )
-        compared = await compare_leaves(index, probe, note)
+        compared = await compare_leaves(index, content, note)
         if compared.absent_total and not compared.found:
             raise Unavailable(
                 f"Not one of the {compared.absent_total} files of the snapshot {name!r} is in the datasource "
@@ -134,10 +136,18 @@ async def prepare_index(path: Path, name: str, datasource: str, probe: Probe, no
     return compared
 
 
-async def number_events_after(path: Path, datasource: str, last_sequence: int) -> None:
-    """Let the events of a prepared index go on after the last number that subscribers may have seen."""
+async def finish_index(
+    path: Path, datasource: str, content: Content, compared: Compared, last_sequence: int, note: Note = ignore_progress
+) -> None:
+    """Bring a prepared index to the present, once nobody changes the old one or its storage any more.
+
+    Its events go on after the last number that subscribers may have seen. Where nobody compares afterwards, leaves
+    whose bytes went meanwhile are left out, too; ``compared`` gets what is found.
+    """
     index = await SqliteIndex.open(path, datasource=datasource, durability="relaxed")
     try:
+        if content.prunes:
+            compared.add(await compare_leaves(index, content, note))
         await index.restart_log(last_sequence)
     finally:
         await index.close()
