@@ -196,6 +196,8 @@ def test_snapshots(reader):
 def test_a_flat_datasource(reader):
     assert "1 blobs, 6 B" in reader.follow("flat")
     assert (reader.home / "blobs" / "cellsmono-flat.json").exists()
+    assert re.search(r"written +\d+ folders, 1 files", reader.follow("export"))
+    assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 
 
 def test_every_tagged_block_is_executed():

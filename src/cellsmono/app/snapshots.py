@@ -190,7 +190,7 @@ class Snapshots:
 
         async def prepare(objects: LocalStore, path: Path) -> None:
             is_file = "/" in snapshot
-            pieces = _read_file(Path(snapshot)) if is_file else objects.snapshots(config.name).open(snapshot)
+            pieces = read_file(Path(snapshot)) if is_file else objects.snapshots(config.name).open(snapshot)
             expected = Expected(config, force_foreign=True)
             _, loading = await load.unpack_snapshot(pieces, snapshot, path, expected.check)
             await load.prepare_index(loading, snapshot, config.name, await _find_content(objects, config))
@@ -286,7 +286,8 @@ def _path_of(node: Node) -> str:
     return node.path
 
 
-async def _read_file(path: Path) -> AsyncIterator[bytes]:
+async def read_file(path: Path) -> AsyncIterator[bytes]:
+    """The bytes of a snapshot that is a file. Raises NotFound."""
     try:
         file = await asyncio.to_thread(path.open, "rb")
     except OSError as error:

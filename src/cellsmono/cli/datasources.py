@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cellsmono.cli.export import EXPORT_EPILOG, export_tree
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
@@ -57,6 +58,7 @@ app = typer.Typer(
     help="Datasources: the folders that are served.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
+app.command("export", epilog=EXPORT_EPILOG)(export_tree)
 app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]

@@ -3,7 +3,7 @@
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
-from cellsmono.interfaces.snapshots import LoadReport
+from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 
 SHOWN_SKIPPED = 20
@@ -113,3 +113,16 @@ def describe_load(report: LoadReport) -> Fields:
     fields.append(("before", report.safety or report.kept or "nothing"))
     fields += [("absent", report.absent_total), ("recognised", report.adopted)]
     return fields + (describe_report(report.differences) if report.differences is not None else [])
+
+
+def describe_export(report: ExportReport) -> Fields:
+    """What an export wrote."""
+    taken = report.snapshot
+    return [
+        ("exported", f"{taken.datasource} as of {format_time(taken.created)}"),
+        ("into", report.target),
+        ("written", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+        ("missing", report.missing_total),
+        ("differing", report.differing_total),
+        ("renamed", report.renamed_total),
+    ]

@@ -112,6 +112,27 @@ class LoadReport(msgspec.Struct, frozen=True):
     differences: ResyncReport | None = None
 
 
+class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an export wrote into the folder ``target``.
+
+    ``missing`` are leaves without a blob: nothing was written for them. ``differing`` are those whose bytes are not
+    what the snapshot says (size or MD5): what is there was written. ``renamed`` are node paths that can not be file
+    names and what they were written as. Each lists at most 1,000; the totals count all.
+    """
+
+    target: str
+    snapshot: SnapshotHeader
+    folders: int
+    files: int
+    bytes: int
+    missing: tuple[str, ...] = ()
+    missing_total: int = 0
+    differing: tuple[str, ...] = ()
+    differing_total: int = 0
+    renamed: tuple[tuple[str, str], ...] = ()
+    renamed_total: int = 0
+
+
 class SnapshotProgress(msgspec.Struct, frozen=True):
     """How far a dump or load is: what it does now, how much of it is done, and of how much (0: not known).
 
