@@ -114,6 +114,31 @@ async def test_numbers_of_blobs_never_repeat_whatever_the_clock_says(flat):
         seen.add(node.blob)
 
 
+async def test_a_number_that_is_just_being_removed_is_not_used_again(flat):
+    node = await put(flat, "x")
+    clock = ManualClock()
+    flat.blobs._clock, now = clock, clock.time_ns() // 1_000_000
+    flat.blobs.drop(flat.blobs.key(node.uuid, now), flat.blobs.key(node.uuid, now + 1))
+    assert (await put(flat, "x", b"new")).blob == now + 2
+    assert await stored(flat) == [flat.blobs.key(node.uuid, now + 2)]
+    assert await read(flat, "x") == b"new"
+
+
+async def test_cancelled_writes_leave_no_blobs_behind(flat, monkeypatch):
+    await put(flat, "x", b"old")
+    monkeypatch.setattr(flat.index, "recall_node", lambda path: None)
+    for path in ("x", "new"):
+        for turns in range(1, 40):
+            task = asyncio.ensure_future(put(flat, path, b"%d" % turns))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            report, found = await check(flat)
+            assert found == []
+            assert report.blobs == (await flat.index.stats()).files
+
+
 async def test_a_blob_tells_its_name_and_more_without_the_index(flat):
     meta = NodeMeta(content_type="image/png", user={"größe": "1"})
     node = await put(flat, "a//b", b"12345", meta=meta, mtime_ns=10**18)

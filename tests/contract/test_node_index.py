@@ -522,6 +522,18 @@ class TestLookUps:
             with pytest.raises(NotFound):
                 await bench.index.read_node(path)
 
+    async def test_what_is_recalled_is_what_was_committed_last(self, bench: Bench) -> None:
+        assert bench.index.recall_node("a") is None
+        await bench.apply(PutLeaf("a", Facts(1, 1)))
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        await bench.apply(PutLeaf("a", Facts(2, 2)))
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        await bench.apply(MoveNode("a", "b/c"))
+        assert bench.index.recall_node("a") is None
+        assert bench.index.recall_node("b/c") in (None, await bench.index.read_node("b/c"))
+        await bench.apply(DeleteNode("b/"))
+        assert (bench.index.recall_node("b/"), bench.index.recall_node("b/c")) == (None, None)
+
     async def test_read_nodes_keeps_the_order(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a/b", ONE), PutLeaf("c", ONE))
         nodes = await bench.index.read_nodes(["c", "x", "a/", "", "a/b", "c", "\udcff"])

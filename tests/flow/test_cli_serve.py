@@ -328,3 +328,36 @@ def path_to_source() -> dict[str, str]:
     import cellsmono
 
     return {"PYTHONPATH": str(Path(cellsmono.__file__).parents[1])}
+
+
+def test_a_flat_datasource_is_added_shown_and_checked(
+    serve: Callable[..., Server], run: Command, tmp_path: Path, pictures: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    refused = run("ds", "add", f"photos={pictures}", "--format", "flat")
+    assert refused.returncode == 1
+    assert 'Serve these files with format = "structured"' in refused.stderr
+    serve()
+    assert run("ds", "add", "archive=blobs", "--format", "flat").returncode == 0
+    listed = run("ds", "list").stdout.splitlines()
+    assert listed[0].split() == ["NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"]
+    (row,) = (line.split() for line in listed if line.startswith("archive"))
+    assert row[4:7] == ["B", "flat", "data.objects.local2"]
+    shown = run("ds", "show", "archive").stdout
+    assert re.search(r"^format +flat$", shown, re.MULTILINE)
+    assert "watch" not in shown
+    for more in ((), ("--detach",)):
+        asked = run("ds", "resync", "archive", *more)
+        assert asked.returncode == 2
+        assert "cellsmono ds check archive" in asked.stderr
+    stray = tmp_path / "blobs" / "4f" / "01a211b7-4f66-748f-b310-f546d4bc218f"
+    stray.parent.mkdir()
+    stray.write_bytes(b"nobody's")
+    os.utime(stray, (1, 1))
+    found = run("ds", "check", "archive")
+    assert found.returncode == 1
+    assert f"lost: 4f/{stray.name}, 8 B, {stray.name}" in found.stderr
+    assert run("ds", "check", "archive", "--repair").returncode == 0
+    report = read_json(run("ds", "check", "archive", "--output", "json"))
+    assert (report["blobs"]["blobs"], report["blobs"]["counts"]) == (1, {})
+    assert re.search(r"data\.blobs\.archive +\[X\]", run("ps").stdout)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from cellsmono.data.router.digest import PlainDigest
+from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.interfaces.router import Actor
@@ -206,6 +207,30 @@ async def test_a_lost_index_leaves_the_files_to_be_brought_back(open_it, make_so
             assert (back.uuid, back.size, back.etag) == (node.uuid, node.size, node.etag)
         assert await read(core.router, "blobs", "lost+found/a/b") == b"a/b"
         assert (tmp_path / "trees/blobs/stray.txt").exists()
+
+
+async def test_what_a_crash_left_of_replaced_content_is_removed_in_the_background(open_it, make_source, tmp_path):
+    source = make_source("blobs", format="flat")
+    async with open_it(source) as core:
+        node = await put(core.router, "blobs", "k")
+        left = tmp_path / "trees/blobs" / node.uuid[9:11] / f"{node.uuid}.1"
+        lost = tmp_path / "trees/blobs/aa/00000000-aaaa-7000-8000-000000000000"
+        lost.parent.mkdir(exist_ok=True)
+        for blob in (left, lost):
+            blob.write_bytes(b"before")
+            os.utime(blob, (1, 1))
+        store = core.datasources.triple("blobs").store
+        service = BlobsService(
+            store.config, store.blobs.objects, store.blobs.objects, store.index, core.clock, sweep=True
+        )
+        service.store = store
+        assert await service.remove_superseded() is False
+        assert left.exists(), "a start is no time for looking at every blob"
+        assert await service.remove_superseded() is False
+        assert not left.exists()
+        assert lost.exists(), "what is lost waits for somebody to ask"
+        store.alarm.reason = "the disk failed"
+        assert service.status().state is ServiceState.DEGRADED
 
 
 class Later:

@@ -14,7 +14,7 @@ from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
-from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
 from cellsmono.kernel.clock import Clock
@@ -186,12 +186,7 @@ class Installation:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
         if store.sync is None:
-            raise Invalid(
-                f"{name!r} is a {store.config.format} datasource: its tree is in the index alone, so there is nothing "
-                f"to carry over from the storage. `cellsmono ds check {name}` compares blobs and index.",
-                reason="format",
-                path=name,
-            )
+            raise no_synchronizer(store.config)
         report = await store.sync.resync(path, options, progress)
         if not path.strip("/") and not options.dry_run:
             store.alarm.silence()

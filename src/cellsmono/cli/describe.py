@@ -2,6 +2,7 @@
 
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
+from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
@@ -22,10 +23,10 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         ("objects", info.objects or "none"),
         ("format", config.format),
         ("durability", config.durability),
-        ("symlinks", config.symlinks),
-        ("watch", config.watch),
         ("anonymous", config.anonymous or "nothing"),
     ]
+    if config.format == Format.STRUCTURED:
+        fields += [("symlinks", config.symlinks), ("markers", config.markers), ("watch", config.watch)]
     if info.error:
         fields.append(("error", info.error))
     if info.total:

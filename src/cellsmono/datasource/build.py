@@ -6,16 +6,15 @@ stopped with the last.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from cellsmono.datasource.alarm import Alarm
 from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.flat.blobs import Blobs
-from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
+from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.datasource.index.memory import ignore_events
 from cellsmono.datasource.index.sqlite import FROM_BACKUP, FROM_FOLDER, SqliteIndex
@@ -47,8 +46,6 @@ _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
 _KEPT = "kept-{}.db"
 """Name of an index that was set aside, by the UUID of its root."""
-_SWEEP_PERIOD = 6 * 3600.0
-"""Seconds between two looks for content that was replaced and is still there."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
 Prepare = Callable[[LocalStore, Path], Awaitable[None]]
@@ -150,51 +147,6 @@ class _SyncService:
         is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
         state = ServiceState.READY if is_fine else ServiceState.DEGRADED
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
-
-
-class _BlobsService:
-    """``data.blobs.NAME``: what a flat datasource has in place of a synchronizer. It holds the folder for us alone."""
-
-    tag = TAG
-
-    def __init__(
-        self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex, clock: Clock, *, sweep: bool
-    ) -> None:
-        self.name = f"data.blobs.{config.name}"
-        self._config = config
-        self._objects = objects
-        self._index = index
-        self._clock = clock
-        self._sweep = sweep
-        self._is_new = True
-        self.store: FlatStore
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the folder, and removes blobs that were dropped."""
-        blobs = await Blobs.open(self._objects, self._config.name, self._index, self._clock)
-        self.store = FlatStore(self._config, blobs, self._objects, self._index, Claims())
-        worker = Worker(f"{self.name}:sweep", self._remove_superseded, interval=_SWEEP_PERIOD, clock=self._clock)
-        try:
-            async with worker.running() if self._sweep else nullcontext():
-                yield
-        finally:
-            await blobs.close()
-
-    async def _remove_superseded(self) -> bool:
-        """Remove old content that a crash left; the start itself is no time for looking at every blob."""
-        if self._is_new:
-            self._is_new = False
-            return False
-        report = await check_blobs(self.store, self._clock, repair=Repair.SUPERSEDED)
-        if report.removed:
-            log.info("superseded blobs removed", datasource=self._config.name, blobs=report.removed)
-        return False
-
-    def status(self) -> ServiceStatus:
-        """Degraded while a failed disk forbids writing."""
-        reason = self.store.alarm.reason
-        return ServiceStatus(ServiceState.DEGRADED, reason) if reason else ServiceStatus()
 
 
 Store = StructuredStore | FlatStore
@@ -335,7 +287,7 @@ class Datasources:
         return store
 
     async def _start_flat(self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex) -> FlatStore:
-        service = _BlobsService(config, objects, index, self._clock, sweep=self._follow)
+        service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow)
         await self._start_service(service)
         service.store.config = await self._with_created(config, index)
         return service.store

@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 
 from cellsmono.gateway.http import Listener, build_app_handler
-from cellsmono.interfaces.datasource import DatasourceConfig
-from cellsmono.interfaces.operations import Operations
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
+from cellsmono.interfaces.operations import Operations, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions
 from cellsmono.interfaces.sync import ResyncOptions
 from cellsmono.kernel.errors import CellsError, Invalid
@@ -178,8 +178,10 @@ async def _resync(request: web.Request) -> web.StreamResponse:
     body = await _read_body(request, ResyncRequest)
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     options = ResyncOptions(full=body.full, dry_run=body.dry_run, accept_deletes=body.accept_deletes)
-    await operations.read_datasource(name)  # so that an unknown name is a plain 404
+    info = await operations.read_datasource(name)  # so that an unknown name is a plain 404
     if body.detach:
+        if info.config.format != Format.STRUCTURED:
+            raise no_synchronizer(info.config)
         _start_job(request.app, operations.resync(name, body.path, options), f"control:resync {name}")
         return _json({"detached": True}, 202)
     return await _stream(request, lambda note: operations.resync(name, body.path, options, note), f"resync {name}")

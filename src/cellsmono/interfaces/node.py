@@ -2,6 +2,7 @@
 
 import enum
 import os
+import stat
 import time
 import uuid as uuidlib
 
@@ -79,6 +80,13 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     def is_same_content(self, other: "Facts") -> bool:
         """Whether nothing suggests that the bytes differ."""
         return self.size == other.size and self.mtime_ns == other.mtime_ns and self.ino == other.ino
+
+
+def facts_of(status: os.stat_result) -> Facts:
+    """The facts of what ``stat`` described; a folder's size is 0."""
+    mode = status.st_mode
+    size = 0 if stat.S_ISDIR(mode) else status.st_size
+    return Facts(size, status.st_mtime_ns, status.st_ino, status.st_dev, mode)
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The object service: bytes by bucket and key. It knows no tree beyond keys, no users and no SQL of others."""
 
 from collections.abc import AsyncIterable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -243,6 +243,7 @@ class FolderScanner(Protocol):
         """The absolute path of a bucket's folder, for the watcher."""
 
 
+@runtime_checkable
 class Holder(Protocol):
     """Keeps a bucket for one process. A separate ability of an object store."""
 

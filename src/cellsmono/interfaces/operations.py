@@ -11,6 +11,7 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.index import IndexStats
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
+from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.registry import ServiceRow
 from cellsmono.kernel.service import ServiceState
 
@@ -107,6 +108,16 @@ class CheckReport(msgspec.Struct, frozen=True):
             return False
         differences = self.differences
         return differences is None or not (differences.held or (differences.changed and not self.repaired))
+
+
+def no_synchronizer(config: DatasourceConfig) -> Invalid:
+    """The error for a resync of a datasource that has nothing to be synchronized with."""
+    return Invalid(
+        f"{config.name!r} is a {config.format} datasource: its tree is in the index alone, so there is nothing to "
+        f"carry over from the storage. `cellsmono ds check {config.name}` compares blobs and index.",
+        reason="format",
+        path=config.name,
+    )
 
 
 class OriginValue(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -48,8 +49,8 @@ _NOT_OURS = frozenset({"lost+found/"})
 """What may lie in an empty folder: it is the top of a file system."""
 
 
-class FlatObjects(ObjectStore, FolderScanner, Holder, Protocol):
-    """What a flat datasource needs of its object service."""
+class FlatObjects(ObjectStore, FolderScanner, Protocol):
+    """What a flat datasource needs of its object service. One that is a ``Holder`` keeps other processes away, too."""
 
 
 class Blob(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ class Blobs:
         self._has_attributes = objects.capabilities(bucket).attributes
         self._last = 0
         self._changing: set[str] = set()
-        self._dropped: list[str] = []
+        self._dropped: dict[str, None] = {}  # in the order in which they were dropped
         self._dropper: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
 
@@ -86,7 +87,8 @@ class Blobs:
         missing or an empty one stands in its place.
         """
         root = (await objects.stat(bucket, "")).facts
-        await objects.hold_bucket(bucket)
+        if isinstance(objects, Holder):
+            await objects.hold_bucket(bucket)
         node, stats = await index.read_node(""), await index.stats()
         record = await read_record(objects, bucket)
         if record is None:
@@ -130,9 +132,14 @@ class Blobs:
         """The object key of a leaf's content."""
         return key_of_leaf(self._record.layout, node)
 
-    def next_blob(self, after: int) -> int:
-        """A number that no blob of any node has: the time in milliseconds, or one more."""
-        self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1, after + 1)
+    def next_blob(self, node: Node) -> int:
+        """A number for new content of a node that no blob in use has: the time in milliseconds, or more.
+
+        A clock that was set back could lead to the number of a blob that is just being removed.
+        """
+        self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1, node.blob + 1)
+        while self.key(node.uuid, self._last) in self._dropped:
+            self._last += 1
         return self._last
 
     # --- bytes
@@ -218,7 +225,7 @@ class Blobs:
 
         What can not be removed now is found by the next look for blobs without a node.
         """
-        self._dropped += keys
+        self._dropped.update(dict.fromkeys(keys))
         if keys and self._dropper is None:
             self._dropper = create_task(self._remove_dropped(), f"data.blobs.{self.bucket}:drop")
 
@@ -234,9 +241,10 @@ class Blobs:
             while self._dropped:
                 if len(self._dropped) < DROPPED_TOGETHER:
                     await wait_for_event(self._hurry, GATHER_SECONDS)
-                keys = self._dropped[:DROPPED_TOGETHER]
+                keys = list(islice(self._dropped, DROPPED_TOGETHER))
                 await self._remove(keys)
-                del self._dropped[: len(keys)]
+                for key in keys:
+                    del self._dropped[key]
         finally:
             self._dropper = None
 

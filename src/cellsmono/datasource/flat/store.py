@@ -125,7 +125,7 @@ class FlatStore(BaseStore):
                 raise
             kept = NodeAttributes(0, 0, etag, meta, path)
             uuid = new_uuid() if old is None else old.uuid
-            key = self.blobs.key(uuid, blob := 0 if old is None else self.blobs.next_blob(old.blob))
+            key = self.blobs.key(uuid, blob := 0 if old is None else self.blobs.next_blob(old))
             dropped = self._keys(old)
             with self.blobs.changing(key, *dropped):
                 facts = await self.blobs.commit(staged, key, mtime_ns, kept)
@@ -133,14 +133,18 @@ class FlatStore(BaseStore):
                 if old is not None:
                     return await self._node_of(path, await self._change([leaf], dropped))
                 try:
-                    return await self._apply(path, replace(leaf, only_new=True))
+                    return await self._node_of(path, await self._change([replace(leaf, only_new=True)], (), made=key))
                 except AlreadyExists:
                     return await self._replace_after_all(leaf, key)
 
     async def _replace_after_all(self, leaf: PutLeaf, key: str) -> Node:
         """Put a leaf in the place of one that was not at hand: its blob, made under a new UUID, gets the right name."""
-        old = await self.index.read_node(leaf.path)
-        blob = self.blobs.next_blob(old.blob)
+        try:
+            old = await self.index.read_node(leaf.path)
+        except BaseException:
+            self.blobs.drop(key)
+            raise
+        blob = self.blobs.next_blob(old)
         right, dropped = self.blobs.key_of(replace(old, blob=blob)), self._keys(old)
         with self.blobs.changing(right, *dropped):
             await self.blobs.rename(key, right)
@@ -319,14 +323,21 @@ class FlatStore(BaseStore):
     def _keys(self, node: Node | None) -> list[str]:
         return [] if node is None or node.is_folder else [self.blobs.key_of(node)]
 
-    async def _change(self, operations: Sequence[Operation], dropped: Sequence[str]) -> tuple[NodeEvent, ...]:
+    async def _change(
+        self, operations: Sequence[Operation], dropped: Sequence[str], *, made: str = ""
+    ) -> tuple[NodeEvent, ...]:
         """Change the index; once that is committed, blobs that it named before go.
 
         A caller that is cancelled waits for the end: its claim must not end while it is open which blob is the node's.
+        ``made`` goes when the change is refused then, since nobody is left to find another use for it.
         """
         future = asyncio.ensure_future(self.index.submit(Patch(tuple(operations))))
         try:
             return await see_through(future)
+        except asyncio.CancelledError:
+            if made and future.done() and isinstance(future.exception(), AlreadyExists):
+                self.blobs.drop(made)
+            raise
         finally:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self.blobs.drop(*dropped)

@@ -42,6 +42,8 @@ FROM_BACKUP = (
 """What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
 """A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
+BRIEF_OPERATIONS = 8
+"""A patch of at most so many single nodes is written in a moment."""
 CURSORS = 256
 """Ends of pages that are remembered, so that paging goes on also when the node at the end went meanwhile."""
 
@@ -275,7 +277,8 @@ class SqliteIndex:
             return outcome.events
 
         footprint = _footprint(patch)
-        future = self._database.submit(write)
+        is_brief = footprint is not None and len(patch.operations) <= BRIEF_OPERATIONS and not patch.bulk
+        future = self._database.submit(write, is_brief=is_brief)
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended

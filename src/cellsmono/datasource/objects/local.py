@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from cellsmono.datasource.objects import attributes as mirror
 from cellsmono.datasource.objects import changing
 from cellsmono.datasource.objects.batches import delete_many, set_mtime
-from cellsmono.datasource.objects.bucket import facts_of
 from cellsmono.datasource.objects.copying import stage_copy
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import (
@@ -25,7 +24,7 @@ from cellsmono.datasource.objects.scanner import LocalScanner
 from cellsmono.datasource.objects.snapshots import LocalSnapshots
 from cellsmono.datasource.objects.uploads import LocalUploads
 from cellsmono.datasource.objects.writer import stage_body
-from cellsmono.interfaces.node import Facts, NodeAttributes
+from cellsmono.interfaces.node import Facts, NodeAttributes, facts_of
 from cellsmono.interfaces.objects import (
     Capabilities,
     Committed,
@@ -69,7 +68,7 @@ class LocalStore(LocalScanner, LocalUploads):
         """Facts of an object or folder now."""
         found = self.bucket(bucket)
         try:
-            status = found.look(split_read(key))
+            status = found.look(split_read(key)) if key else found.look_at_root()
         except OSError as error:
             raise explain(error, key, writing=False) from error
         is_right = stat.S_ISDIR if not key or key.endswith("/") else stat.S_ISREG

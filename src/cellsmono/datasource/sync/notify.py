@@ -6,8 +6,10 @@ handed on as it is, but for one thing: a folder that appeared is announced after
 whoever lists it then misses nothing.
 """
 
+import os
 import queue
 import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +18,8 @@ import structlog
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from cellsmono.datasource.sync.survey import Survey, find_latecomers, is_folder, list_folder, survey_folders
-from cellsmono.datasource.sync.watcher import WatchFailed, explain_exhausted
+from cellsmono.datasource.sync.watcher import Change, WatchFailed, explain_exhausted
+from cellsmono.interfaces.node import facts_of
 
 ADDED, MODIFIED, DELETED = 1, 2, 3
 Found = tuple[int, str]
@@ -103,7 +106,7 @@ class TreeFeeds:
     def __init__(
         self,
         root: str,
-        sink: Callable[[Sequence[Found]], None],
+        sink: Callable[[Sequence[Change]], None],
         ready: Callable[[], None],
         step_ms: int = STEP_MS,
         debounce_ms: int = DEBOUNCE_MS,
@@ -243,14 +246,20 @@ class TreeFeeds:
         if self.blind and time.monotonic() - self._checked >= RECHECK_SECONDS:
             self._checked = time.monotonic()
             found |= self._look_again()
-        tops = [path for kind, path in found if self._is_unwatched(kind, path)]
+        changes, tops = [], []
+        for kind, path in found:
+            status = None if kind == DELETED else _look_at(path)
+            is_file = status is not None and stat.S_ISREG(status.st_mode)
+            if not is_file and status is not None and self._is_unwatched(kind, path):
+                tops.append(path)
+            changes.append(Change(os.fsencode(path), kind == ADDED, facts_of(status) if is_file and status else None))
         late = self._grow(outermost(tops)) if tops else []
-        if found or late:
-            self._sink([*found, *((ADDED, path) for path in late)])
+        if changes or late:
+            self._sink([*changes, *(Change(os.fsencode(path), True) for path in late)])
 
     def _is_unwatched(self, kind: int, path: str) -> bool:
         """Whether a folder stands there that appeared, or may be read since its mode was changed."""
-        if kind == DELETED or (kind == MODIFIED and (path in self.blind or self.covers(path))):
+        if kind == MODIFIED and (path in self.blind or self.covers(path)):
             return False
         return is_folder(path)
 
@@ -287,6 +296,13 @@ class TreeFeeds:
             folder=fresh[0].encode("utf-8", "backslashreplace").decode(),
             folders=len(fresh),
         )
+
+
+def _look_at(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except (OSError, ValueError):
+        return None
 
 
 def outermost(folders: Iterable[str]) -> list[str]:
