@@ -16,8 +16,8 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
-from cellsmono.datasource.index.memory import ignore_events
-from cellsmono.datasource.index.sqlite import FROM_BACKUP, FROM_FOLDER, SqliteIndex
+from cellsmono.datasource.index.service import IndexService
+from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
@@ -87,40 +87,6 @@ class _ObjectsService:
     def status(self) -> ServiceStatus:
         """The folder it serves and how many buckets are in it."""
         return ServiceStatus(detail=f"{self.parent} ({', '.join(sorted(self.buckets))})")
-
-
-class _IndexService:
-    """``data.index.NAME``: the database of one datasource. That of an internal one tells nobody of changes."""
-
-    tag = TAG
-
-    def __init__(self, config: DatasourceConfig, path: Path, clock: Clock, publish: Publish) -> None:
-        self.name = f"data.index.{config.name}"
-        self._config = config
-        self._path = path
-        self._clock = clock
-        self._publish = ignore_events if config.format == Format.INTERNAL else publish
-        self.index: SqliteIndex
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the database open."""
-        self.index = await SqliteIndex.open(
-            self._path,
-            datasource=self._config.name,
-            durability=self._config.durability,
-            clock=self._clock,
-            publish=self._publish,
-            remedy=FROM_FOLDER if self._config.format == Format.STRUCTURED else FROM_BACKUP,
-        )
-        try:
-            yield
-        finally:
-            await self.index.close()
-
-    def status(self) -> ServiceStatus:
-        """The format of the datasource."""
-        return ServiceStatus(detail=self._config.format)
 
 
 class _SyncService:
@@ -267,7 +233,7 @@ class Datasources:
         remove_leftovers(path)
         if prepare is not None:
             await prepare(objects.store, path)
-        index = _IndexService(config, path, self._clock, self._publish)
+        index = IndexService(config, path, self._clock, self._publish)
         await self._start_service(index)
         start = self._start_structured if is_structured else self._start_flat
         store = await start(config, objects.store, index.index)

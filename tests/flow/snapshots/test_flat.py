@@ -90,6 +90,20 @@ async def test_an_index_that_was_lost_is_loaded_into_the_empty_one(flat, tree_of
         assert await tree_of(index_of(core)) == before
 
 
+async def test_a_damaged_index_says_what_to_do_and_that_helps(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+    flat.index_path.write_bytes(b"rubbish " * 4000)
+    async with flat.open() as core:
+        assert "ds snapshot docs --operation list" in core.datasources.failure("docs")
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert report.kept
+        assert await tree_of(index_of(core)) == before
+        assert await read(core, "a/b/one") == b"one"
+
+
 async def test_it_is_dumped_every_day_unless_told_otherwise(flat):
     async with flat.open() as core:
         await seed(flat, core)

@@ -35,9 +35,10 @@ FROM_FOLDER = (
 )
 """What to do about an index that is damaged and only follows its storage."""
 FROM_BACKUP = (
-    "It alone knows the names and folders of this datasource: stop, keep {path} (with its -wal and -shm) aside, and "
-    "put a backup in its place. Without one, start with no index file: `cellsmono ds check {name} --repair` then "
-    "brings the files back below lost+found/."
+    "It alone knows the names and folders of this datasource: `cellsmono ds snapshot {name} --operation list` shows "
+    "what was saved of it, `--operation load` puts that in its place and keeps {path} aside. Without any, stop, move "
+    "{path} (with its -wal and -shm) away, and start again: `cellsmono ds check {name} --repair` then brings the files "
+    "back below lost+found/."
 )
 """What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
