@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -286,7 +286,7 @@ def _path_of(node: Node) -> str:
     return node.path
 
 
-async def read_file(path: Path) -> AsyncIterator[bytes]:
+async def read_file(path: Path) -> AsyncGenerator[bytes, None]:
     """The bytes of a snapshot that is a file. Raises NotFound."""
     try:
         file = await asyncio.to_thread(path.open, "rb")

@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Protocol
 
 import msgspec
@@ -76,8 +76,11 @@ class SnapshotPlace(Protocol):
         the old file or the new one, whole. Raises QuotaExceeded, Unavailable, Forbidden.
         """
 
-    def open(self, name: str) -> AsyncIterator[bytes]:
-        """The bytes of a file, in pieces of at most 1 MiB. Raises NotFound."""
+    def open(self, name: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a file, in pieces of at most 1 MiB; to be closed by who does not read to the end.
+
+        Raises NotFound with the first piece.
+        """
 
     async def list_files(self) -> list[StoredFile]:
         """All files, by name."""

@@ -1,7 +1,7 @@
 """The snapshots of a bucket that is a folder: files in ``snapshots`` in the bucket's hidden work folder."""
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from cellsmono.datasource.objects.beneath import LIST, READ
 from cellsmono.datasource.objects.bucket import LocalBucket, make_directory, sync_quietly
@@ -42,7 +42,7 @@ class LocalSnapshots:
             raise explain(error, name, writing=True) from error
         return kept.size
 
-    async def open(self, name: str) -> AsyncIterator[bytes]:
+    async def open(self, name: str) -> AsyncGenerator[bytes, None]:
         """See ``SnapshotPlace``."""
         check_basename(name)
         try:

@@ -1,7 +1,7 @@
 """The snapshots that there are: reading, checking, and choosing among them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 from cellsmono.datasource.snapshots.format import SnapshotDecoder
@@ -19,11 +19,12 @@ _OTHER_HOURS = 24.0
 """Where the index alone knows the tree, it is saved every day unless somebody says otherwise."""
 
 
-async def check_snapshot(pieces: AsyncIterator[bytes], name: str) -> SnapshotHeader:
+async def check_snapshot(pieces: AsyncGenerator[bytes, None], name: str) -> SnapshotHeader:
     """Read a whole snapshot and check it. Raises Corrupt, Invalid for a newer format."""
     decoder = SnapshotDecoder(name, unpack=False)
-    async for data in pieces:
-        await asyncio.to_thread(decoder.decode, data)
+    async with aclosing(pieces):
+        async for data in pieces:
+            await asyncio.to_thread(decoder.decode, data)
     return decoder.finish()
 
 
@@ -31,7 +32,7 @@ async def read_header(place: SnapshotPlace, name: str) -> SnapshotHeader | None:
     """What a snapshot says about itself, without checking the rest; None when even that can not be read."""
     decoder = SnapshotDecoder(name, unpack=False)
     try:
-        async with aclosing(place.open(name)) as pieces:  # type: ignore[type-var]
+        async with aclosing(place.open(name)) as pieces:
             async for data in pieces:
                 decoder.decode(data)
                 if decoder.header is not None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,13 +71,14 @@ async def dump_index(
             origin=origin,
             database_bytes=os.stat(scratch).st_size,
         )
-        size = await place.put(name, _pack(scratch, header, note))
+        async with aclosing(_pack(scratch, header, note)) as packed:
+            size = await place.put(name, packed)
     finally:
         scratch.unlink(missing_ok=True)
     return SnapshotInfo(name, size, header)
 
 
-async def _pack(scratch: Path, header: SnapshotHeader, note: Note) -> AsyncIterator[bytes]:
+async def _pack(scratch: Path, header: SnapshotHeader, note: Note) -> AsyncGenerator[bytes, None]:
     encoder = SnapshotEncoder(header)
     file = await asyncio.to_thread(scratch.open, "rb")
     try:

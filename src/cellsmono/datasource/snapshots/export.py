@@ -8,7 +8,7 @@ What is mirrored beside the files of a structured datasource is mirrored here, t
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import msgspec
@@ -44,7 +44,7 @@ class Blobs(msgspec.Struct, frozen=True):
 
 
 async def export_snapshot(
-    pieces: AsyncIterator[bytes], name: str, blobs: Blobs, target: Path, note: Note = ignore_progress
+    pieces: AsyncGenerator[bytes, None], name: str, blobs: Blobs, target: Path, note: Note = ignore_progress
 ) -> ExportReport:
     """Write the tree of a snapshot into a folder that is empty or missing; on the disk when this returns.
 

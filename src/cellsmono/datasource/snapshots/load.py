@@ -6,7 +6,7 @@ it in place. Killed at any point, the one or the other is there, and the rest is
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from cellsmono.datasource.index.sqlite import SqliteIndex, known_schema
+from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.snapshots.dump import DUMPING, Note, ignore_progress
 from cellsmono.datasource.snapshots.format import SnapshotDecoder
 from cellsmono.datasource.snapshots.leaves import Compared, Content, compare_leaves
@@ -60,7 +61,7 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 async def unpack_snapshot(
-    pieces: AsyncIterator[bytes],
+    pieces: AsyncGenerator[bytes, None],
     name: str,
     index_path: Path,
     check: Callable[[SnapshotHeader, str], None],
@@ -68,15 +69,32 @@ async def unpack_snapshot(
 ) -> tuple[SnapshotHeader, Path]:
     """Unpack a snapshot beside the index. Returns what it says about itself, and the file, which is whole and checked.
 
-    Raises Corrupt, Invalid and what ``check`` raises; then no file is left.
+    Raises Corrupt, Invalid, QuotaExceeded and what ``check`` raises; then no file is left.
     """
     target = index_path.with_name(index_path.name + LOADING)
     remove_leftovers(index_path)
+    try:
+        return await _unpack(pieces, name, target, check, note), target
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise explain(error, str(target), writing=True) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+async def _unpack(
+    pieces: AsyncGenerator[bytes, None],
+    name: str,
+    target: Path,
+    check: Callable[[SnapshotHeader, str], None],
+    note: Note,
+) -> SnapshotHeader:
     decoder = SnapshotDecoder(name)
     is_checked = False
     file = await asyncio.to_thread(_create, target)
     try:
-        async with aclosing(pieces) as source:  # type: ignore[type-var]
+        async with aclosing(pieces) as source:
             async for data in source:
                 await asyncio.to_thread(_unpack_piece, decoder, data, file)
                 if decoder.header is not None and not is_checked:
@@ -84,13 +102,10 @@ async def unpack_snapshot(
                     is_checked = True
                 total = decoder.header.database_bytes if decoder.header else 0
                 note(SnapshotProgress("unpacking", file.tell(), total))
-        header = decoder.finish()
-    except BaseException:
+        await asyncio.to_thread(file.flush)
+        return decoder.finish()
+    finally:
         file.close()
-        target.unlink(missing_ok=True)
-        raise
-    file.close()
-    return header, target
 
 
 def _create(target: Path) -> BinaryIO:
