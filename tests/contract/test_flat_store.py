@@ -14,9 +14,8 @@ from cellsmono.datasource.flat.layout import Layout, blob_key, parse_key
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
 from cellsmono.interfaces.node import NO_META, NodeAttributes, NodeMeta, new_uuid
 from cellsmono.interfaces.operations import BlobProblem
-from cellsmono.interfaces.patch import DeleteNode, Patch
 from cellsmono.kernel.clock import ManualClock, SystemClock
-from cellsmono.kernel.errors import Corrupt, NotFound, Unavailable
+from cellsmono.kernel.errors import Conflict, Corrupt, NotFound, Unavailable
 
 
 async def chunks(*parts):
@@ -157,11 +156,12 @@ async def test_where_there_are_no_attributes_a_record_lies_beside_each_blob(flat
     key = flat.blobs.key_of(node)
     assert await flat.blobs.read_attributes(key) == NodeAttributes(2, 0, node.etag, node.meta, "a/x")
     assert await stored(flat) == [key], "records are not taken for blobs"
-    await flat.index.apply(Patch((DeleteNode("a/x"),)))
+    await plant(flat, other := new_uuid(), path="a/x", meta=NodeMeta(user={"k": "v"}))
     report, _ = await check(flat, Repair.ALL)
     assert report.attached == 1
+    assert (await flat.read_node("lost+found/a/x")).uuid == other
     assert (await flat.read_node("lost+found/a/x")).meta.user == {"k": "v"}
-    await flat.delete_node("lost+found/a/x")
+    await flat.delete_nodes(["lost+found/a/x", "a/x"])
     assert await stored(flat) == []
     listing = (await flat.blobs.objects.scan("docs", [(key.rpartition("/")[0] + "/", b"")]))[0]
     assert listing.entries == []
@@ -200,6 +200,23 @@ async def test_lost_content_gets_its_name_back_below_lost_and_found(flat):
     assert (await check(flat))[1] == []
 
 
+async def test_checks_that_come_together_bring_back_everything_once(flat):
+    keys = sorted([await plant(flat, new_uuid(), data=b"%d" % n, path=f"d/{n}") for n in range(5)])
+    reports = await asyncio.gather(*(check(flat, Repair.ALL) for _ in range(3)))
+    assert [report.attached for report, _ in reports] == [5, 0, 0]
+    assert await stored(flat) == keys
+    for n in range(5):
+        assert await read(flat, f"lost+found/d/{n}") == b"%d" % n
+
+
+async def test_the_blob_of_a_node_is_never_given_to_another(flat):
+    node = await put(flat, "x")
+    (found,) = await flat.blobs.list_blobs(flat.blobs.key_of(node).rpartition("/")[0] + "/")
+    with pytest.raises(Conflict):
+        await flat.attach_blob("lost+found/x", found, node.etag, node.meta)
+    assert await stored(flat) == [found.key]
+
+
 async def test_what_a_newer_version_replaced_is_removed_and_nothing_else(flat):
     node = await put(flat, "x", b"now")
     older = await plant(flat, node.uuid, 77, b"before")
@@ -211,6 +228,17 @@ async def test_what_a_newer_version_replaced_is_removed_and_nothing_else(flat):
     assert found == [(BlobProblem.SUPERSEDED, older, "x")], "the quiet look does not judge what is lost"
     assert sorted(await stored(flat)) == sorted([flat.blobs.key_of(node), lost])
     assert await read(flat, "x") == b"now"
+
+
+async def test_what_was_deleted_and_is_still_there_is_removed_and_not_brought_back(flat):
+    node = await put(flat, "x", b"deleted")
+    await flat.delete_node("x")
+    await flat.blobs.settle()
+    left = await plant(flat, node.uuid, 0, b"deleted")
+    assert (await check(flat))[1] == [(BlobProblem.DELETED, left, "")]
+    report, _ = await check(flat, Repair.SUPERSEDED)
+    assert (report.removed, report.open_problems) == (1, 0)
+    assert await stored(flat) == []
 
 
 async def test_another_version_of_a_node_whose_own_blob_is_missing_is_not_thrown_away(flat):

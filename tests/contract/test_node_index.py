@@ -198,6 +198,15 @@ class TestPutLeaf:
         await bench.apply(PutLeaf("d/c", ONE, etag=MD5, blob=8))
         assert (await bench.index.read_node("d/c")).blob == 8, "the same content in another blob is a change, too"
 
+    async def test_deleted_nodes_are_known_as_long_as_the_log_is(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, uuid=UUID_A), PutLeaf("b", ONE, uuid=UUID_B))
+        await bench.apply(DeleteNode("a"))
+        assert await bench.index.find_deleted([UUID_A, UUID_B, "none"]) == {UUID_A}
+        assert await bench.index.find_deleted([]) == set()
+        for number in range(KEPT + 300):
+            await bench.apply(PutLeaf(f"x{number}", ONE))
+        assert await bench.index.find_deleted([UUID_A]) == set()
+
     async def test_only_new_refuses_a_node_that_is_there_and_undoes_the_patch(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a", ONE, etag=MD5, uuid=UUID_A, only_new=True))
         with pytest.raises(AlreadyExists):

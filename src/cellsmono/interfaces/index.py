@@ -120,6 +120,12 @@ class NodeIndex(Protocol):
     async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
         """Events with a sequence number greater than ``since``, oldest first."""
 
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these UUIDs belonged to nodes that were deleted, as far back as the event log goes.
+
+        Those that went with a folder, or when another node was moved onto them, are not known.
+        """
+
     async def stats(self) -> IndexStats:
         """Figures about the whole index."""
 

@@ -39,12 +39,14 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
 class BlobProblem(enum.StrEnum):
     """What is wrong with a blob of a flat datasource.
 
-    LOST: it belongs to no node. SUPERSEDED: a newer one took its place. MISSING: a node's blob is not there. SIZE: it
-    has not the size that was written. FOREIGN: an object that is no blob at all; it is left alone and is no fault.
+    LOST: it belongs to no node. SUPERSEDED: a newer one took its place. DELETED: its node was deleted. MISSING: the
+    blob of a node is not there. SIZE: it has not the size that was written. FOREIGN: an object that is no blob at all;
+    it is left alone and is no fault.
     """
 
     LOST = "lost"
     SUPERSEDED = "superseded"
+    DELETED = "deleted"
     MISSING = "missing"
     SIZE = "size"
     FOREIGN = "foreign"
@@ -63,8 +65,8 @@ class BlobReport(msgspec.Struct):
     """What a comparison of blobs and nodes found.
 
     ``counts`` holds the numbers by problem, ``findings`` the first 1,000 of all. ``young`` blobs were left alone
-    because they are recent. ``attached`` lost ones were given a name below ``lost+found/``, ``removed`` superseded ones
-    went.
+    because they are recent. ``attached`` lost ones were given a name below ``lost+found/``, ``removed`` superseded and
+    deleted ones went.
     """
 
     blobs: int = 0
@@ -83,8 +85,8 @@ class BlobReport(msgspec.Struct):
     @property
     def open_problems(self) -> int:
         """How many problems there are still, after what was repaired."""
-        orphans = self.count(BlobProblem.LOST, BlobProblem.SUPERSEDED) - self.attached - self.removed
-        return orphans + self.count(BlobProblem.MISSING, BlobProblem.SIZE)
+        orphans = self.count(BlobProblem.LOST, BlobProblem.SUPERSEDED, BlobProblem.DELETED)
+        return orphans - self.attached - self.removed + self.count(BlobProblem.MISSING, BlobProblem.SIZE)
 
 
 class CheckReport(msgspec.Struct, frozen=True):
@@ -199,8 +201,8 @@ class Operations(Protocol):
     ) -> CheckReport:
         """Verify the index and compare it completely with the storage.
 
-        ``repair`` carries over what differs; of a flat datasource it removes superseded blobs and gives names to lost
-        ones.
+        ``repair`` carries over what differs; of a flat datasource it removes superseded and deleted blobs and gives
+        names to lost ones.
         """
 
     async def list_keys(self) -> list[AccessKey]:

@@ -77,6 +77,8 @@ class Blobs:
         self._dropped: dict[str, None] = {}  # in the order in which they were dropped
         self._dropper: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self.checking = asyncio.Lock()
+        """Held by whoever compares all blobs with the index: two of them would bring the same ones back twice."""
 
     @classmethod
     async def open(cls, objects: FlatObjects, bucket: str, index: NodeIndex, clock: Clock) -> "Blobs":

@@ -2,7 +2,7 @@
 
 Two places can not be read in one moment, so a blob counts as belonging to no node only when the index does not name it
 *and* nobody was changing it *and* it is still there afterwards: in this order each change that goes on meanwhile is
-seen by one of the three. See ``_judge``.
+seen by one of the three. See ``_is_orphan``.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ Note = Callable[[Progress], None]
 class Repair(enum.Enum):
     """What a check does about what it finds.
 
-    SUPERSEDED removes blobs that a newer one of the same node replaced; ALL also gives a name below ``lost+found/`` to
-    blobs that belong to no node. Nothing else is ever changed.
+    SUPERSEDED removes blobs that a newer one of the same node replaced, or whose node was deleted; ALL also gives a
+    name below ``lost+found/`` to other blobs that belong to no node. Nothing else is ever changed.
     """
 
     NOTHING = enum.auto()
@@ -51,12 +51,13 @@ async def check_blobs(
     grace_seconds: float = GRACE_SECONDS,
     note: Note | None = None,
 ) -> BlobReport:
-    """Compare all blobs with all leaves. Raises Unavailable when the storage can not be listed."""
-    await store.blobs.settle()
-    check = _Check(store, clock, repair, grace_seconds, note)
-    await check.run()
-    await store.blobs.settle()
-    return check.report
+    """Compare all blobs with all leaves; one runs at a time. Raises Unavailable when the storage can not be listed."""
+    async with store.blobs.checking:
+        await store.blobs.settle()
+        check = _Check(store, clock, repair, grace_seconds, note)
+        await check.run()
+        await store.blobs.settle()
+        return check.report
 
 
 class _Check:
@@ -94,7 +95,7 @@ class _Check:
 
     async def _look_at(self, found: Sequence[Blob]) -> None:
         """Judge blobs that were just listed."""
-        busy = self._blobs.busy()
+        busy, orphans = self._blobs.busy(), []
         nodes = await self._index.find_nodes([blob.uuid for blob in found])
         for blob, node in zip(found, nodes, strict=True):
             if not blob.uuid:
@@ -106,34 +107,43 @@ class _Check:
                 self._matched += 1
                 if node.size != blob.facts.size and blob.key not in busy:
                     self._add(BlobProblem.SIZE, blob.key, blob.facts.size, node.path)
-            elif blob.key not in busy:
-                await self._judge(blob)
+            elif blob.key not in busy and await self._is_orphan(blob):
+                orphans.append(blob)
+        deleted = await self._index.find_deleted([blob.uuid for blob in orphans])
+        for blob in orphans:
+            if blob.uuid in deleted:
+                self._remove(BlobProblem.DELETED, blob)
+            elif self._repair is not Repair.SUPERSEDED:
+                await self._handle_lost(blob)
 
-    async def _judge(self, blob: Blob) -> None:
-        """A blob that the index did not name when it was asked, and that nobody was changing before that.
+    async def _is_orphan(self, blob: Blob) -> bool:
+        """Whether no node has a blob's UUID, or one whose own blob is missing; what was replaced is dealt with here.
 
-        Who makes a blob is busy with it until the index names it, so that can not be under way. Who drops one is busy
-        with it from before the index forgets it until it is gone: so what is not busy now and there after that stays.
+        The index did not name the blob when it was asked, and nobody was changing it before that. Who makes a blob is
+        busy with it until the index names it, so that can not be under way. Who drops one is busy with it from before
+        the index forgets it until it is gone: so what is not busy now and there after that stays.
         """
         if blob.key in self._blobs.busy():
-            return
+            return False
         if blob.facts.mtime_ns > self._oldest_ns:
             self.report.young += 1
-            return
+            return False
         if await self._blobs.find_size(blob.key) is None:
-            return
+            return False
         (node,) = await self._index.find_nodes([blob.uuid])
-        if node is not None and not node.is_folder and await self._is_whole(node):
-            if node.blob == blob.blob:  # named by the index after all
-                self._matched += 1
-                return
-            self._add(BlobProblem.SUPERSEDED, blob.key, blob.facts.size, node.path)
-            if self._repair is not Repair.NOTHING:
-                self._blobs.drop(blob.key)
-                self.report.removed += 1
-            return
-        if self._repair is not Repair.SUPERSEDED:
-            await self._handle_lost(blob)
+        if node is None or node.is_folder or not await self._is_whole(node):
+            return True
+        if node.blob == blob.blob:  # named by the index after all
+            self._matched += 1
+        else:
+            self._remove(BlobProblem.SUPERSEDED, blob, node.path)
+        return False
+
+    def _remove(self, problem: BlobProblem, blob: Blob, path: str = "") -> None:
+        self._add(problem, blob.key, blob.facts.size, path)
+        if self._repair is not Repair.NOTHING:
+            self._blobs.drop(blob.key)
+            self.report.removed += 1
 
     async def _is_whole(self, node: Node) -> bool:
         return await self._blobs.find_size(self._blobs.key_of(node)) == node.size

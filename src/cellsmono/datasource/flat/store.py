@@ -243,7 +243,10 @@ class FlatStore(BaseStore):
         AlreadyExists for a path that is taken.
         """
         self._check_leaf(path)
-        if await self.index.find_node(found.uuid) is not None:
+        holder = await self.index.find_node(found.uuid)
+        if holder is not None:
+            if holder.blob == found.blob:
+                raise Conflict(f"The blob {found.key!r} is the content of {holder.path!r}", path=path)
             return await self._attach_copy(path, found, etag, meta)
         async with self._claims.claim(path):
             if await self._find(path) is not None:

@@ -183,6 +183,10 @@ class MemoryIndex:
         is_gone = event.kind is EventKind.DELETE or path is None
         return replace(event, node=None if is_gone or path is None else self._nodes[path])
 
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """See ``NodeIndex.find_deleted``."""
+        return {event.uuid for event in self._log if event.kind is EventKind.DELETE}.intersection(uuids)
+
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
         total = await self.usage("")

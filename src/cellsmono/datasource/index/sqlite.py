@@ -10,7 +10,7 @@ import msgspec
 from cellsmono.datasource.index import reading, rules
 from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.labels import HIGHEST, LOWEST
-from cellsmono.datasource.index.log import SELECT_LAST, read_changes, restart_log
+from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes, restart_log
 from cellsmono.datasource.index.memory import Publish, ignore_events
 from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
 from cellsmono.datasource.index.verify import verify_tree
@@ -228,6 +228,11 @@ class SqliteIndex:
     async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
         """See ``NodeIndex.changes``."""
         return await self._page(lambda reader: read_changes(reader.execute, self._datasource, since, limit))
+
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """See ``NodeIndex.find_deleted``."""
+        raw = [each for each in map(parse_uuid, uuids) if each is not None]
+        return await self._page(lambda reader: find_deleted(reader.execute, raw)) if raw else set()
 
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
