@@ -173,6 +173,34 @@ def test_datasources_are_the_same_whether_the_server_runs_or_not(
     assert "pics" not in run("ds", "list", **OWNER).stdout
 
 
+def test_snapshots_are_taken_and_loaded_whether_the_server_runs_or_not(
+    serve: Callable[..., Server], run: Command, pictures: Path, tmp_path: Path
+) -> None:
+    server = serve(f"pics={pictures}", **OWNER)
+    assert run("ds", "resync", "pics").returncode == 0
+    snapshot = ("ds", "snapshot", "pics", "--operation")
+    dumped = read_json(run(*snapshot, "dump", "--basename", "a.db", "-o", "json"))
+    assert dumped["header"]["files"] == 2
+    (pictures / "b.txt").unlink()
+    assert run(*snapshot, "load", "--basename", "a.db").returncode == 2, "without a terminal it wants --yes"
+    loaded = run(*snapshot, "load", "--basename", "a.db", "--yes")
+    assert (loaded.returncode, loaded.stderr) == (5, "absent: b.txt\n")
+    assert "before-load-" in loaded.stdout
+    assert server.stop() == 0
+    assert re.search(r"(?m)^a\.db +\S+ \S+ +manual +2 +\S+ \S+ +ok$", run(*snapshot, "list", **OWNER).stdout)
+    assert run(*snapshot, "dump", **OWNER).returncode == 0
+    assert read_json(run(*snapshot, "load", "--yes", "-o", "json", **OWNER))["absent_total"] == 0
+    assert run(*snapshot, "load", "--basename", "none.db", "--yes", **OWNER).returncode == 1
+    stored = next(tmp_path.rglob("a.db"))
+    again = run("ds", "add", f"again={pictures}", "--from-snapshot", str(stored), "--data-dir", "other", **OWNER)
+    assert again.returncode == 0, again.stderr
+    stored.write_bytes(stored.read_bytes()[:-1])
+    listed = run(*snapshot, "list", **OWNER)
+    assert (listed.returncode, "cut short or altered" in listed.stdout) == (1, True)
+    assert run(*snapshot, "delete", "--basename", "a.db", "--yes", **OWNER).returncode == 0
+    assert not stored.exists()
+
+
 def test_skipped_entries_make_the_exit_code_5(run: Command, pictures: Path) -> None:
     assert run("ds", "add", f"pics={pictures}", **OWNER).returncode == 0
     (pictures / "link").symlink_to("/etc")

@@ -10,6 +10,7 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.settings import Settings
+from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
@@ -113,6 +114,7 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
+        await core.supervisor.start(SnapshotService(core.installation.snapshots, core.clock), optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 
