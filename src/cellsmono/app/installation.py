@@ -12,7 +12,7 @@ from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
-from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound
 from cellsmono.kernel.log import get_logger
@@ -20,8 +20,6 @@ from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
 
 log = get_logger("installation")
-
-_FINE = (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING, SyncState.STOPPED)
 
 
 class Installation:
@@ -195,7 +193,7 @@ class Installation:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
         sync = triple.store.sync.status()
-        state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        state = ServiceState.READY if sync.state.is_fine else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

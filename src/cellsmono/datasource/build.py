@@ -23,7 +23,6 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
-from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -128,8 +127,7 @@ class _SyncService:
         if self._alarm.reason:
             return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
         status = self._sync.status()
-        is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
-        state = ServiceState.READY if is_fine else ServiceState.DEGRADED
+        state = ServiceState.READY if status.state.is_fine else ServiceState.DEGRADED
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
