@@ -201,6 +201,7 @@ class Datasources:
             markers=config.markers,
         )
         objects.buckets.add(config.name)
+        await objects.store.remove_finished_uploads(config.name)
         path = self.index_path(config.name)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)

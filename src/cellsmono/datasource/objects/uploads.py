@@ -210,6 +210,14 @@ class LocalUploads(LocalService):
             raise no_upload(upload_id)
         await self.workers.run(assembly.remove_upload_folder, self.bucket(bucket), upload_id)
 
+    async def remove_finished_uploads(self, bucket: str) -> None:
+        """Remove what completed and aborted uploads left on the disk, when a crash came before their clean-up."""
+        finished = await self._register.list_finished(bucket)
+        for upload_id in finished:
+            await self.workers.run(assembly.remove_upload_folder, self.bucket(bucket), upload_id)
+        if finished:
+            await self._register.forget_finished(finished)
+
     async def remove_stale_uploads(self, older_than_ns: int) -> int:
         """Abort uploads begun before this time; remove what lies in the work folders and belongs to none."""
         removed = 0
@@ -221,6 +229,7 @@ class LocalUploads(LocalService):
                 if upload_id not in await self._register.list_ids(name):
                     await self.workers.run(assembly.remove_upload_folder, bucket, upload_id)
             await self.workers.run(bucket.work.remove_leftovers, older_than_ns)
+            await self.remove_finished_uploads(name)
         return removed
 
     async def _abort_quietly(self, bucket: str, upload_id: str) -> bool:
