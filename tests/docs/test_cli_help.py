@@ -55,6 +55,11 @@ def test_help_can_be_shown(path: tuple[str, ...]) -> None:
     text = render_help(path)
     assert text.startswith("Usage: cellsmono")
     assert "--help" in text
+    assert not re.search(r"(?m)^  \w+ .*\.\.\.$", text), "a summary is cut short"
+
+
+def test_examples_fit_into_a_line() -> None:
+    assert [example for example in examples() if len(example) > 76] == []
 
 
 @pytest.mark.parametrize("example", examples())

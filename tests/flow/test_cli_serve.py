@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -112,6 +113,15 @@ def test_a_working_default_with_keys_that_are_shown_once(serve: Callable[..., Se
     secret = re.search(r"secret key   (\S{40})", server.banner)[1]  # type: ignore[index]
     assert again.stop() == 0
     assert secret not in (tmp_path / "log-0").read_text()
+
+
+def test_a_start_that_fails_makes_no_keys_that_nobody_sees(serve: Callable[..., Server], run: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        failed = run("serve", "--listen", "127.0.0.1:0", "--s3-listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert failed.returncode == 1
+    assert "Address already in use" in failed.stderr
+    assert read_json(run("key", "list", "--output", "json")) == []
+    assert "secret key" in serve().banner
 
 
 def test_what_runs_is_told_and_probed(serve: Callable[..., Server], run: Command, pictures: Path) -> None:

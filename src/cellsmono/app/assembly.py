@@ -14,7 +14,6 @@ from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
-from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
@@ -59,11 +58,6 @@ class Server(msgspec.Struct, frozen=True):
     def supervisor(self) -> Supervisor:
         """Who notices when a needed service dies."""
         return self.core.supervisor
-
-    @property
-    def new_key(self) -> AccessKey | None:
-        """The owner's key pair when this start made it."""
-        return self.core.settings.new_key
 
 
 @asynccontextmanager

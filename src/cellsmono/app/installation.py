@@ -16,7 +16,7 @@ from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
-from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -24,8 +24,6 @@ from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
 
 log = get_logger("installation")
-
-_FINE = (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING, SyncState.STOPPED)
 
 
 class Installation:
@@ -246,7 +244,7 @@ class Installation:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
         sync = None if triple.store.sync is None else triple.store.sync.status()
-        state = ServiceState.READY if sync is None or sync.state in _FINE else ServiceState.DEGRADED
+        state = ServiceState.READY if sync is None or sync.state.is_fine else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

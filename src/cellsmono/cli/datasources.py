@@ -194,9 +194,10 @@ def resync_datasource(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Compare a datasource with its folder now, and carry over what differs.
+    """Compare a datasource with its folder now.
 
-    Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops it; what was done stays.
+    What differs is carried over. Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops
+    it; what was done stays.
     """
     from cellsmono.cli.describe import describe_report
     from cellsmono.cli.output import print_fields

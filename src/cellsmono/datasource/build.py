@@ -31,7 +31,6 @@ from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.snapshots import SnapshotPlace
-from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -113,8 +112,7 @@ class _SyncService:
         if self._alarm.reason:
             return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
         status = self._sync.status()
-        is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
-        state = ServiceState.READY if is_fine else ServiceState.DEGRADED
+        state = ServiceState.READY if status.state.is_fine else ServiceState.DEGRADED
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
@@ -228,6 +226,7 @@ class Datasources:
             markers=config.markers if is_structured else Markers.NONE,
         )
         objects.buckets.add(config.name)
+        await objects.store.remove_finished_uploads(config.name)
         path = self.index_path(config.name)
         if is_structured:
             self._refuse_flat_index(config.name)
