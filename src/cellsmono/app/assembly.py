@@ -102,7 +102,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
         installation = Installation(loaded, settings, datasources, registry, clock)
-        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, Router(installation))
+        router = Router(installation, settings.buckets)
+        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 
 
 @asynccontextmanager
