@@ -10,6 +10,7 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.settings import Settings
+from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
@@ -21,7 +22,7 @@ from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import CellsError
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.metrics import Metrics
-from cellsmono.kernel.registry import Registry
+from cellsmono.kernel.registry import Kind, Registry
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.tasks import cancel_and_wait, create_task
 
@@ -114,6 +115,10 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
+        day_seconds = loaded.config.s3.lifecycle_day_seconds
+        await core.supervisor.start(
+            LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds), kind=Kind.GRPC
+        )
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 
@@ -141,6 +146,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         clock_skew_seconds=int(config.s3.clock_skew_seconds),
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
+        day_seconds=config.s3.lifecycle_day_seconds,
     )
     s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))

@@ -6,7 +6,7 @@ from typing import Final, cast
 import msgspec
 
 from cellsmono.gateway.http import Reply
-from cellsmono.gateway.s3 import cors_xml, xml_read, xml_write
+from cellsmono.gateway.s3 import cors_xml, lifecycle_xml, xml_read, xml_write
 from cellsmono.gateway.s3.buckets import require_owner
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.intake import read_document
@@ -16,6 +16,8 @@ from cellsmono.interfaces.bucket_settings import BucketSettings, Change, Ownersh
 
 MAX_TAGS: Final = 50
 _OWNERSHIPS: Final = frozenset({"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"})
+_LEAST_TRANSITION: Final = ("x-amz-transition-default-minimum-object-size", "all_storage_classes_128K")
+"""What tools want to read back, though nothing is ever moved to another storage."""
 _BLOCKS: Final = {
     "BlockPublicAcls": "block_acls",
     "IgnorePublicAcls": "ignore_acls",
@@ -28,8 +30,9 @@ class Setting(msgspec.Struct, frozen=True):
     """One document of a bucket.
 
     ``name`` is the one in operations (``Get`` + name), ``missing`` the error of a bucket without it, ``read_action``
-    and ``write_action`` are what policies call reading and changing it. ``write`` makes the document (empty: not set),
-    ``read`` turns a new one into a change, ``removal`` is the change that removes it. ``put_status`` answers a PUT.
+    and ``write_action`` are what policies call reading and changing it (``delete_action``: removing it, if otherwise).
+    ``write`` makes the document (empty: not set), ``read`` turns a new one into a change, ``removal`` is the change
+    that removes it. ``put_status`` answers a PUT, ``headers`` go with the document.
     """
 
     name: str
@@ -41,7 +44,7 @@ class Setting(msgspec.Struct, frozen=True):
     removal: Change
     put_status: int = 200
     delete_action: str = ""
-    content_type: tuple[str, str] = XML_TYPE
+    headers: tuple[tuple[str, str], ...] = (XML_TYPE,)
 
 
 def answer_setting(setting: Setting) -> Operation:
@@ -52,7 +55,7 @@ def answer_setting(setting: Setting) -> Operation:
         written = setting.write(settings)
         if not written:
             raise S3Error(setting.missing, fields={"BucketName": request.bucket})
-        return Reply(200, [setting.content_type], written)
+        return Reply(200, list(setting.headers), written)
 
     return get
 
@@ -165,7 +168,17 @@ SETTINGS: Final = {
         _set(policy=""),
         put_status=204,
         delete_action="s3:DeleteBucketPolicy",
-        content_type=("Content-Type", "application/json"),
+        headers=(("Content-Type", "application/json"),),
+    ),
+    "lifecycle": Setting(
+        "BucketLifecycleConfiguration",
+        "NoSuchLifecycleConfiguration",
+        "s3:GetLifecycleConfiguration",
+        "s3:PutLifecycleConfiguration",
+        lambda settings: lifecycle_xml.write_lifecycle(settings.lifecycle) if settings.lifecycle else b"",
+        lambda body: _set(lifecycle=lifecycle_xml.read_lifecycle(body)),
+        _set(lifecycle=()),
+        headers=(XML_TYPE, _LEAST_TRANSITION),
     ),
     "publicAccessBlock": Setting(
         "PublicAccessBlock",

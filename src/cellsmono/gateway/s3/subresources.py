@@ -8,7 +8,6 @@ from cellsmono.gateway.s3.request import Operation, S3Context, S3Request
 from cellsmono.gateway.s3.respond import build_empty_document, element, reply_empty, reply_xml
 
 MISSING: Final = {
-    "lifecycle": ("BucketLifecycleConfiguration", "NoSuchLifecycleConfiguration"),
     "website": ("BucketWebsite", "NoSuchWebsiteConfiguration"),
     "encryption": ("BucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
     "replication": ("BucketReplication", "ReplicationConfigurationNotFoundError"),
