@@ -47,14 +47,10 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Root(msgspec.Struct, frozen=True):
-    """A top-level entry that the actor sees: a datasource. ``created`` is seconds since the epoch, UTC.
-
-    ``anonymous`` is what its configuration opens to unsigned requests: nothing, ``read`` or ``write``.
-    """
+    """A top-level entry that the actor sees: a datasource. ``created`` is seconds since the epoch, UTC."""
 
     name: str
     created: float
-    anonymous: str = ""
 
 
 class NodeRouter(Protocol):
@@ -82,6 +78,11 @@ class NodeRouter(Protocol):
     def find_settings(self, root: str) -> BucketSettings | None:
         """What is set for a root, None when nothing is. Never blocks, and asks for no right: it is for what every
         answer must say about them (CORS, expiry).
+        """
+
+    def find_anonymous(self, root: str) -> str:
+        """What the configuration opens of a root to unsigned requests, unless a public access block takes it away:
+        nothing, ``read`` or ``write``. As ``find_settings`` it asks for no right.
         """
 
     async def read_settings(self, actor: Actor, root: str, action: str) -> BucketSettings:

@@ -81,6 +81,14 @@ class Router:
         """See ``NodeRouter``."""
         return self._settings.find(root)
 
+    def find_anonymous(self, root: str) -> str:
+        """See ``NodeRouter``."""
+        store = self._roots.find(root)
+        settings = self._settings.find(root)
+        if store is None or (settings is not None and settings.block.ignore_acls):
+            return ""
+        return store.config.anonymous
+
     async def read_settings(self, actor: Actor, root: str, action: str) -> BucketSettings:
         """See ``NodeRouter``."""
         self._allow(actor, root, action)
@@ -316,7 +324,7 @@ class Router:
 
 
 def _root(store: NodeStore) -> Root:
-    return Root(store.config.name, store.config.created, store.config.anonymous)
+    return Root(store.config.name, store.config.created)
 
 
 def _require_owner(actor: Actor) -> None:

@@ -1,21 +1,20 @@
 """The settings of a bucket that are one document each: read it, replace it, remove it."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import cors_xml, lifecycle_xml, xml_read, xml_write
-from cellsmono.gateway.s3.buckets import require_owner
+from cellsmono.gateway.s3.buckets import read_ownership, require_owner
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.request import Operation, S3Context, S3Request
 from cellsmono.gateway.s3.respond import XML_TYPE, reply_empty, reply_xml
-from cellsmono.interfaces.bucket_settings import BucketSettings, Change, Ownership, PublicAccessBlock
+from cellsmono.interfaces.bucket_settings import BucketSettings, Change, PublicAccessBlock
 
 MAX_TAGS: Final = 50
-_OWNERSHIPS: Final = frozenset({"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"})
 _LEAST_TRANSITION: Final = ("x-amz-transition-default-minimum-object-size", "all_storage_classes_128K")
 """What tools want to read back, though nothing is ever moved to another storage."""
 _BLOCKS: Final = {
@@ -117,18 +116,14 @@ def _write_block(settings: BucketSettings) -> bytes:
     return xml_write.document("PublicAccessBlockConfiguration", inner)
 
 
-def check_ownership(text: str) -> Ownership:
-    """An ObjectOwnership as a client writes it. Raises S3Error MalformedXML."""
-    if text not in _OWNERSHIPS:
-        raise S3Error("MalformedXML")
-    return cast(Ownership, text)
-
-
 def _read_ownership(body: bytes) -> Change:
     rules = list(xml_read.only_children(xml_read.parse_xml(body, "OwnershipControls"), "Rule"))
     if len(rules) != 1:
         raise S3Error("MalformedXML")
-    return _set(ownership=check_ownership(xml_read.child_text(rules[0], "ObjectOwnership").strip()))
+    try:
+        return _set(ownership=read_ownership(xml_read.child_text(rules[0], "ObjectOwnership").strip()))
+    except S3Error:
+        raise S3Error("MalformedXML") from None
 
 
 def _write_ownership(settings: BucketSettings) -> bytes:

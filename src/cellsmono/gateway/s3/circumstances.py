@@ -41,6 +41,7 @@ ACTIONS: Final = {
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
     "ListObjectVersions": "s3:ListBucketVersions",
     "ListParts": "s3:ListMultipartUploadParts",
+    "PutBucketAcl": "s3:PutBucketAcl",
     "PutBucketVersioning": "s3:PutBucketVersioning",
     "PutObjectAcl": "s3:PutObjectAcl",
     "PutObjectTagging": "s3:PutObjectTagging",

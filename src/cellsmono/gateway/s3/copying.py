@@ -127,7 +127,7 @@ def _changes_otherwise(node: Node, asked: NodeMeta) -> bool:
 def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_tags: bool) -> NodeMeta:
     """The copy's metadata. The checksums describe the bytes, which stay: they are kept in any case.
 
-    Storage class and redirect are never taken over from the source, as in S3.
+    Storage class, redirect and ACL are never taken over from the source, as in S3.
     """
     kept = {"x-amz-storage-class", "x-amz-website-redirect-location"}
     if replaces_meta:
@@ -135,7 +135,7 @@ def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_
     else:
         headers = {name: value for name, value in old.headers.items() if name not in kept}
         headers |= {name: value for name, value in asked.headers.items() if name in kept}
-        base = msgspec.structs.replace(old, headers=headers)
+        base = msgspec.structs.replace(old, headers=headers, acl=asked.acl)
     return msgspec.structs.replace(base, tags=asked.tags if replaces_tags else old.tags)
 
 

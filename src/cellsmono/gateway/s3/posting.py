@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+import msgspec
 from aiohttp import BodyPartReader, MultipartReader
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web import RequestPayloadError
@@ -159,7 +160,7 @@ def _read_meta(headers: CIMultiDict[str], key: str, fields: Mapping[str, str]) -
     if not tagging:
         return meta
     tags = read_tagging(tagging.encode()) if tagging.lstrip().startswith("<") else parse_tagging_header(tagging)
-    return NodeMeta(content_type=meta.content_type, headers=meta.headers, user=meta.user, tags=tags)
+    return msgspec.structs.replace(meta, tags=tags)
 
 
 async def _read_file(reader: MultipartReader, file: BodyPartReader, limit: int) -> AsyncIterator[bytes]:
