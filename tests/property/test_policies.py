@@ -1,5 +1,6 @@
 """Policies against a model that is as plain as can be: expressions for patterns, two passes over the statements."""
 
+import contextlib
 import json
 import re
 
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from cellsmono.data.policy.document import arn_of, parse_policy
 from cellsmono.data.policy.evaluation import evaluate
 from cellsmono.data.policy.wildcards import compile_pattern
+from cellsmono.kernel.errors import Invalid
 
 ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
 PATHS = st.text("ab/", min_size=1, max_size=4)
+GOOD = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": arn_of("b", "*")}
 WILD = st.text("ab/*?", min_size=1, max_size=5)
 
 
@@ -64,3 +67,41 @@ def test_decisions_are_those_of_the_model(statements, is_owner, action, path, pr
     values = {} if prefix is None else {"s3:prefix": prefix}
     decision = evaluate(policy, is_owner=is_owner, action=action, resource=arn_of("b", path), values=values)
     assert decision.value == expected
+
+
+NAMES = st.sampled_from(
+    [
+        "Version",
+        "Statement",
+        "Effect",
+        "Principal",
+        "AWS",
+        "Action",
+        "NotAction",
+        "Resource",
+        "Condition",
+        "Bool",
+        "Null",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["*", "Allow", "s3:*", "2012-10-17"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON | st.builds(lambda s: {"Statement": s}, JSON) | st.builds(lambda c: {"Statement": GOOD | c}, STATEMENTS))
+def test_any_document_is_read_or_refused(document):
+    with contextlib.suppress(Invalid):
+        parse_policy(json.dumps(document), "b")
+
+
+@given(
+    st.dictionaries(st.sampled_from(["Bool", "StringLike", "IpAddress", "DateEquals", "NumericEquals", "Null"]), JSON)
+)
+def test_any_condition_is_read_or_refused(block):
+    for each in (block, {name: {"s3:prefix": values} for name, values in block.items()}):
+        with contextlib.suppress(Invalid):
+            policy = parse_policy(json.dumps({"Statement": GOOD | {"Condition": each}}), "b")
+            evaluate(policy, is_owner=False, action=ACTIONS[0], resource=arn_of("b", "x"), values={"s3:prefix": "1"})
