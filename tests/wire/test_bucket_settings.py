@@ -228,6 +228,18 @@ def test_uploads_in_parts_are_judged_by_their_key(s3, fetch, bucket):
     assert fetch("POST", f"/{bucket}/secret?uploads", b"")[0] == 403
 
 
+def test_who_may_write_may_not_tag_or_publish_for_that(s3, fetch, bucket):
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+    put_policy(s3, bucket, allow(bucket, "s3:PutObject"))
+    assert fetch("PUT", f"/{bucket}/x", b"")[0] == 200
+    assert fetch("PUT", f"/{bucket}/x", b"", {"x-amz-tagging": "a=b"})[0] == 403
+    assert fetch("POST", f"/{bucket}/x?uploads", b"", {"x-amz-tagging": "a=b"})[0] == 403
+    assert fetch("PUT", f"/{bucket}/x", b"", {"x-amz-acl": "public-read"})[0] == 403
+    put_policy(s3, bucket, allow(bucket, ["s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl"]))
+    for headers in ({"x-amz-tagging": "a=b"}, {"x-amz-acl": "public-read"}):
+        assert fetch("PUT", f"/{bucket}/x", b"", headers)[0] == 200
+
+
 def test_conditions_on_the_request(s3, fetch, bucket):
     s3.put_object(Bucket=bucket, Key="x", Body=b"hello")
     target = f"/{bucket}/x"

@@ -99,8 +99,8 @@ class NodeRouter(Protocol):
     async def is_public(self, actor: Actor, root: str) -> bool:
         """Whether the policy of a root lets in everybody. Raises NotFound (reason ``policy``) when it has none."""
 
-    async def check_acl(self, actor: Actor, root: str, path: str, acl: str) -> None:
-        """Raise what storing a node with this ACL would raise: Forbidden, or Invalid (reason ``acl``)."""
+    async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
+        """Raise what storing a node with this ACL and these tags would raise: Forbidden, Invalid (reason ``acl``)."""
 
     async def read_node(self, actor: Actor, root: str, path: str) -> Node:
         """See ``NodeStore.read_node``."""

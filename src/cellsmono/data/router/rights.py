@@ -7,7 +7,7 @@ from cellsmono.data.policy.document import arn_of, parse_policy
 from cellsmono.data.policy.evaluation import Decision, evaluate
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, PUBLIC_ACLS, BucketSettings, BucketSettingsStore
 from cellsmono.interfaces.datasource import NodeStore
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.node import Node, NodeMeta
 from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import Forbidden, Invalid
 from cellsmono.kernel.log import get_logger
@@ -19,6 +19,7 @@ PUT: Final = "s3:PutObject"
 DELETE: Final = "s3:DeleteObject"
 LIST: Final = "s3:ListBucket"
 PUT_ACL: Final = "s3:PutObjectAcl"
+PUT_TAGS: Final = "s3:PutObjectTagging"
 
 _LISTS: Final = frozenset({LIST, "s3:ListBucketVersions"})
 _READS: Final = _LISTS | {GET, "s3:GetBucketLocation", "s3:GetObjectAttributes", "s3:GetObjectTagging"}
@@ -26,7 +27,7 @@ _READS: Final = _LISTS | {GET, "s3:GetBucketLocation", "s3:GetObjectAttributes",
 _UPLOADS: Final = frozenset(
     {PUT, DELETE, "s3:AbortMultipartUpload", "s3:ListBucketMultipartUploads", "s3:ListMultipartUploadParts"}
 )
-_WRITES: Final = _UPLOADS | {"s3:PutObjectTagging", "s3:DeleteObjectTagging"}
+_WRITES: Final = _UPLOADS | {PUT_TAGS, "s3:DeleteObjectTagging"}
 """What ``anonymous = "write"`` adds to that."""
 
 _CONFIGURED: Final = {"": frozenset[str](), "read": _READS, "write": _READS | _WRITES}
@@ -70,11 +71,13 @@ class Rights:
         if self.judge(actor, store, action, path) is not Verdict.YES:
             raise forbid(store, path)
 
-    def require_acl(self, actor: Actor, store: NodeStore, path: str, acl: str) -> None:
-        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL."""
-        if acl:
+    def require_meta(self, actor: Actor, store: NodeStore, path: str, meta: NodeMeta) -> None:
+        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL and these tags."""
+        if meta.tags:
+            self.require(actor, store, PUT_TAGS, path)
+        if meta.acl:
             self.require(actor, store, PUT_ACL, path)
-            _check_acl(self._settings.find(store.config.name) or NO_SETTINGS, acl)
+            _check_acl(self._settings.find(store.config.name) or NO_SETTINGS, meta.acl)
 
     def _judge_stranger(
         self, actor: Actor, store: NodeStore, settings: BucketSettings, action: str, path: str

@@ -5,7 +5,18 @@ from typing import Protocol
 
 from cellsmono.data.policy.document import parse_policy
 from cellsmono.data.router.digest import PlainDigest
-from cellsmono.data.router.rights import DELETE, GET, LIST, PUT, Rights, Verdict, check_change, forbid, is_open
+from cellsmono.data.router.rights import (
+    DELETE,
+    GET,
+    LIST,
+    PUT,
+    PUT_TAGS,
+    Rights,
+    Verdict,
+    check_change,
+    forbid,
+    is_open,
+)
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, BucketSettingsStore, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
@@ -17,7 +28,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.index import KeyPage, Usage
-from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
+from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.router import Actor, Root
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, PreconditionFailed, Unavailable
@@ -113,9 +124,9 @@ class Router:
             raise NotFound(f"The bucket {root!r} has no policy", reason="policy", path=root)
         return parse_policy(settings.policy, root).is_public
 
-    async def check_acl(self, actor: Actor, root: str, path: str, acl: str) -> None:
+    async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
         """See ``NodeRouter``."""
-        self._allow(actor, root, PUT, path, acl)
+        self._allow(actor, root, PUT, path, meta)
 
     # nodes
 
@@ -156,20 +167,20 @@ class Router:
         options: WriteOptions,
     ) -> Node:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, PUT, path, options.meta.acl).put_node(path, body, digest, options)
+        return await self._allow(actor, root, PUT, path, options.meta).put_node(path, body, digest, options)
 
     async def create_folder(
         self, actor: Actor, root: str, path: str, kind: FolderKind, meta: NodeMeta | None = None
     ) -> Node:
         """See ``NodeRouter``."""
-        store = self._allow(actor, root, PUT, path, meta.acl if meta is not None else "")
+        store = self._allow(actor, root, PUT, path, meta or NO_META)
         return await store.create_folder(path, kind, meta)
 
     async def copy_node(
         self, actor: Actor, source_root: str, source: str, root: str, path: str, options: CopyOptions
     ) -> Node:
         """See ``NodeRouter``."""
-        target = self._allow(actor, root, PUT, path, options.meta.acl if options.meta is not None else "")
+        target = self._allow(actor, root, PUT, path, options.meta or NO_META)
         origin, verdict = self._judge_reading(actor, source_root, source)
         if origin is target and verdict is Verdict.YES:
             return await target.copy_node(source, path, options)
@@ -214,7 +225,7 @@ class Router:
 
     async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, "s3:PutObjectTagging", path).update_meta(path, change)
+        return await self._allow(actor, root, PUT_TAGS, path).update_meta(path, change)
 
     # listings
 
@@ -271,7 +282,7 @@ class Router:
         self, actor: Actor, root: str, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions
     ) -> Node:
         """See ``NodeRouter``."""
-        store = await self._allow_upload(actor, root, upload_id, options.meta.acl)
+        store = await self._allow_upload(actor, root, upload_id, options.meta)
         return await store.complete_upload(upload_id, parts, etag, options)
 
     async def abort_upload(self, actor: Actor, root: str, upload_id: str) -> None:
@@ -280,14 +291,14 @@ class Router:
 
     # rights
 
-    def _allow(self, actor: Actor, root: str, action: str, path: str = "", acl: str = "") -> NodeStore:
-        """The datasource, if the actor may do this with it, and may give the ACL to what is written."""
+    def _allow(self, actor: Actor, root: str, action: str, path: str = "", meta: NodeMeta = NO_META) -> NodeStore:
+        """The datasource, if the actor may do this with it, and may give what is written its ACL and tags."""
         store = self._find(actor, root)
         self._rights.require(actor, store, action, path)
-        self._rights.require_acl(actor, store, path, acl)
+        self._rights.require_meta(actor, store, path, meta)
         return store
 
-    async def _allow_upload(self, actor: Actor, root: str, upload_id: str, acl: str = "") -> NodeStore:
+    async def _allow_upload(self, actor: Actor, root: str, upload_id: str, meta: NodeMeta = NO_META) -> NodeStore:
         """As ``_allow``, for what is done with an upload: its key decides, where rules look at keys at all."""
         store = self._find(actor, root)
         if actor.kind == "anonymous" or self._settings.find(root) is not None:
@@ -296,9 +307,9 @@ class Router:
             except NotFound:
                 key = ""  # what is not there is told to those who may do it with every key
             self._rights.require(actor, store, PUT, key)
-            self._rights.require_acl(actor, store, key, acl)
+            self._rights.require_meta(actor, store, key, meta)
         else:
-            self._rights.require_acl(actor, store, "", acl)
+            self._rights.require_meta(actor, store, "", meta)
         return store
 
     def _judge_reading(self, actor: Actor, root: str, path: str) -> tuple[NodeStore, Verdict]:

@@ -17,6 +17,7 @@ from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
 from cellsmono.gateway.s3.settings import OWNER
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, CannedAcl
+from cellsmono.interfaces.node import NodeMeta
 
 _WIDTH: Final[dict[str, int]] = {acl: width for width, acl in enumerate(GRANTS)}
 _OPEN_BUCKETS: Final[dict[str, CannedAcl]] = {"": "", "read": "public-read", "write": "public-read-write"}
@@ -73,7 +74,7 @@ async def put_object_acl(s3: S3Context, request: S3Request) -> Reply:
     check_version(request.query)
     node = await read_visible(s3, request)
     acl = await _read_acl(s3, request)
-    await s3.router.check_acl(request.actor, request.bucket, request.key, acl)
+    await s3.router.check_meta(request.actor, request.bucket, request.key, NodeMeta(acl=acl))
     if acl != node.meta.acl:
         await s3.router.update_meta(
             request.actor, request.bucket, request.key, lambda meta: msgspec.structs.replace(meta, acl=acl)

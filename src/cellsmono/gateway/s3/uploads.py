@@ -68,7 +68,7 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     meta = read_meta(headers, request.key)
     algorithm, kind = resolve_type(headers.get("x-amz-checksum-algorithm", ""), headers.get("x-amz-checksum-type", ""))
     await read_document(s3, request)
-    await s3.router.check_acl(request.actor, request.bucket, request.key, meta.acl)
+    await s3.router.check_meta(request.actor, request.bucket, request.key, meta)
     context = _encoder.encode(UploadContext(meta, algorithm, kind))
     upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context)
     answer = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
