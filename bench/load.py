@@ -27,6 +27,7 @@ from load_sign import CLOCK_SPREAD, Exchange, Signer
 from load_wire import Answer, Broken, Client
 
 MAX_ERRORS = 1000
+_PIECE = 1 << 26
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 PREPARED_RATE = 12_000
 """Requests a second that are signed ahead; a faster server gets the rest signed on the way."""
@@ -95,7 +96,9 @@ class Tally:
 
 def make_body(size: int, seed: int = 1) -> memoryview:
     """Bytes that do not compress."""
-    return memoryview(random.Random(seed).randbytes(size))
+    source = random.Random(seed)
+    # One call can not make 256 MiB or more.
+    return memoryview(b"".join(source.randbytes(min(_PIECE, size - at)) for at in range(0, size, _PIECE)))
 
 
 def run_timed(target: Target, tally: Tally, requests: Iterator[Exchange], seconds: float, prepared: int) -> None:

@@ -17,6 +17,7 @@ from cellsmono.interfaces.patch import (
     MoveNode,
     Operation,
     Patch,
+    PruneFolders,
     PutFolder,
     PutLeaf,
     PutLeaves,
@@ -166,10 +167,54 @@ class TestPutLeaf:
         assert await bench.index.read_node("a") == Node("a", UUID_A, TWO, MD5, MD5, FolderKind.FOUND, META)
         assert await bench.apply(PutLeaf("a", TWO, touched=True)) == ()
 
-    @pytest.mark.parametrize("path", ["", "a/", "/a", "a//b", "\udcff", "a/\ud800"])
+    @pytest.mark.parametrize("path", ["", "a/", "\udcff", "a/\ud800"])
     async def test_a_path_that_names_no_leaf_is_invalid(self, bench: Bench, path: str) -> None:
         with pytest.raises(Invalid):
             await bench.apply(PutLeaf(path, ONE))
+
+    async def test_empty_segments_and_dots_are_names_like_any_other(self, bench: Bench) -> None:
+        paths = ["/x", "//", "a", "a/", "a//b", "a/b", "a/./c", "a/../c", "a///"]
+        for path in paths:
+            await bench.apply(PutFolder(path, kind=FolderKind.MARKER) if path.endswith("/") else PutLeaf(path, ONE))
+        assert await bench.keys() == sorted(paths)
+        assert [(await bench.index.read_node(path)).path for path in paths] == paths
+        children = await bench.index.list_children("a/")
+        assert [node.path for node in children] == ["a/../", "a/./", "a//", "a/b"]
+        assert (await bench.index.usage("a/")).files == 4
+        assert await bench.index.verify() == []
+
+    async def test_the_blob_of_new_content_is_kept_until_there_is_newer_content(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, etag=MD5, uuid=UUID_A))
+        assert (await bench.index.read_node("a")).blob == 0
+        await bench.apply(PutLeaf("a", TWO, etag=MD5, meta=META, blob=1_764_000_000_000))
+        await bench.apply(SetMeta("a", NO_META))
+        await bench.apply(PutLeaf("a", ONE, touched=True))
+        await bench.apply(MoveNode("a", "b/c"))
+        await bench.apply(MoveNode("b/", "d/"))
+        node = await bench.index.read_node("d/c")
+        assert (node.uuid, node.blob) == (UUID_A, 1_764_000_000_000)
+        await bench.apply(PutLeaf("d/c", ONE, etag=MD5, blob=7))
+        assert (await bench.index.read_node("d/c")).blob == 7
+        await bench.apply(PutLeaf("d/c", ONE, etag=MD5, blob=8))
+        assert (await bench.index.read_node("d/c")).blob == 8, "the same content in another blob is a change, too"
+
+    async def test_deleted_nodes_are_known_as_long_as_the_log_is(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, uuid=UUID_A), PutLeaf("b", ONE, uuid=UUID_B))
+        await bench.apply(DeleteNode("a"))
+        assert await bench.index.find_deleted([UUID_A, UUID_B, "none"]) == {UUID_A}
+        assert await bench.index.find_deleted([]) == set()
+        for number in range(KEPT + 300):
+            await bench.apply(PutLeaf(f"x{number}", ONE))
+        assert await bench.index.find_deleted([UUID_A]) == set()
+
+    async def test_only_new_refuses_a_node_that_is_there_and_undoes_the_patch(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, etag=MD5, uuid=UUID_A, only_new=True))
+        with pytest.raises(AlreadyExists):
+            await bench.apply(PutLeaf("b", ONE), PutLeaf("a", TWO, etag=MD5, uuid=UUID_B, only_new=True))
+        assert await bench.keys() == ["a"]
+        assert (await bench.index.read_node("a")).uuid == UUID_A
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        assert bench.index.recall_node("nothing") is None
 
     async def test_a_taken_or_malformed_uuid_is_refused(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a", ONE, uuid=UUID_A))
@@ -205,6 +250,7 @@ class TestPutFolder:
         assert await bench.kinds(PutFolder("a/", uuid=UUID_B)) == [(EventKind.UPDATE_META, "a/")]
         assert await bench.index.find_node(UUID_A) is None
         found = await bench.index.find_node(UUID_B)
+        assert await bench.index.find_nodes([UUID_A, UUID_B, "none", UUID_B.upper()]) == [None, found, None, found]
         assert found is not None
         assert found.path == "a/"
         with pytest.raises(Conflict):
@@ -231,10 +277,38 @@ class TestPutFolder:
         assert (root.uuid, root.mtime_ns) == (UUID_A, ONE.mtime_ns)
         assert await bench.keys() == []
 
-    @pytest.mark.parametrize("path", ["a", "/", "a//", "//"])
+    @pytest.mark.parametrize("path", ["a", "\udcff/"])
     async def test_a_path_that_names_no_folder_is_invalid(self, bench: Bench, path: str) -> None:
         with pytest.raises(Invalid):
             await bench.apply(PutFolder(path))
+
+
+class TestPrune:
+    async def test_only_empty_folders_that_were_implied_go_innermost_first(self, bench: Bench) -> None:
+        await bench.apply(PutFolder("own/"), PutLeaf("own/a/b/c/x", ONE), PutLeaf("own/a/y", ONE))
+        assert await bench.kinds(DeleteNode("own/a/b/c/x"), PruneFolders("own/a/b/c/x")) == [
+            (EventKind.DELETE, "own/a/b/c/x"),
+            (EventKind.DELETE, "own/a/b/c/"),
+            (EventKind.DELETE, "own/a/b/"),
+        ]
+        assert await bench.kinds(DeleteNode("own/a/y"), PruneFolders("own/a/y")) == [
+            (EventKind.DELETE, "own/a/y"),
+            (EventKind.DELETE, "own/a/"),
+        ]
+        assert await bench.keys() == ["own/"]
+        assert await bench.apply(PruneFolders("own/a/y")) == ()
+        assert await bench.apply(PruneFolders("nothing/there")) == ()
+        assert await bench.index.verify() == []
+
+    async def test_markers_and_what_is_put_in_the_same_patch_keep_their_folders(self, bench: Bench) -> None:
+        await bench.apply(PutFolder("m/", kind=FolderKind.MARKER), PutLeaf("m/x", ONE), PutLeaf("n/x", ONE))
+        await bench.apply(DeleteNode("m/x"), PruneFolders("m/x"))
+        await bench.apply(DeleteNode("n/x"), PutLeaf("n/y", ONE), PruneFolders("n/x"))
+        assert await bench.keys() == ["m/", "n/y"]
+        await bench.apply(MoveNode("n/y", "o/p/y"), PruneFolders("n/y"))
+        with pytest.raises(NotFound):
+            await bench.index.read_node("n/")
+        assert await bench.index.verify() == []
 
 
 class TestMove:
@@ -456,6 +530,18 @@ class TestLookUps:
         for path in ("x", "a", "a/b/", "a/b/c", "\udcff", "a/x/y/z"):
             with pytest.raises(NotFound):
                 await bench.index.read_node(path)
+
+    async def test_what_is_recalled_is_what_was_committed_last(self, bench: Bench) -> None:
+        assert bench.index.recall_node("a") is None
+        await bench.apply(PutLeaf("a", Facts(1, 1)))
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        await bench.apply(PutLeaf("a", Facts(2, 2)))
+        assert bench.index.recall_node("a") in (None, await bench.index.read_node("a"))
+        await bench.apply(MoveNode("a", "b/c"))
+        assert bench.index.recall_node("a") is None
+        assert bench.index.recall_node("b/c") in (None, await bench.index.read_node("b/c"))
+        await bench.apply(DeleteNode("b/"))
+        assert (bench.index.recall_node("b/"), bench.index.recall_node("b/c")) == (None, None)
 
     async def test_read_nodes_keeps_the_order(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("a/b", ONE), PutLeaf("c", ONE))

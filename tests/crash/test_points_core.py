@@ -1,85 +1,23 @@
 """D2: the process is killed at the K-th system call that changes the disk, counted over all its threads.
 
-A small library that the process loads before any other counts ``write``, ``fsync``, ``rename`` and their kin and ends
-the process at the number it was told, before the call is made. One operation runs in a process of its own; the points
-from 1 on until it survives are all the states that a crash can leave behind.
+A small library that the process loads before any other (``points.c``) counts ``write``, ``fsync``, ``rename`` and their
+kin and ends the process at the number it was told, before the call is made. One operation runs in a process of its own;
+the points from 1 on until it survives are all the states that a crash can leave behind.
 """
 
-import mmap
-import os
 import shutil
-import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
+from cellsmono.datasource.flat.checking import Repair, check_blobs
+from cellsmono.interfaces.operations import BlobProblem
 
 BUCKET = "docs"
 PART = 5 * 1024 * 1024
 MOST_POINTS = 400
-
-LIBRARY = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-struct board { int armed, count, kill_at; };
-static struct board *board;
-
-__attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("POINTS_BOARD");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    if (fd < 0) return;
-    void *at = mmap(0, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    board = at == MAP_FAILED ? 0 : at;
-    close(fd);
-}
-
-static void pass(void) {
-    if (board && board->armed && __sync_add_and_fetch(&board->count, 1) == board->kill_at)
-        syscall(SYS_kill, getpid(), SIGKILL);
-}
-
-static int counts(int fd) {
-    struct stat status;
-    return board && board->armed && !fstat(fd, &status) && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
-}
-
-#define REAL(name) ({ static void *real; if (!real) real = dlsym(RTLD_NEXT, #name); real; })
-#define AT_FD(type, name, params, args) \
-    type name params { if (counts(fd)) pass(); return ((type (*) params) REAL(name)) args; }
-#define ALWAYS(type, name, params, args) \
-    type name params { pass(); return ((type (*) params) REAL(name)) args; }
-
-AT_FD(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
-AT_FD(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at))
-AT_FD(ssize_t, pwrite64, (int fd, const void *data, size_t size, off64_t at), (fd, data, size, at))
-AT_FD(int, fsync, (int fd), (fd))
-AT_FD(int, fdatasync, (int fd), (fd))
-AT_FD(int, ftruncate, (int fd, off_t size), (fd, size))
-AT_FD(int, ftruncate64, (int fd, off64_t size), (fd, size))
-AT_FD(int, futimens, (int fd, const struct timespec times[2]), (fd, times))
-AT_FD(int, fsetxattr, (int fd, const char *n, const void *v, size_t s, int f), (fd, n, v, s, f))
-ALWAYS(int, rename, (const char *from, const char *to), (from, to))
-ALWAYS(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
-ALWAYS(int, renameat2, (int a, const char *from, int b, const char *to, unsigned f), (a, from, b, to, f))
-ALWAYS(int, linkat, (int a, const char *from, int b, const char *to, int f), (a, from, b, to, f))
-ALWAYS(int, unlink, (const char *path), (path))
-ALWAYS(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
-ALWAYS(int, mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
-ALWAYS(int, rmdir, (const char *path), (path))
-ALWAYS(ssize_t, copy_file_range, (int a, off64_t *i, int b, off64_t *o, size_t n, unsigned f), (a, i, b, o, n, f))
-"""
 
 CHILD = """
 import asyncio, hashlib, mmap, os, struct, sys
@@ -134,20 +72,24 @@ async def main():
             for n in range(4):
                 await store.put_node(f"tree/k{n}", body(b"old%d" % n * 30_000), PlainDigest(), WriteOptions())
             await store.put_node("alone/k", body(b"old"), PlainDigest(), WriteOptions())
-            await store.sync.resync()
+            if store.sync is not None:
+                await store.sync.resync()
             return
         await prepare(store)
         with open(board, "r+b") as file:
             shared = mmap.mmap(file.fileno(), 4096)
         shared[0:12] = struct.pack("iii", 1, 0, int(kill_at))
         await globals()[operation](store)
+        if store.sync is None:
+            await store.blobs.settle()  # what was replaced goes after the acknowledgement
         shared[0:4] = struct.pack("i", 0)
         os.write(1, b"ack")
 
 asyncio.run(main())
 """
 
-OPERATIONS = ["put_small", "put_large", "copy", "move_folder", "delete", "delete_many", "complete", "resync"]
+FLAT_OPERATIONS = ["put_small", "put_large", "copy", "move_folder", "delete", "delete_many", "complete"]
+OPERATIONS = [*FLAT_OPERATIONS, "resync"]
 OLD = {f"tree/k{n}": b"old%d" % n * 30_000 for n in range(4)} | {"alone/k": b"old"}
 
 
@@ -174,31 +116,18 @@ def expected_after(operation: str) -> dict[str, bytes]:
     return after
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    """The counting library, built by the C compiler of this machine."""
-    folder = tmp_path_factory.mktemp("points")
-    source, built = folder / "points.c", folder / "points.so"
-    source.write_text(LIBRARY)
-    try:
-        command = ["cc", "-shared", "-fPIC", "-O1", "-w", "-o", str(built), str(source), "-ldl"]
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs a C compiler (cc)")
-    if done.returncode:
-        pytest.skip(f"the C compiler does not build here: {done.stderr[-300:]}")
-    return built
-
-
 class Place:
     """A datasource that is brought to the same beginning for each point."""
 
-    def __init__(self, root: Path, library: Path) -> None:
-        self.root, self.library = root, library
-        self.now, self.begin, self.board = root / "now", root / "begin", root / "board"
+    format = "structured"
+
+    def __init__(self, root: Path, run_to_point) -> None:
+        self.root, self.run_to_point = root, run_to_point
+        self.now, self.begin = root / "now", root / "begin"
         self.folder, self.data, self.config = self.now / BUCKET, self.now / "data", root / "config.toml"
         self.config.write_text(
             f'[[datasource]]\nname = "{BUCKET}"\nfolder = "{self.folder}"\nwatch = "off"\nhash_content = false\n'
+            f'format = "{self.format}"\n'
         )
         for made in (self.folder, self.data):
             made.mkdir(parents=True)
@@ -207,21 +136,7 @@ class Place:
 
     def run(self, operation: str, kill_at: int) -> tuple[bool, int]:
         """Run it in a process of its own; whether it was acknowledged, and how many points were passed."""
-        self.board.write_bytes(bytes(4096))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "POINTS_BOARD": str(self.board),
-            "LD_PRELOAD": str(self.library),
-        }
-        command = [sys.executable, "-c", CHILD, str(self.data), str(self.config), operation]
-        done = subprocess.run(
-            [*command, str(self.board), str(kill_at)], capture_output=True, env=environment, timeout=60
-        )
-        assert done.returncode in (0, -9), done.stderr.decode()
-        with self.board.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as shared:
-            count = struct.unpack("iii", shared[0:12])[1]
-        return done.stdout == b"ack", count
+        return self.run_to_point(CHILD, str(self.data), str(self.config), operation, kill_at=kill_at)
 
     def keep(self) -> None:
         """Remember this state as the beginning."""
@@ -242,18 +157,8 @@ class Place:
     async def check(self, operation: str, *, acknowledged: bool) -> None:
         """The next start: old or new and whole, nothing left over, and the index follows without help."""
         disk, after = self.disk(), expected_after(operation)
-        if operation == "resync":
-            assert disk == after
-        elif operation == "move_folder":
-            assert disk in ([after] if acknowledged else [OLD, after])
-        else:
-            assert set(disk) <= set(OLD) | set(after)
-            for key in set(OLD) | set(after):
-                allowed = [after.get(key)] if acknowledged else [OLD.get(key), after.get(key)]
-                assert disk.get(key) in allowed, f"{key} is neither old nor new"
-        flags = {"server.data_dir": (str(self.data), "--data-dir")}
-        loaded = load_config(flags, config_file=str(self.config), environ={"HOME": str(self.data)})
-        async with open_core(loaded) as core:
+        check_outcome(operation, disk, acknowledged=acknowledged)
+        async with self.open() as core:
             store = core.datasources.triple(BUCKET).store
             await store.sync.wait_until_followed()
             assert await store.index.verify() == []
@@ -268,6 +173,14 @@ class Place:
                 assert uploads == []
             report = await store.sync.resync()
             assert report.changed == 0, "the first comparison did not find everything"
+        self.check_no_leftovers()
+
+    def open(self):
+        """The next start, in this process."""
+        flags = {"server.data_dir": (str(self.data), "--data-dir")}
+        return open_core(load_config(flags, config_file=str(self.config), environ={"HOME": str(self.data)}))
+
+    def check_no_leftovers(self) -> None:
         left = [p.name for p in self.now.rglob("*") if p.name.startswith("t-") and ".cellsmono" in p.parts]
         assert left == []
 
@@ -280,18 +193,67 @@ class Place:
         # Killed between the register and the folder: the folder goes when it is as old as a stale upload.
         await triple.objects.remove_stale_uploads(core.clock.time_ns() + 10**9)
         assert [p for p in self.now.rglob("u-*") if ".cellsmono" in p.parts] == []
-        assert self.disk()["parts"] == b"1" * PART + b"2" * 1000
+        opened = await triple.store.open_node("parts")
+        assert await opened.reader.read(0, 2 * PART) == b"1" * PART + b"2" * 1000
+        opened.reader.close()
+
+
+def check_outcome(operation: str, found: dict[str, bytes], *, acknowledged: bool) -> None:
+    """Every key is old or new and whole; new, once that was acknowledged."""
+    after = expected_after(operation)
+    if operation == "resync":
+        assert found == after
+    elif operation == "move_folder":
+        assert found in ([after] if acknowledged else [OLD, after])
+    else:
+        assert set(found) <= set(OLD) | set(after)
+        for key in set(OLD) | set(after):
+            allowed = [after.get(key)] if acknowledged else [OLD.get(key), after.get(key)]
+            assert found.get(key) in allowed, f"{key} is neither old nor new"
+
+
+class FlatPlace(Place):
+    """The same with a flat datasource: what is there is told by the index, and no blob may be missing or wrong."""
+
+    format = "flat"
+
+    async def check(self, operation: str, *, acknowledged: bool) -> None:
+        """The next start: old or new and whole without help, and a check puts what is left over in order."""
+        async with self.open() as core:
+            store = core.datasources.triple(BUCKET).store
+            assert await store.index.verify() == []
+            found = {}
+            for node in (await store.index.list_keys(limit=10_000)).entries:
+                opened = await store.open_node(node.path)
+                found[node.path] = await opened.reader.read(0, 2 * PART)
+                opened.reader.close()
+                assert len(found[node.path]) == node.size
+            check_outcome(operation, found, acknowledged=acknowledged)
+            uploads = await store.list_uploads("", "", "", 10)
+            if operation == "complete" and "parts" in found:
+                await self._abort_rest(core, uploads)
+            elif operation != "complete":
+                assert uploads == []
+            report = await check_blobs(store, core.clock, repair=Repair.ALL, grace_seconds=0.0)
+            assert report.count(BlobProblem.MISSING, BlobProblem.SIZE, BlobProblem.FOREIGN) == 0
+            assert report.open_problems == 0
+            assert report.count(*BlobProblem) <= (0 if acknowledged else 3)
+            assert (await check_blobs(store, core.clock, grace_seconds=0.0)).counts == {}
+        self.check_no_leftovers()
 
 
 @pytest.fixture
-def place(tmp_path, library):
-    made = Place(tmp_path, library)
+def place(tmp_path, run_to_point, request):
+    """A place in the format that the test's operation is for: ``flat-copy``."""
+    is_flat = request.node.callspec.params["operation"].startswith("flat-")
+    made = (FlatPlace if is_flat else Place)(tmp_path, run_to_point)
     made.keep()
     return made
 
 
 async def run_points(place: Place, operation: str, step: int) -> int:
     """Kill at every ``step``-th point, at the first and at the last; how many points there are."""
+    operation = operation.removeprefix("flat-")
     acknowledged, total = place.run(operation, 0)
     assert acknowledged
     assert 0 < total < MOST_POINTS
@@ -305,7 +267,7 @@ async def run_points(place: Place, operation: str, step: int) -> int:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *(f"flat-{each}" for each in FLAT_OPERATIONS)])
 async def test_d2_a_kill_at_some_points_of_each_operation(place, operation):
     total = await run_points(place, operation, step=11)
     assert total >= 3, f"only {total} points: the harness is blind"
@@ -313,6 +275,6 @@ async def test_d2_a_kill_at_some_points_of_each_operation(place, operation):
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", [*OPERATIONS, *(f"flat-{each}" for each in FLAT_OPERATIONS)])
 async def test_d2_a_kill_at_every_point_of_each_operation(place, operation):
     assert await run_points(place, operation, step=1) >= 3

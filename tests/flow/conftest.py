@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from cellsmono.app.assembly import open_core, open_server
+from cellsmono.app.config_sources import load_config
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
@@ -65,3 +67,38 @@ def work_files(folder):
         return [path.name for place in places if place.is_dir() for path in Path(place).rglob("*") if path.is_file()]
 
     return find
+
+
+@pytest.fixture
+def open_it(tmp_path):
+    """Start a core (or a server) over the data folder of this test."""
+
+    @asynccontextmanager
+    async def start(*sources, server=False, follow=True, data=tmp_path / "data", s3=()):
+        lines = ["[server]", 'listen = "127.0.0.1:0"', "[s3]", 'listen = "127.0.0.1:0"', *s3]
+        for source in sources:
+            lines.append("[[datasource]]")
+            lines += [f"{key} = {value!r}".replace("True", "true") for key, value in source.items()]
+        file = tmp_path / "config.toml"
+        file.write_text("\n".join(lines))
+        data.mkdir(exist_ok=True)
+        flags = {"server.data_dir": (str(data), "--data-dir")}
+        loaded = load_config(flags, config_file=str(file), environ={"HOME": str(tmp_path)})
+        if server:
+            async with open_server(loaded) as running:
+                yield running
+        else:
+            async with open_core(loaded, follow=follow) as core:
+                yield core
+
+    return start
+
+
+@pytest.fixture
+def make_source(tmp_path):
+    def make(name, folder=None, **more):
+        place = tmp_path / (folder or f"trees/{name}")
+        place.mkdir(parents=True, exist_ok=True)
+        return {"name": name, "folder": str(place)} | more
+
+    return make

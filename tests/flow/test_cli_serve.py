@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -114,6 +115,15 @@ def test_a_working_default_with_keys_that_are_shown_once(serve: Callable[..., Se
     assert secret not in (tmp_path / "log-0").read_text()
 
 
+def test_a_start_that_fails_makes_no_keys_that_nobody_sees(serve: Callable[..., Server], run: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        failed = run("serve", "--listen", "127.0.0.1:0", "--s3-listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert failed.returncode == 1
+    assert "Address already in use" in failed.stderr
+    assert read_json(run("key", "list", "--output", "json")) == []
+    assert "secret key" in serve().banner
+
+
 def test_what_runs_is_told_and_probed(serve: Callable[..., Server], run: Command, pictures: Path) -> None:
     server = serve(str(pictures), **OWNER)
     assert "secret" not in server.banner
@@ -171,6 +181,34 @@ def test_datasources_are_the_same_whether_the_server_runs_or_not(
     assert run("ds", "remove", "pics", "--yes", **OWNER).returncode == 0
     assert (pictures / "c.txt").read_text() == "c"
     assert "pics" not in run("ds", "list", **OWNER).stdout
+
+
+def test_snapshots_are_taken_and_loaded_whether_the_server_runs_or_not(
+    serve: Callable[..., Server], run: Command, pictures: Path, tmp_path: Path
+) -> None:
+    server = serve(f"pics={pictures}", **OWNER)
+    assert run("ds", "resync", "pics").returncode == 0
+    snapshot = ("ds", "snapshot", "pics", "--operation")
+    dumped = read_json(run(*snapshot, "dump", "--basename", "a.db", "-o", "json"))
+    assert dumped["header"]["files"] == 2
+    (pictures / "b.txt").unlink()
+    assert run(*snapshot, "load", "--basename", "a.db").returncode == 2, "without a terminal it wants --yes"
+    loaded = run(*snapshot, "load", "--basename", "a.db", "--yes")
+    assert (loaded.returncode, loaded.stderr) == (5, "absent: b.txt\n")
+    assert "before-load-" in loaded.stdout
+    assert server.stop() == 0
+    assert re.search(r"(?m)^a\.db +\S+ \S+ +manual +2 +\S+ \S+ +ok$", run(*snapshot, "list", **OWNER).stdout)
+    assert run(*snapshot, "dump", **OWNER).returncode == 0
+    assert read_json(run(*snapshot, "load", "--yes", "-o", "json", **OWNER))["absent_total"] == 0
+    assert run(*snapshot, "load", "--basename", "none.db", "--yes", **OWNER).returncode == 1
+    stored = next(tmp_path.rglob("a.db"))
+    again = run("ds", "add", f"again={pictures}", "--from-snapshot", str(stored), "--data-dir", "other", **OWNER)
+    assert again.returncode == 0, again.stderr
+    stored.write_bytes(stored.read_bytes()[:-1])
+    listed = run(*snapshot, "list", **OWNER)
+    assert (listed.returncode, "cut short or altered" in listed.stdout) == (1, True)
+    assert run(*snapshot, "delete", "--basename", "a.db", "--yes", **OWNER).returncode == 0
+    assert not stored.exists()
 
 
 def test_skipped_entries_make_the_exit_code_5(run: Command, pictures: Path) -> None:
@@ -300,3 +338,36 @@ def path_to_source() -> dict[str, str]:
     import cellsmono
 
     return {"PYTHONPATH": str(Path(cellsmono.__file__).parents[1])}
+
+
+def test_a_flat_datasource_is_added_shown_and_checked(
+    serve: Callable[..., Server], run: Command, tmp_path: Path, pictures: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    refused = run("ds", "add", f"photos={pictures}", "--format", "flat")
+    assert refused.returncode == 1
+    assert 'Serve these files with format = "structured"' in refused.stderr
+    serve()
+    assert run("ds", "add", "archive=blobs", "--format", "flat").returncode == 0
+    listed = run("ds", "list").stdout.splitlines()
+    assert listed[0].split() == ["NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"]
+    (row,) = (line.split() for line in listed if line.startswith("archive"))
+    assert row[4:7] == ["B", "flat", "data.objects.local2"]
+    shown = run("ds", "show", "archive").stdout
+    assert re.search(r"^format +flat$", shown, re.MULTILINE)
+    assert "watch" not in shown
+    for more in ((), ("--detach",)):
+        asked = run("ds", "resync", "archive", *more)
+        assert asked.returncode == 2
+        assert "cellsmono ds check archive" in asked.stderr
+    stray = tmp_path / "blobs" / "4f" / "01a211b7-4f66-748f-b310-f546d4bc218f"
+    stray.parent.mkdir()
+    stray.write_bytes(b"nobody's")
+    os.utime(stray, (1, 1))
+    found = run("ds", "check", "archive")
+    assert found.returncode == 1
+    assert f"lost: 4f/{stray.name}, 8 B, {stray.name}" in found.stderr
+    assert run("ds", "check", "archive", "--repair").returncode == 0
+    report = read_json(run("ds", "check", "archive", "--output", "json"))
+    assert (report["blobs"]["blobs"], report["blobs"]["counts"]) == (1, {})
+    assert re.search(r"data\.blobs\.archive +\[X\]", run("ps").stdout)

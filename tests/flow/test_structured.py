@@ -46,15 +46,6 @@ async def test_a_write_is_on_the_disk_in_the_index_and_in_the_listing_at_once(no
     assert (folder / "a/b/.pydio").read_text() == (await nodes.index.read_node("a/b/")).uuid
 
 
-async def test_overwriting_keeps_the_uuid_and_replaces_everything_else(nodes):
-    first = await put(nodes, "x", b"one", meta=NodeMeta(user={"old": "1"}, tags={"t": "1"}))
-    second = await put(nodes, "x", b"two!")
-    assert second.uuid == first.uuid
-    assert second.size == 4
-    assert second.meta == NodeMeta()
-    assert second.etag != first.etag
-
-
 async def test_a_refused_digest_leaves_the_old_object_and_no_temporary_file(nodes, folder, work_files):
     await put(nodes, "x", b"old")
 
@@ -130,33 +121,12 @@ async def test_conditions_are_checked_against_what_is_there(nodes, folder):
     assert (folder / "fresh").read_bytes() == b"behind the back"
 
 
-async def test_of_many_exclusive_writers_exactly_one_wins(nodes):
-    async def attempt(n):
-        try:
-            await put(nodes, "one", b"%d" % n, conditions=Conditions(if_none_match="*"))
-        except PreconditionFailed:
-            return None
-        return n
-
-    winners = [n for n in await asyncio.gather(*(attempt(n) for n in range(16))) if n is not None]
-    assert len(winners) == 1
-    assert await read(nodes, "one") == b"%d" % winners[0]
-
-
 async def test_racing_writers_of_one_key_leave_index_and_disk_equal(nodes, folder):
     await asyncio.gather(*(put(nodes, "k", b"v%d" % n * (n + 1)) for n in range(24)))
     node = await nodes.index.read_node("k")
     data = (folder / "k").read_bytes()
     assert node.size == len(data)
     assert node.etag == hashlib.md5(data).hexdigest()
-
-
-async def test_a_reader_keeps_the_version_it_opened(nodes):
-    await put(nodes, "x", b"old" * 1000)
-    opened = await nodes.open_node("x")
-    await put(nodes, "x", b"new")
-    assert await opened.reader.read(0, 9000) == b"old" * 1000
-    opened.reader.close()
 
 
 async def test_a_change_behind_the_back_is_seen_by_the_next_read(nodes, folder):
@@ -329,26 +299,3 @@ async def test_an_aborted_upload_leaves_nothing(nodes, work_files):
     assert work_files() == []
     with pytest.raises(NotFound):
         await nodes.abort_upload(upload.upload_id)
-
-
-async def test_metadata_is_changed_in_one_step_beside_writers(nodes):
-    from msgspec.structs import replace
-
-    await put(nodes, "k", b"0")
-
-    async def tag(n):
-        await nodes.update_meta("k", lambda meta: replace(meta, tags=meta.tags | {str(n): "x"}))
-
-    await asyncio.gather(*(tag(n) for n in range(12)))
-    assert sorted((await nodes.read_node("k")).meta.tags, key=int) == [str(n) for n in range(12)]
-    await asyncio.gather(tag(99), put(nodes, "k", b"new", meta=NodeMeta(user={"v": "2"})))
-    assert (await nodes.read_node("k")).meta.user == {"v": "2"}
-
-
-async def test_a_conditional_delete_is_checked_at_its_moment(nodes):
-    node = await put(nodes, "k", b"0")
-    with pytest.raises(PreconditionFailed):
-        await nodes.delete_node("k", Conditions(if_match="0" * 32))
-    assert await nodes.delete_node("k", Conditions(if_match=node.etag)) is True
-    with pytest.raises(NotFound):
-        await nodes.delete_node("k", Conditions(if_match=node.etag))

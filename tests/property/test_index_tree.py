@@ -19,6 +19,7 @@ from cellsmono.interfaces.patch import (
     MoveNode,
     Operation,
     Patch,
+    PruneFolders,
     PutFolder,
     PutLeaf,
     PutLeaves,
@@ -30,7 +31,7 @@ from cellsmono.kernel.clock import ManualClock
 from cellsmono.kernel.errors import CellsError, NotFound
 
 # Names that are prefixes of one another, that sort around "/", and that need more than one byte.
-SEGMENTS = ["a", "b", "ab", "a-", "a0", "a.", "é", "\U0010ffff", "\ud7ff", "\ue000"]
+SEGMENTS = ["", "a", "b", "ab", "a-", "a0", "a.", "..", "é", "\U0010ffff", "\ud7ff", "\ue000"]
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
 
 segments = st.sampled_from(SEGMENTS)
@@ -56,6 +57,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         content_hash=st.sampled_from(["", MD5]),
         meta=st.none() | meta,
         touched=st.booleans(),
+        blob=st.sampled_from([0, 0, 1, 2**48]),
     ),
     st.builds(
         lambda path, found: PutLeaves(path, tuple(name for name, _ in found), tuple(facts for _, facts in found)),
@@ -67,6 +69,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(MoveNode, source=folders, path=folders),
     st.builds(MoveNode, source=leaves, path=leaves, facts=st.none() | facts),
     st.builds(DeleteNode, path=nodes),
+    st.builds(PruneFolders, path=nodes),
     st.builds(SetMeta, path=nodes, meta=meta),
     st.builds(SetHash, path=leaves, facts=facts, content_hash=st.just(MD5)),
     st.builds(
@@ -82,7 +85,7 @@ patches = st.builds(Patch, operations=st.lists(operations, min_size=1, max_size=
 
 def without_uuid(node: Node) -> tuple[object, ...]:
     """What two indexes must have in common: their UUIDs are their own."""
-    return (node.path, node.facts, node.etag, node.content_hash, node.kind, node.meta)
+    return (node.path, node.facts, node.etag, node.content_hash, node.kind, node.meta, node.blob)
 
 
 async def read_tree(index: NodeIndex) -> list[Node]:
@@ -191,24 +194,32 @@ async def check_listings(made: list[Operation], asked: list[tuple[str, str, str,
     with tempfile.TemporaryDirectory() as folder:
         stored = await SqliteIndex.open(Path(folder, "i.db"), datasource="d", durability="relaxed", clock=clock)
         try:
+            memory = MemoryIndex(clock=clock)
             for operation in made:
                 await apply_to(stored, Patch((operation,)))
+                await apply_to(memory, Patch((operation,)))
             keys = key_list(await read_tree(stored))
             for prefix, delimiter, after, limit in asked:
-                entries: list[str] = []
-                at = after
-                while True:
-                    page = await stored.list_keys(prefix, delimiter, at, limit)
-                    assert len(page.entries) <= limit
-                    entries += [entry if isinstance(entry, str) else entry.path for entry in page.entries]
-                    if not page.next_after:
-                        break
-                    assert len(page.entries) == limit
-                    assert page.next_after == entries[-1]
-                    at = page.next_after
-                assert entries == oracle(keys, prefix, delimiter, after)
+                expected = oracle(keys, prefix, delimiter, after)
+                for index in (stored, memory):
+                    assert await list_pages(index, prefix, delimiter, after, limit) == expected
         finally:
             await stored.close()
+
+
+async def list_pages(index: NodeIndex, prefix: str, delimiter: str, after: str, limit: int) -> list[str]:
+    """Every entry of a listing, page by page."""
+    entries: list[str] = []
+    at = after
+    while True:
+        page = await index.list_keys(prefix, delimiter, at, limit)
+        assert len(page.entries) <= limit
+        entries += [entry if isinstance(entry, str) else entry.path for entry in page.entries]
+        if not page.next_after:
+            return entries
+        assert len(page.entries) == limit
+        assert page.next_after == entries[-1]
+        at = page.next_after
 
 
 def key_list(tree: list[Node]) -> list[bytes]:

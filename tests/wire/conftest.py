@@ -174,11 +174,27 @@ def s3(make_client):
 _numbers = itertools.count(1)
 
 
+@pytest.fixture(params=["structured", "flat"])
+def bucket(endpoint, request):
+    """The name of a fresh, empty bucket of each format."""
+    return _new_bucket(endpoint, request.param)
+
+
 @pytest.fixture
-def bucket(endpoint):
-    """The name of a fresh, empty bucket."""
+def structured_bucket(endpoint):
+    """One whose keys are paths on the disk."""
+    return _new_bucket(endpoint, "structured")
+
+
+@pytest.fixture
+def flat_bucket(endpoint):
+    """One whose keys are in the index alone."""
+    return _new_bucket(endpoint, "flat")
+
+
+def _new_bucket(endpoint, format_):
     name = f"bucket-{next(_numbers)}"
-    endpoint.make_bucket(name)
+    endpoint.make_bucket(name, format=format_)
     return name
 
 

@@ -107,9 +107,9 @@ def test_a_list_without_encoding_gives_odd_keys_back(s3, bucket):
 
 
 @pytest.mark.parametrize("key", ["a//b", "/a", "../a", "a/../b", "./a", "a/./b"])
-def test_keys_that_no_folder_can_hold_are_refused(refuse, bucket, key):
-    assert refuse("put_object", Bucket=bucket, Key=key, Body=b"x") == (400, "InvalidArgument")
-    assert refuse("get_object", Bucket=bucket, Key=key) == (404, "NoSuchKey")
+def test_keys_that_no_folder_can_hold_are_refused(refuse, structured_bucket, key):
+    assert refuse("put_object", Bucket=structured_bucket, Key=key, Body=b"x") == (400, "InvalidArgument")
+    assert refuse("get_object", Bucket=structured_bucket, Key=key) == (404, "NoSuchKey")
 
 
 def test_a_key_that_is_too_long_is_refused(refuse, bucket):
@@ -338,10 +338,10 @@ def test_folder_markers(s3, refuse, bucket):
     assert read(s3, bucket, "implied/x") == b"hello"
 
 
-def test_a_file_can_not_stand_where_a_folder_is(refuse, s3, bucket):
-    put(s3, bucket, "a/b")
-    assert refuse("put_object", Bucket=bucket, Key="a", Body=b"") == (409, "KeyConflict")
-    assert refuse("put_object", Bucket=bucket, Key="a/b/c", Body=b"") == (409, "KeyConflict")
+def test_a_file_can_not_stand_where_a_folder_is(refuse, s3, structured_bucket):
+    put(s3, structured_bucket, "a/b")
+    assert refuse("put_object", Bucket=structured_bucket, Key="a", Body=b"") == (409, "KeyConflict")
+    assert refuse("put_object", Bucket=structured_bucket, Key="a/b/c", Body=b"") == (409, "KeyConflict")
 
 
 CHECKSUMS = {

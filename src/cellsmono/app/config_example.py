@@ -38,6 +38,7 @@ TEXTS = {
     "s3.domains": "Host names below which each bucket is a host name of its own (virtual-host style).",
     "s3.sigv2": "Accept signatures of version 2, which old tools and some presigned links use.",
     "s3.bucket_root": 'Folder in which CreateBucket makes buckets. Empty: "buckets" in the data folder.',
+    "s3.bucket_format": 'Format of the buckets that CreateBucket makes (see "format" of a datasource).',
     "s3.clock_skew_seconds": "How far the clocks of clients may be off, in seconds.",
     "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
     "s3.max_object_size": "Largest object, in bytes.",
@@ -68,7 +69,8 @@ DATASOURCE_TEXT = """\
 DATASOURCE_TEXTS = {
     "name": "Name of the bucket: 3 to 63 lower-case letters, digits, '-' and '.'. Needed.",
     "folder": "The folder. Needed.",
-    "format": 'How the tree is laid out: "structured" is plain files and folders.',
+    "format": 'How the tree is laid out: "structured" is plain files and folders; "flat" is blobs named by UUID, with '
+    'names and folders in the index alone; "internal" is flat and tells nobody of changes.',
     "symlinks": '"ignore", or "inside": follow links that stay beneath the folder.',
     "durability": '"fsync": a write is acknowledged when it is on the disk. "relaxed": when the kernel has it; faster, '
     "and a power cut may lose the last seconds.",
@@ -80,6 +82,9 @@ DATASOURCE_TEXTS = {
     "max_delete_nodes": "... and more than this number of them waits for `ds resync --accept-deletes`.",
     "hash_content": "Compute missing content hashes in the background.",
     "anonymous": 'What unsigned requests may do: "" nothing, "read", or "write" (read and write).',
+    "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
+    "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",
+    "snapshot_keep_days": "How long such a snapshot is kept, in days. Those taken by hand stay.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 

@@ -8,20 +8,22 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
-from cellsmono.datasource.build import Datasources, Triple
+from cellsmono.app.snapshots import Snapshots
+from cellsmono.datasource.build import Datasources, Prepare, Triple
+from cellsmono.datasource.flat.checking import Repair, check_blobs
+from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
-from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
-from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
+from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
 
 log = get_logger("installation")
-
-_FINE = (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING, SyncState.STOPPED)
 
 
 class Installation:
@@ -35,6 +37,7 @@ class Installation:
         self._datasources = datasources
         self._registry = registry
         self._clock = clock
+        self.snapshots = Snapshots(datasources, clock)
 
     # roots of the router
 
@@ -67,11 +70,14 @@ class Installation:
     async def delete(self, name: str) -> None:
         """See ``Roots``. The folder goes too when nothing but markers is left in it."""
         triple = self._datasources.triple(name)
-        await triple.store.sync.resync()
+        if triple.store.sync is not None:
+            await triple.store.sync.resync()
         page = await triple.store.index.list_keys(limit=1)
         if page.entries:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
+        if isinstance(triple.store, FlatStore):
+            await triple.store.blobs.dismantle()
         await triple.objects.remove_bucket(name)
         await self.remove_datasource(name)
 
@@ -82,9 +88,13 @@ class Installation:
 
     def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
         try:
-            return msgspec.convert(
-                {"name": name, "folder": str(folder), "created": self._clock.time()}, DatasourceConfig
-            )
+            table = {
+                "name": name,
+                "folder": str(folder),
+                "format": self._loaded.config.s3.bucket_format,
+                "created": self._clock.time(),
+            }
+            return msgspec.convert(table, DatasourceConfig)
         except msgspec.ValidationError as error:
             raise Invalid(
                 f"{name!r} is no bucket name: 3 to 63 lower-case letters, digits, dots and hyphens, with a letter or "
@@ -107,34 +117,66 @@ class Installation:
         """See ``Operations``."""
         return await self._describe(self._config_of(name))
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
         if not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for a command of an administrator
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
-        await self._add(msgspec.structs.replace(config, created=config.created or self._clock.time()))
+        config = msgspec.structs.replace(config, created=config.created or self._clock.time())
+        await self._add(config, self.snapshots.adopting(config, snapshot) if snapshot else None)
         return await self.read_datasource(config.name)
 
-    async def _add(self, config: DatasourceConfig) -> None:
+    async def _add(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         is_new = config.name not in {known.name for known in self._datasources.configs()}
         if is_new and self._settings.buckets.find(config.name) is not None:
             # An older bucket of this name may have left the configuration: what was set for it was not meant for this.
             await self._settings.buckets.forget(config.name)
-        await self._datasources.open(config)
+        await self._datasources.open(config, prepare)
         try:
+            failure = self._datasources.failure(config.name)
+            if failure:
+                raise Unavailable(failure, path=config.name)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
             raise
         log.info("datasource added", datasource=config.name, folder=config.folder)
 
-    async def remove_datasource(self, name: str) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
-        await self._datasources.close(name)
-        await self._settings.remove_datasource(name)
-        self._datasources.forget_index(name)
+        async with self.snapshots.exclusive(name):
+            tree = await self._datasources.find_only_tree(name)
+            if with_snapshots:
+                await self.snapshots.delete_all(name)
+            await self._datasources.close(name)
+            await self._settings.remove_datasource(name)
+            self._datasources.forget_index(name, tree)
         log.info("datasource removed", datasource=name)
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        """See ``Operations``."""
+        return await self.snapshots.dump(name, basename, progress)
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        """See ``Operations``."""
+        return await self.snapshots.list_checked(name)
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        """See ``Operations``."""
+        return await self.snapshots.load(name, basename, options, progress)
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        """See ``Operations``."""
+        await self.snapshots.delete(name, basename)
 
     async def resync(
         self,
@@ -145,6 +187,8 @@ class Installation:
     ) -> ResyncReport:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
+        if store.sync is None:
+            raise no_synchronizer(store.config)
         report = await store.sync.resync(path, options, progress)
         if not path.strip("/") and not options.dry_run:
             store.alarm.silence()
@@ -156,6 +200,11 @@ class Installation:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
         violations = await store.index.verify()
+        if isinstance(store, FlatStore):
+            wanted = Repair.ALL if repair else Repair.NOTHING
+            found = await check_blobs(store, self._clock, repair=wanted, note=progress)
+            store.alarm.silence()
+            return CheckReport(name, tuple(violations), None, repair, found)
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
 
@@ -198,8 +247,8 @@ class Installation:
         if error:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
-        sync = triple.store.sync.status()
-        state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
+        sync = None if triple.store.sync is None else triple.store.sync.status()
+        state = ServiceState.READY if sync is None or sync.state.is_fine else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

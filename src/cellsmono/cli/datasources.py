@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from cellsmono.cli.export import EXPORT_EPILOG, export_tree
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Markers, Symlinks, Watch
+from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Symlinks, Watch
 from cellsmono.interfaces.sync import ResyncOptions
 
 REFUSED = 4
@@ -27,10 +29,16 @@ ADD_EPILOG = """Examples:
 
   cellsmono ds add /srv/pictures
 
-  cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read"""
+  cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
+
+  cellsmono ds add archive=/srv/blobs --format flat
+
+  cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db"""
 REMOVE_EPILOG = """Examples:
 
-  cellsmono ds remove photos --yes"""
+  cellsmono ds remove photos --yes
+
+  cellsmono ds remove photos --delete-snapshots --yes"""
 RESYNC_EPILOG = """Examples:
 
   cellsmono ds resync photos
@@ -50,6 +58,9 @@ app = typer.Typer(
     help="Datasources: the folders that are served.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
+app.command("export", epilog=EXPORT_EPILOG)(export_tree)
+app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 
 
@@ -68,12 +79,14 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
             info.state,
             "?" if info.stats is None else info.stats.files,
             "?" if info.stats is None else format_bytes(info.stats.bytes),
+            info.config.format,
+            info.objects,
             info.config.folder,
             info.error or (info.sync.detail if info.sync else ""),
         )
         for info in infos
     ]
-    print_table(("NAME", "STATE", "FILES", "SIZE", "FOLDER", "DETAIL"), rows)
+    print_table(("NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"), rows)
 
 
 @app.command("show", epilog=SHOW_EPILOG)
@@ -95,12 +108,19 @@ def show_datasource(
 @app.command("add", epilog=ADD_EPILOG)
 def add_datasource(
     folder: Annotated[str, typer.Argument(metavar="[NAME=]FOLDER", help="The folder, and the bucket's name.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="How the tree is laid out; flat and internal need an empty folder.")
+    ] = Format.STRUCTURED,
     symlinks: Annotated[Symlinks, typer.Option(help="What happens to symbolic links.")] = Symlinks.IGNORE,
     durability: Annotated[Durability, typer.Option(help="When a write is acknowledged.")] = Durability.FSYNC,
     markers: Annotated[Markers, typer.Option(help="Where folder UUIDs are kept.")] = Markers.FILE,
     watch: Annotated[Watch, typer.Option(help="How changes on the disk are noticed.")] = Watch.AUTO,
     anonymous: Annotated[
         str, typer.Option(metavar="read|write", help="What unsigned requests may do.", show_default=False)
+    ] = "",
+    from_snapshot: Annotated[
+        str,
+        typer.Option(metavar="FILE|BASENAME", help="A snapshot that the index begins with.", show_default=False),
     ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -121,6 +141,7 @@ def add_datasource(
         table = {
             "name": found[0].name,
             "folder": found[0].folder,
+            "format": format_,
             "symlinks": symlinks,
             "durability": durability,
             "markers": markers,
@@ -128,7 +149,7 @@ def add_datasource(
             "anonymous": anonymous,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
-        return await operations.add_datasource(source)
+        return await operations.add_datasource(source, locate_snapshot(from_snapshot))
 
     info = perform(load_for(data_dir, config), work)
     if output is Output.JSON:
@@ -138,12 +159,20 @@ def add_datasource(
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)
-def remove_datasource(name: Name, yes: Yes = False, data_dir: DataDir = None, config: ConfigFile = None) -> None:
-    """Stop serving a folder and forget its index. Its files stay."""
+def remove_datasource(
+    name: Name,
+    delete_snapshots: Annotated[
+        bool, typer.Option("--delete-snapshots", help="Also delete the snapshots of its index.")
+    ] = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Stop serving a folder and forget its index. Its files stay, and the snapshots of its index, too."""
     from cellsmono.cli.session import load_for, perform
 
     confirm(f"Stop serving {name!r}? Its files stay where they are.", yes)
-    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name))
+    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name, delete_snapshots))
     tell(f"{name!r} is no longer served; its files are where they were")
 
 
@@ -165,9 +194,10 @@ def resync_datasource(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Compare a datasource with its folder now, and carry over what differs.
+    """Compare a datasource with its folder now.
 
-    Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops it; what was done stays.
+    What differs is carried over. Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops
+    it; what was done stays.
     """
     from cellsmono.cli.describe import describe_report
     from cellsmono.cli.output import print_fields
@@ -200,13 +230,17 @@ def resync_datasource(
 @app.command("check", epilog=CHECK_EPILOG)
 def check_datasource(
     name: Name,
-    repair: Annotated[bool, typer.Option("--repair", help="Also carry over what differs.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Also mend what differs.")] = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong."""
-    from cellsmono.cli.describe import describe_report
+    """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong.
+
+    For a flat datasource it looks for content that belongs to no name (--repair brings it back below lost+found/), for
+    old content that a crash left (--repair removes it), and for names whose content is missing (they are kept).
+    """
+    from cellsmono.cli.describe import describe_check, list_findings
     from cellsmono.cli.output import print_fields
     from cellsmono.cli.progress import show_progress
     from cellsmono.cli.session import load_for, perform
@@ -216,11 +250,10 @@ def check_datasource(
     if output is Output.JSON:
         print_json(report)
     else:
-        print_fields([("index", f"{len(report.violations)} violations"), *describe_report(report.differences)])
-        for line in (*report.violations, *report.differences.changes):
+        print_fields([("index", f"{len(report.violations)} violations"), *describe_check(report)])
+        for line in (*report.violations, *list_findings(report)):
             tell(line)
-    is_fine = report.is_clean or (report.repaired and not report.violations and not report.differences.held)
-    if not is_fine:
+    if not report.is_fine:
         raise typer.Exit(FAILED)
-    if report.differences.skipped_total:
+    if report.differences is not None and report.differences.skipped_total:
         raise typer.Exit(PARTIAL)

@@ -2,7 +2,9 @@
 
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
-from cellsmono.interfaces.operations import DatasourceInfo
+from cellsmono.interfaces.datasource import Format
+from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
+from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 
 SHOWN_SKIPPED = 20
@@ -21,10 +23,10 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         ("objects", info.objects or "none"),
         ("format", config.format),
         ("durability", config.durability),
-        ("symlinks", config.symlinks),
-        ("watch", config.watch),
         ("anonymous", config.anonymous or "nothing"),
     ]
+    if config.format == Format.STRUCTURED:
+        fields += [("symlinks", config.symlinks), ("markers", config.markers), ("watch", config.watch)]
     if info.error:
         fields.append(("error", info.error))
     if info.total:
@@ -52,6 +54,35 @@ def _describe_sync(sync: SyncStatus) -> Fields:
     return fields
 
 
+def describe_check(report: CheckReport) -> Fields:
+    """What a check found, beside what the index says of itself."""
+    fields = [] if report.differences is None else describe_report(report.differences)
+    return fields if report.blobs is None else fields + _describe_blobs(report.blobs)
+
+
+def _describe_blobs(report: BlobReport) -> Fields:
+    fields: Fields = [
+        ("looked at", f"{report.blobs} blobs, {format_bytes(report.bytes)} in {format_duration(report.seconds)}"),
+        *((str(problem), report.counts.get(problem, 0)) for problem in BlobProblem),
+        ("too recent", report.young),
+    ]
+    if report.attached:
+        fields.append(("brought back", f"{report.attached} below lost+found/"))
+    if report.removed:
+        fields.append(("removed", report.removed))
+    return fields
+
+
+def list_findings(report: CheckReport) -> list[str]:
+    """One line for each difference that a check names."""
+    if report.blobs is None:
+        return [] if report.differences is None else list(report.differences.changes)
+    return [
+        f"{found.problem}: {found.key}, {format_bytes(found.size)}{f', {found.path}' if found.path else ''}"
+        for found in report.blobs.findings
+    ]
+
+
 def describe_report(report: ResyncReport) -> Fields:
     """What a resync found."""
     verb = "would be " if report.dry_run else ""
@@ -69,3 +100,30 @@ def describe_report(report: ResyncReport) -> Fields:
     if report.cancelled:
         fields.append(("cancelled", "what was done stays; run it again to go on"))
     return fields
+
+
+def describe_load(report: LoadReport) -> Fields:
+    """What a load did."""
+    header = report.snapshot.header
+    fields: Fields = [("loaded", report.snapshot.name)]
+    if header is not None:
+        fields += [
+            ("taken", f"{format_time(header.created)} from {header.datasource}"),
+            ("held", f"{header.folders} folders, {header.files} files, {format_bytes(header.bytes)}"),
+        ]
+    fields.append(("before", report.safety or report.kept or "nothing"))
+    fields += [("absent", report.absent_total), ("recognised", report.adopted)]
+    return fields + (describe_report(report.differences) if report.differences is not None else [])
+
+
+def describe_export(report: ExportReport) -> Fields:
+    """What an export wrote."""
+    taken = report.snapshot
+    return [
+        ("exported", f"{taken.datasource} as of {format_time(taken.created)}"),
+        ("into", report.target),
+        ("written", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+        ("missing", report.missing_total),
+        ("differing", report.differing_total),
+        ("renamed", report.renamed_total),
+    ]

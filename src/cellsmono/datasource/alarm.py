@@ -19,10 +19,14 @@ log = get_logger("datasource")
 
 
 class Alarm:
-    """Why a datasource is read-only; silent while ``reason`` is empty."""
+    """Why a datasource is read-only; silent while ``reason`` is empty.
 
-    def __init__(self, datasource: str) -> None:
+    ``remedy`` says what to do once the disk was checked.
+    """
+
+    def __init__(self, datasource: str, remedy: str) -> None:
         self._datasource = datasource
+        self._remedy = remedy
         self.reason = ""
 
     def hear(self, error: BaseException | None) -> None:
@@ -31,7 +35,7 @@ class Alarm:
             return
         self.reason = (
             f"The datasource '{self._datasource}' is read-only because its disk failed: {error.message} Check the disk "
-            f"and the kernel's log; then run `cellsmono ds resync {self._datasource} --full`, or restart."
+            f"and the kernel's log; then {self._remedy}, or restart."
         )
         log.error("a disk failed, the datasource is read-only now", datasource=self._datasource, error=error.message)
 

@@ -4,31 +4,38 @@ One object service serves all buckets of one parent folder. It is started with t
 stopped with the last.
 """
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from cellsmono.datasource.alarm import Alarm
 from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.flat.layout import read_record, refuse_flat
+from cellsmono.datasource.flat.service import BlobsService
+from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.index.service import IndexService
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_place
+from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
-from cellsmono.interfaces.sync import SyncState
+from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
-from cellsmono.kernel.service import ServiceState, ServiceStatus
+from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.worker import Worker
 
@@ -37,8 +44,14 @@ log = get_logger("datasource")
 TAG = "datasource"
 _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
+_FLAT = "flat"
+"""A file beside an index that alone knows a tree: no synchronizer may ever compare it with a folder."""
+_KEPT = "kept-{}.db"
+"""Name of an index that was set aside, by the UUID of its root."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
+Prepare = Callable[[LocalStore, Path], Awaitable[None]]
+"""Makes the index file of a datasource that is about to open; its bucket is served already."""
 
 
 class _ObjectsService:
@@ -78,35 +91,6 @@ class _ObjectsService:
         return ServiceStatus(detail=f"{self.parent} ({', '.join(sorted(self.buckets))})")
 
 
-class _IndexService:
-    """``data.index.NAME``: the database of one datasource."""
-
-    tag = TAG
-
-    def __init__(self, config: DatasourceConfig, path: Path, clock: Clock, publish: Publish) -> None:
-        self.name = f"data.index.{config.name}"
-        self._config = config
-        self._path = path
-        self._clock = clock
-        self._publish = publish
-        self.index: SqliteIndex
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the database open."""
-        self.index = await SqliteIndex.open(
-            self._path,
-            datasource=self._config.name,
-            durability=self._config.durability,
-            clock=self._clock,
-            publish=self._publish,
-        )
-        try:
-            yield
-        finally:
-            await self.index.close()
-
-
 class _SyncService:
     """``data.sync.NAME``: the synchronizer of one datasource."""
 
@@ -128,17 +112,20 @@ class _SyncService:
         if self._alarm.reason:
             return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
         status = self._sync.status()
-        is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
-        state = ServiceState.READY if is_fine else ServiceState.DEGRADED
+        state = ServiceState.READY if status.state.is_fine else ServiceState.DEGRADED
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
-class Triple(msgspec.Struct, frozen=True):
-    """An open datasource and the name of the object service that holds its bytes."""
+Store = StructuredStore | FlatStore
 
-    store: StructuredStore
+
+class Triple(msgspec.Struct, frozen=True):
+    """An open datasource, its index, and the object service that holds its bytes."""
+
+    store: Store
     objects_name: str
     objects: LocalStore
+    index: SqliteIndex
 
 
 class Datasources:
@@ -167,18 +154,24 @@ class Datasources:
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
 
-    async def open(self, config: DatasourceConfig) -> None:
+    async def open(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         """Start the services of a datasource.
 
         Raises what ``check_place`` raises. A service that can not start (index corrupt, folder unreadable) does not
-        raise: the datasource is kept as failed, with its reason, and the others go on.
+        raise: the datasource is kept as failed, with its reason, and the others go on. With ``prepare`` every failure
+        is raised, and nothing of the datasource is kept.
         """
         folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
         self._configs[config.name] = config
         self._failed.pop(config.name, None)
         try:
-            await self._start(config, folder)
-        except CellsError as error:
+            await self._start(config, folder, prepare)
+        except BaseException as error:
+            if prepare is not None:
+                await self.close(config.name)
+                self.forget_index(config.name)
+            if prepare is not None or not isinstance(error, CellsError):
+                raise
             self._failed[config.name] = error.message
             log.error("datasource could not be opened", datasource=config.name, error=error.message)
 
@@ -189,38 +182,97 @@ class Datasources:
         del self._configs[name]
         self._failed.pop(name, None)
         self._open.pop(name, None)
-        for part in ("sync", "index"):
-            await self._stop_service(f"data.{part}.{name}")
+        await self._stop_parts(name)
         await self._leave_objects(name)
 
-    async def _start(self, config: DatasourceConfig, folder: Path) -> None:
+    async def _stop_parts(self, name: str) -> None:
+        for part in ("sync", "blobs", "index"):
+            await self._stop_service(f"data.{part}.{name}")
+
+    async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
+        """Stop a datasource and let ``swap`` change its index file; then start it again, whatever became of that.
+
+        Meanwhile its users are told to try again. Goes on to its end when the caller is cancelled. Raises what ``swap``
+        raises, Unavailable when it does not start again, NotFound.
+        """
+        if name not in self._configs:
+            raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+        await see_through(asyncio.ensure_future(self._replace_index(self._configs[name], swap)))
+
+    async def _replace_index(self, config: DatasourceConfig, swap: Callable[[], Awaitable[None]]) -> None:
+        name = config.name
+        self._failed[name] = "its index is being replaced; try again in a moment"
+        self._open.pop(name, None)
+        try:
+            await self._stop_parts(name)
+            await swap()
+        finally:
+            self.objects(name).forget_bucket(name)
+            try:
+                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve))
+                del self._failed[name]
+            except Exception as error:
+                self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
+                raise
+
+    async def _start(self, config: DatasourceConfig, folder: Path, prepare: Prepare | None = None) -> None:
+        is_structured = config.format == Format.STRUCTURED
         objects = await self._find_objects(folder.parent)
         objects.store.add_bucket(
             config.name,
             folder.name,
             durability=config.durability,
-            symlinks=config.symlinks,
-            markers=config.markers,
+            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
+            markers=config.markers if is_structured else Markers.NONE,
         )
         objects.buckets.add(config.name)
+        await objects.store.remove_finished_uploads(config.name)
         path = self.index_path(config.name)
+        if is_structured:
+            self._refuse_flat_index(config.name)
+        elif prepare is None:
+            await self._take_index_back(config.name, objects.store)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
-        index = _IndexService(config, path, self._clock, self._publish)
-        if not await self._supervisor.start(index, kind=Kind.GRPC, optional=True):
-            raise Unavailable(self._supervisor.registry.get(index.name).detail)
+        remove_leftovers(path)
+        if prepare is not None:
+            await prepare(objects.store, path)
+        index = IndexService(config, path, self._clock, self._publish)
+        await self._start_service(index)
+        start = self._start_structured if is_structured else self._start_flat
+        store = await start(config, objects.store, index.index)
+        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
+
+    async def _start_structured(
+        self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex
+    ) -> StructuredStore:
+        with suppress(Unavailable):  # a disk that is away says so to whoever reads
+            await refuse_flat(objects, config.name)
+        config = await self._with_created(config, index)
+        claims = Claims()
+        sync = Synchronizer(config, objects, index, claims, clock=self._clock)
+        store = StructuredStore(config, objects, objects, index, sync, claims)
+        if self._follow:
+            await self._start_service(_SyncService(sync, config.name, store.alarm))
+        return store
+
+    async def _start_flat(self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex) -> FlatStore:
+        service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow)
+        await self._start_service(service)
+        service.store.config = await self._with_created(config, index)
+        self._flat_mark(config.name).touch()
+        return service.store
+
+    async def _with_created(self, config: DatasourceConfig, index: SqliteIndex) -> DatasourceConfig:
         if not config.created:
             # The root's UUID is kept in its marker, so this time outlives the index.
-            root = await index.index.read_node(ROOT)
+            root = await index.read_node(ROOT)
             config = msgspec.structs.replace(config, created=time_of_uuid(root.uuid) or self._clock.time())
-        claims = Claims()
-        sync = Synchronizer(config, objects.store, index.index, claims, clock=self._clock)
-        store = StructuredStore(config, objects.store, objects.store, index.index, sync, claims)
-        if self._follow:
-            service = _SyncService(sync, config.name, store.alarm)
-            if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
-                raise Unavailable(self._supervisor.registry.get(service.name).detail)
-        self._open[config.name] = Triple(store, objects.name, objects.store)
+        return config
+
+    async def _start_service(self, service: Service) -> None:
+        if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
+            raise Unavailable(self._supervisor.registry.get(service.name).detail)
 
     async def _find_objects(self, parent: Path) -> _ObjectsService:
         known = self._objects.get(parent)
@@ -229,8 +281,7 @@ class Datasources:
         taken = {service.name for service in self._objects.values()}
         number = next(n for n in range(1, len(taken) + 2) if f"data.objects.local{n}" not in taken)
         service = _ObjectsService(number, parent, self._uploads, self._clock, self._stale_upload_hours)
-        if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
-            raise Unavailable(self._supervisor.registry.get(service.name).detail)
+        await self._start_service(service)
         self._objects[parent] = service
         return service
 
@@ -262,11 +313,75 @@ class Datasources:
             self._failed[config.name] = why
         log.error("datasource is left out", datasource=config.name, error=why)
 
-    def forget_index(self, name: str) -> None:
-        """Delete the index database of a datasource that is closed."""
-        shutil.rmtree(self.index_path(name).parent, ignore_errors=True)
+    async def find_only_tree(self, name: str) -> str | None:
+        """What to call the index of an open datasource when it alone knows a tree: the root's UUID. None: it does not.
 
-    def find(self, name: str) -> StructuredStore | None:
+        Empty for one that could not be opened, so that nobody can tell.
+        """
+        if not self._flat_mark(name).exists():
+            return None
+        if name not in self._open:
+            return ""
+        index = self._open[name].store.index
+        stats = await index.stats()
+        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders else None
+
+    def forget_index(self, name: str, tree: str | None = None) -> None:
+        """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""
+        path = self.index_path(name)
+        if tree is None:
+            for file in path.parent.glob("*"):
+                if file.is_dir():
+                    shutil.rmtree(file, ignore_errors=True)
+                elif not file.match(_KEPT.format("*")):
+                    file.unlink()
+            with suppress(OSError):  # an index that was set aside is still in it
+                path.parent.rmdir()
+        elif tree:
+            path.rename(self._kept_index(name, tree))
+            self._flat_mark(name).unlink(missing_ok=True)
+            log.info("the index is kept until the same folder is added again", datasource=name)
+
+    async def _take_index_back(self, name: str, objects: LocalStore) -> None:
+        """Use the index that was set aside when this very flat store was served before."""
+        if self.index_path(name).exists():
+            return
+        with suppress(CellsError):  # what is wrong with the folder is told when the store is opened
+            record = await read_record(objects, name)
+            if record is not None and self._kept_index(name, record.id).exists():
+                self._kept_index(name, record.id).rename(self.index_path(name))
+
+    def _refuse_flat_index(self, name: str) -> None:
+        path, mark = self.index_path(name), self._flat_mark(name)
+        if mark.exists() and path.exists():
+            raise Conflict(
+                f"{path} is the index of a flat datasource, and the only one to know its tree; it would be lost. "
+                "Choose another name for the structured datasource, or move that file away.",
+                reason="flat",
+            )
+        mark.unlink(missing_ok=True)
+
+    def _flat_mark(self, name: str) -> Path:
+        return self.index_path(name).with_name(_FLAT)
+
+    def _kept_index(self, name: str, tree: str) -> Path:
+        return self.index_path(name).with_name(_KEPT.format(tree))
+
+    def objects(self, name: str) -> LocalStore:
+        """The object service of a datasource, also of one whose index can not be opened.
+
+        Raises NotFound, Unavailable.
+        """
+        for objects in self._objects.values():
+            if name in objects.buckets:
+                return objects.store
+        return self.triple(name).objects  # says what is wrong
+
+    def snapshots(self, name: str) -> SnapshotPlace:
+        """Where the snapshots of a datasource lie. Raises as ``objects``."""
+        return self.objects(name).snapshots(name)
+
+    def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""
         triple = self._open.get(name)
         if triple is not None:

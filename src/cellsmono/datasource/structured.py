@@ -6,23 +6,18 @@ has committed, so that the next one at this path sees both places agree. A crash
 the index, never behind, and the synchronizer carries the difference over at the next start.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
-import msgspec
-
-from cellsmono.datasource.alarm import Alarm, guarded
+from cellsmono.datasource.alarm import guarded
+from cellsmono.datasource.base import BaseStore
 from cellsmono.datasource.claims import Claims
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
-    ContentDigest,
     CopyOptions,
     DatasourceConfig,
     OpenNode,
-    WriteOptions,
 )
-from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
 from cellsmono.interfaces.objects import (
@@ -30,21 +25,18 @@ from cellsmono.interfaces.objects import (
     Multipart,
     ObjectInfo,
     ObjectStore,
-    Part,
-    PartDigest,
     Staged,
-    Upload,
 )
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
-from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
+from cellsmono.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
 
 _LOOKS = 3
 """How often a reader looks again when storage and index disagree, before it serves what the storage has."""
 
 
-class StructuredStore:
+class StructuredStore(BaseStore):
     """``NodeStore`` over an object service with folders, an index and a synchronizer."""
 
     def __init__(
@@ -56,14 +48,8 @@ class StructuredStore:
         sync: Syncer,
         claims: Claims,
     ) -> None:
-        self.config = config
-        self.index = index
+        super().__init__(config, objects, uploads, index, claims, f"run `cellsmono ds resync {config.name} --full`")
         self.sync = sync
-        self._objects = objects
-        self._uploads = uploads
-        self._claims = claims
-        self._bucket = config.name
-        self.alarm = Alarm(config.name)
 
     # reading
 
@@ -133,31 +119,7 @@ class StructuredStore:
         except (NotFound, Invalid, TooLarge):
             return None
 
-    async def _find(self, path: str) -> Node | None:
-        try:
-            return await self.index.read_node(path)
-        except NotFound:
-            return None
-
     # writing
-
-    @guarded
-    async def put_node(
-        self, path: str, body: AsyncIterable[bytes], digest: ContentDigest, options: WriteOptions = WriteOptions()
-    ) -> Node:
-        """See ``NodeStore``."""
-        self._check_leaf(path)
-        await self._check_conditions(path, options.conditions)
-        staged = await self._objects.stage(self._bucket, body, [digest], options.size)
-        try:
-            digest.verify()
-        except BaseException:
-            await self._objects.discard(staged)
-            raise
-        checksum = digest.checksum()
-        meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
-        etag = digest.etag()
-        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
 
     async def _commit_leaf(
         self,
@@ -353,85 +315,18 @@ class StructuredStore:
                 if await self._objects.remove_folder(self._bucket, folder):
                     await self._submit(DeleteNode(folder))
 
-    # uploads in parts
-
-    @guarded
-    async def create_upload(self, path: str, context: bytes) -> Upload:
-        """See ``NodeStore``."""
-        self._check_leaf(path)
-        return await self._uploads.create_upload(self._bucket, path, context)
-
-    async def read_upload(self, upload_id: str) -> Upload:
-        """See ``NodeStore``."""
-        return await self._uploads.read_upload(self._bucket, upload_id)
-
-    async def list_uploads(self, prefix: str, after_key: str, after_id: str, limit: int) -> list[Upload]:
-        """See ``NodeStore``."""
-        return await self._uploads.list_uploads(self._bucket, prefix, after_key, after_id, limit)
-
-    @guarded
-    async def put_part(
-        self, upload_id: str, number: int, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
-    ) -> Part:
-        """See ``NodeStore``."""
-        return await self._uploads.put_part(self._bucket, upload_id, number, body, digest, size)
-
-    async def list_parts(self, upload_id: str, after: int, limit: int) -> list[Part]:
-        """See ``NodeStore``."""
-        return await self._uploads.list_parts(self._bucket, upload_id, after, limit)
-
-    @guarded
-    async def complete_upload(self, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions) -> Node:
-        """See ``NodeStore``."""
-        upload = await self.read_upload(upload_id)
-        await self._check_conditions(upload.key, options.conditions)
-        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
-        if staged.size != sum(part.size for part in parts):
-            await self._objects.discard(staged)
-            raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
-        node = await self._commit_leaf(upload.key, staged, etag, "", options.meta, options.mtime_ns, options.conditions)
-        with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
-            await self._uploads.finish_upload(self._bucket, upload_id)
-        return node
-
-    async def abort_upload(self, upload_id: str) -> None:
-        """See ``NodeStore``."""
-        await self._uploads.finish_upload(self._bucket, upload_id)
-
-    # common
-
-    async def _apply(self, path: str, *operations: Operation) -> Node:
-        """Change the index and return what the change made of the node at ``path``."""
-        events = await self._submit(*operations)
-        for event in reversed(events):
-            if event.path == path and event.node is not None:
-                return event.node
-        return await self.index.read_node(path)
-
-    def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
-        return self.index.submit(Patch(operations))
-
     def _check_leaf(self, path: str) -> None:
         if is_folder(path):
             raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
         self._objects.check_key(self._bucket, path)
 
-    async def _check_conditions(self, path: str, conditions: Conditions) -> None:
-        """Compare with what is on the storage now, whether or not the index has heard of it yet."""
-        if not conditions.if_match and not conditions.if_none_match:
-            return
+    async def _read_etag(self, path: str) -> str | None:
+        """Of what is on the storage now, whether or not the index has heard of it yet."""
         node, info = await self._find(path), await self._stat(path)
-        etag = ""
-        if info is not None:
-            is_known = node is not None and node.facts.is_same_content(info.facts)
-            etag = node.effective_etag if node is not None and is_known else derived_etag(info.facts)
-        if conditions.if_match:
-            if info is None:
-                raise NotFound(f"{path!r} does not exist, so If-Match can not hold", path=path)
-            if conditions.if_match not in ("*", etag):
-                raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
-        if conditions.if_none_match and info is not None and conditions.if_none_match in ("*", etag):
-            raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
+        if info is None:
+            return None
+        is_known = node is not None and node.facts.is_same_content(info.facts)
+        return node.effective_etag if node is not None and is_known else derived_etag(info.facts)
 
 
 def _folders(made: Sequence[FolderMade], kind: FolderKind) -> list[Operation]:

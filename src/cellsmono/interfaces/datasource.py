@@ -13,9 +13,15 @@ from cellsmono.interfaces.sync import Syncer
 
 
 class Format(enum.StrEnum):
-    """How the tree is laid out on the storage."""
+    """How the tree is laid out on the storage.
+
+    STRUCTURED: as plain files and folders, followed when others change them. FLAT: as blobs named by UUID, names and
+    folders in the index alone. INTERNAL: as FLAT, and changes are not published.
+    """
 
     STRUCTURED = "structured"
+    FLAT = "flat"
+    INTERNAL = "internal"
 
 
 class Symlinks(enum.StrEnum):
@@ -58,7 +64,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     file is (0: never). ``max_delete_share`` and ``max_delete_nodes`` are the mass-deletion guard: a scan that would
     delete more than this share (0..1) *and* more than this number of nodes is held. ``hash_content`` fills in missing
     content hashes in the background. ``anonymous`` lets unsigned S3 requests read (``read``) or read and write
-    (``write``).
+    (``write``). ``snapshot_hours`` is how often the index is dumped (0: never, -1: as suits the format),
+    ``snapshot_keep_days`` how long such a snapshot is kept.
     """
 
     name: Name
@@ -74,6 +81,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     max_delete_nodes: int = 1000
     hash_content: bool = True
     anonymous: str = ""
+    snapshot_hours: float = -1.0
+    snapshot_keep_days: float = 10.0
     created: float = 0.0
 
 
@@ -135,14 +144,17 @@ class OpenNode(msgspec.Struct, frozen=True):
 class NodeStore(Protocol):
     """One datasource as gateways and the router see it: every change goes to the storage and the index together.
 
-    Paths follow ``interfaces.paths``. An acknowledged change is on the storage and in the index, as durable as
-    configured. Errors are those of ``ObjectStore`` plus NotFound, PreconditionFailed (reason ``if_match``,
-    ``if_none_match``) and Conflict.
+    Paths follow ``interfaces.paths``; which ones a datasource can hold depends on its format. An acknowledged change is
+    on the storage and in the index, as durable as configured. Errors are those of ``ObjectStore`` plus NotFound,
+    PreconditionFailed (reason ``if_match``, ``if_none_match``) and Conflict.
     """
 
     config: DatasourceConfig
     index: NodeIndex
-    sync: Syncer
+
+    @property
+    def sync(self) -> Syncer | None:
+        """The synchronizer, None where nobody else may change the storage."""
 
     async def read_node(self, path: str) -> Node:
         """The node, checked against the storage: a change behind the server's back is carried over first."""

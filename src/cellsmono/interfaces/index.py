@@ -58,11 +58,17 @@ class NodeIndex(Protocol):
     async def read_node(self, path: str) -> Node:
         """The node at exactly this path (the root included). Raises NotFound."""
 
+    def recall_node(self, path: str) -> Node | None:
+        """The node if it is at hand without waiting. None says nothing: it may be there all the same."""
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """The nodes at these paths, in their order, None where there is none. One hop for all."""
 
     async def find_node(self, uuid: str) -> Node | None:
         """The node with this UUID, None when there is none (or the text is no UUID)."""
+
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """``find_node`` for each, in their order. One hop for all."""
 
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """Every node last seen with this device and inode number (hard links: several)."""
@@ -113,6 +119,12 @@ class NodeIndex(Protocol):
 
     async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
         """Events with a sequence number greater than ``since``, oldest first."""
+
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these UUIDs belonged to nodes that were deleted, as far back as the event log goes.
+
+        Those that went with a folder, or when another node was moved onto them, are not known.
+        """
 
     async def stats(self) -> IndexStats:
         """Figures about the whole index."""

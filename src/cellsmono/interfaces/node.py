@@ -2,6 +2,7 @@
 
 import enum
 import os
+import stat
 import time
 import uuid as uuidlib
 
@@ -83,12 +84,20 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
         return self.size == other.size and self.mtime_ns == other.mtime_ns and self.ino == other.ino
 
 
+def facts_of(status: os.stat_result) -> Facts:
+    """The facts of what ``stat`` described; a folder's size is 0."""
+    mode = status.st_mode
+    size = 0 if stat.S_ISDIR(mode) else status.st_size
+    return Facts(size, status.st_mtime_ns, status.st_ino, status.st_dev, mode)
+
+
 class Node(msgspec.Struct, frozen=True):
     """One row of the index.
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
-    ``kind`` matters for folders only. Folders have the size 0.
+    ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
+    lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
     """
 
     path: str
@@ -98,6 +107,7 @@ class Node(msgspec.Struct, frozen=True):
     content_hash: str = ""
     kind: FolderKind = FolderKind.FOUND
     meta: NodeMeta = NO_META
+    blob: int = 0
 
     @property
     def is_folder(self) -> bool:
@@ -155,10 +165,12 @@ class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is mirrored into an extended attribute of the file, so that a copied or re-indexed file keeps it.
 
     ``etag`` and the checksums in ``meta`` describe the content of exactly ``size`` bytes at ``mtime_ns``; when the
-    file's own facts differ they are stale and only headers, user metadata and tags may be used.
+    file's own facts differ they are stale and only headers, user metadata and tags may be used. ``path`` is the node
+    path under which the bytes were written, where the object's key does not tell it; a later move does not change it.
     """
 
     size: int
     mtime_ns: int
     etag: str = ""
     meta: NodeMeta = NO_META
+    path: str = ""

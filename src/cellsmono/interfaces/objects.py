@@ -1,7 +1,7 @@
 """The object service: bytes by bucket and key. It knows no tree beyond keys, no users and no SQL of others."""
 
 from collections.abc import AsyncIterable, Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -243,6 +243,14 @@ class FolderScanner(Protocol):
         """The absolute path of a bucket's folder, for the watcher."""
 
 
+@runtime_checkable
+class Holder(Protocol):
+    """Keeps a bucket for one process. A separate ability of an object store."""
+
+    async def hold_bucket(self, bucket: str) -> None:
+        """Hold a bucket until it is forgotten or the store is closed. Raises Locked when somebody else holds it."""
+
+
 class Part(msgspec.Struct, frozen=True):
     """One uploaded part."""
 
@@ -283,7 +291,12 @@ class Multipart(Protocol):
     """Uploads in parts. A separate ability of an object store; survives a restart of the process."""
 
     async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
-        """Begin an upload. Raises Invalid for a key that can not be stored."""
+        """Begin an upload.
+
+        ``key`` is kept for whoever lists uploads. It need not be one that can be stored here, as long as the bytes are
+        committed under another one; whether it can is asked with ``check_key``. Raises Invalid for one that ends in
+        ``/``.
+        """
 
     async def read_upload(self, bucket: str, upload_id: str) -> Upload:
         """One upload. Raises NotFound (reason ``upload``)."""

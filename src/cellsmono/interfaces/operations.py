@@ -1,5 +1,6 @@
 """What an administrator can do: the same operations in the running server and, offline, in the command itself."""
 
+import enum
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -8,7 +9,9 @@ import msgspec
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.index import IndexStats
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
+from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.registry import ServiceRow
 from cellsmono.kernel.service import ServiceState
 
@@ -33,22 +36,90 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     total: int = 0
 
 
+class BlobProblem(enum.StrEnum):
+    """What is wrong with a blob of a flat datasource.
+
+    LOST: it belongs to no node. SUPERSEDED: a newer one took its place. DELETED: its node was deleted. MISSING: the
+    blob of a node is not there. SIZE: it has not the size that was written. FOREIGN: an object that is no blob at all;
+    it is left alone and is no fault.
+    """
+
+    LOST = "lost"
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"
+    MISSING = "missing"
+    SIZE = "size"
+    FOREIGN = "foreign"
+
+
+class BlobFinding(msgspec.Struct, frozen=True):
+    """One blob with a problem. ``path`` is that of its node, or the name under which it was written."""
+
+    problem: BlobProblem
+    key: str
+    size: int
+    path: str = ""
+
+
+class BlobReport(msgspec.Struct):
+    """What a comparison of blobs and nodes found.
+
+    ``counts`` holds the numbers by problem, ``findings`` the first 1,000 of all. ``young`` blobs were left alone
+    because they are recent. ``attached`` lost ones were given a name below ``lost+found/``, ``removed`` superseded and
+    deleted ones went.
+    """
+
+    blobs: int = 0
+    bytes: int = 0
+    young: int = 0
+    counts: dict[BlobProblem, int] = {}
+    findings: list[BlobFinding] = []
+    attached: int = 0
+    removed: int = 0
+    seconds: float = 0.0
+
+    def count(self, *problems: BlobProblem) -> int:
+        """How many blobs have one of these problems."""
+        return sum(self.counts.get(problem, 0) for problem in problems)
+
+    @property
+    def open_problems(self) -> int:
+        """How many problems there are still, after what was repaired."""
+        orphans = self.count(BlobProblem.LOST, BlobProblem.SUPERSEDED, BlobProblem.DELETED)
+        return orphans - self.attached - self.removed + self.count(BlobProblem.MISSING, BlobProblem.SIZE)
+
+
 class CheckReport(msgspec.Struct, frozen=True):
     """The result of a check of a datasource.
 
     ``violations`` are sentences about an index that contradicts itself. ``differences`` is the report of a complete
-    comparison with the storage: a dry run, or, with ``repair``, one that also carried over what it found.
+    comparison with the storage: a dry run, or, with ``repair``, one that also carried over what it found. A flat
+    datasource has no such comparison and ``blobs`` instead.
     """
 
     datasource: str
     violations: tuple[str, ...]
-    differences: ResyncReport
+    differences: ResyncReport | None = None
     repaired: bool = False
+    blobs: BlobReport | None = None
 
     @property
-    def is_clean(self) -> bool:
-        """Whether the index is valid and equals the storage."""
-        return not self.violations and not self.differences.changed and not self.differences.held
+    def is_fine(self) -> bool:
+        """Whether the index is valid and equals the storage now, if need be after the repair."""
+        if self.violations or (self.blobs is not None and self.blobs.open_problems):
+            return False
+        differences = self.differences
+        return differences is None or not (differences.held or (differences.changed and not self.repaired))
+
+
+def no_synchronizer(config: DatasourceConfig) -> Invalid:
+    """The error for a resync of a datasource that has nothing to be synchronized with."""
+    return Invalid(
+        f"{config.name!r} is a {config.format} datasource: its tree is in the index alone, so there is nothing to "
+        f"carry over from the storage. `cellsmono ds check {config.name}` compares blobs and index.",
+        reason="format",
+        path=config.name,
+    )
 
 
 class OriginValue(msgspec.Struct, frozen=True):
@@ -71,18 +142,47 @@ class Operations(Protocol):
     async def read_datasource(self, name: str) -> DatasourceInfo:
         """One datasource."""
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """Serve one more folder, from now on and after a restart.
 
-        Raises AlreadyExists for a name that is taken, Conflict for a folder that is inside another datasource's or
-        holds one, NotFound for a folder that is missing.
+        ``snapshot`` is one to begin with: the absolute path of a file, or the basename of one on the datasource's own
+        storage; also of a datasource of another name. Raises AlreadyExists for a name that is taken, Conflict for a
+        folder that is inside another datasource's or holds one, NotFound for a folder that is missing, Unavailable with
+        the reason why it can not be served, and what ``load_snapshot`` raises; then nothing was added.
         """
 
-    async def remove_datasource(self, name: str) -> None:
-        """Stop serving a folder and forget its index. Files are never deleted.
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+        """Stop serving a folder and forget its index. Files are never deleted, snapshots only when asked for.
+
+        The index of a flat datasource that holds something is kept in the data folder: it comes back when the same
+        folder is added under the same name again.
 
         Raises Conflict for one that the configuration file, environment or command line names.
         """
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        """Dump the index as it is now; one of this basename is replaced. Raises Corrupt, Invalid, QuotaExceeded."""
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        """All snapshots of a datasource by name, checked; also of one that could not be opened."""
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        """Put the index of a snapshot in the place of the present one, which is dumped before.
+
+        All or nothing, also when the process is killed. Raises NotFound; Corrupt for one that was altered; Invalid for
+        a newer one; Conflict (reasons ``foreign``, ``format``) for one that does not fit. Then nothing was changed.
+        """
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        """Remove a snapshot. Raises NotFound."""
 
     async def resync(
         self,
@@ -91,12 +191,19 @@ class Operations(Protocol):
         options: ResyncOptions = ResyncOptions(),
         progress: Callable[[Progress], None] | None = None,
     ) -> ResyncReport:
-        """See ``Syncer.resync``. Cancelling the awaiting task stops it."""
+        """See ``Syncer.resync``. Cancelling the awaiting task stops it.
+
+        Raises Invalid (reason ``format``) for a datasource that has no synchronizer.
+        """
 
     async def check(
         self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
     ) -> CheckReport:
-        """Verify the index and compare it completely with the storage."""
+        """Verify the index and compare it completely with the storage.
+
+        ``repair`` carries over what differs; of a flat datasource it removes superseded and deleted blobs and gives
+        names to lost ones.
+        """
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first. The secrets are empty in what is returned."""

@@ -21,8 +21,10 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     UUID stays, one update_content. With ``touched`` set the caller has proved that the content is the same: etag,
     content_hash and meta are kept (meta is replaced when it is given), facts replaced, one update_meta.
 
-    A new node gets ``uuid`` or a fresh one and one create event. Missing parents are made as IMPLICIT folders, each
+    ``blob`` says which blob holds new content (see ``Node``). A new node gets ``uuid`` or a fresh one and one create
+    event. Missing parents are made as IMPLICIT folders, each
     with a create event of its own. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
+    With ``only_new`` set a node that is there raises AlreadyExists.
     """
 
     path: str
@@ -32,6 +34,8 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     meta: NodeMeta | None = None
     uuid: str | None = None
     touched: bool = False
+    blob: int = 0
+    only_new: bool = False
 
 
 class PutLeaves(msgspec.Struct, frozen=True, tag=True):
@@ -81,6 +85,15 @@ class DeleteNode(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
+class PruneFolders(msgspec.Struct, frozen=True, tag=True):
+    """Folders above ``path`` that are IMPLICIT and hold nothing are gone, innermost first. One delete event for each.
+
+    For trees whose folders are in the index alone: there nobody else can put something into them meanwhile.
+    """
+
+    path: str
+
+
 class SetMeta(msgspec.Struct, frozen=True, tag=True):
     """Replace the metadata of the leaf (or marker folder) at ``path``; missing: NotFound.
 
@@ -115,7 +128,7 @@ class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     fingerprint: bytes = b""
 
 
-Operation = PutLeaf | PutLeaves | PutFolder | MoveNode | DeleteNode | SetMeta | SetHash | FolderScanned
+Operation = PutLeaf | PutLeaves | PutFolder | MoveNode | DeleteNode | PruneFolders | SetMeta | SetHash | FolderScanned
 
 
 class Patch(msgspec.Struct, frozen=True):
@@ -129,7 +142,7 @@ class Patch(msgspec.Struct, frozen=True):
     """
 
     operations: tuple[Operation, ...]
-    origin: Literal["write", "watch", "resync", "hash", "repair"] = "write"
+    origin: Literal["write", "watch", "resync", "hash", "repair", "load"] = "write"
     bulk: bool = False
     bulk_path: str = ""
     more: bool = False

@@ -4,6 +4,9 @@ A node path is the S3 key of the node: segments joined by ``/`` without a leadin
 with ``/``, a leaf (file) does not, and the root of a datasource is the empty string. So the child of ``a/`` named
 ``b/`` is simply ``a/`` + ``b/``, "is below" is a plain prefix test that can not confuse ``ab/`` with ``a/``, and byte
 order of the UTF-8 form is S3's listing order.
+
+A segment may be empty where the storage has no folders of its own: ``a//b`` is the leaf ``b`` in the folder ``/`` in
+the folder ``a/``, and ``/b`` one in the folder ``/`` of the root. ``.`` and ``..`` are names like any other.
 """
 
 ROOT = ""

@@ -1,8 +1,9 @@
 """One SQLite connection on a thread of its own. The only file that knows aiosqlite.
 
 aiosqlite takes a hop to its thread for each statement; a unit of work here is a whole function, so it is handed to the
-connection's own queue in one piece. That needs private members of aiosqlite (``_execute``, ``_conn`` and ``_thread``),
-which are used in this file only; ``tests/unit/store/test_connection.py`` fails when an upgrade changes them.
+connection's own queue in one piece, or done on the event loop itself when it is brief. That needs private members of
+aiosqlite (``_execute``, ``_conn`` and ``_thread``), which are used in this file only;
+``tests/unit/store/test_connection.py`` fails when an upgrade changes them.
 """
 
 import asyncio
@@ -37,6 +38,7 @@ class Connection:
             isolation_level=None,
             timeout=busy_seconds,
             cached_statements=CACHED_STATEMENTS,
+            check_same_thread=False,  # SQLite itself locks (sqlite3.threadsafety is 3); see ``here``
         )
         inner._thread.name = name  # a thread list that says whose thread it is
         try:
@@ -52,6 +54,10 @@ class Connection:
         inner = self._inner
         execute: Callable[..., Awaitable[T]] = inner._execute
         return await execute(function, inner._conn)
+
+    def here(self) -> sqlite3.Connection:
+        """The connection itself, for a moment's work on the event loop; only while nothing runs in its thread."""
+        return self._inner._conn
 
     async def close(self) -> None:
         """Finish what was handed in, close the connection, end the thread."""

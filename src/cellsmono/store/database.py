@@ -12,16 +12,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
+from cellsmono.kernel.calm import Calm
+from cellsmono.kernel.crowd import gather_crowd
 from cellsmono.kernel.errors import DISK_FAILED, Unavailable
+from cellsmono.store.backup import Copy, Report
 from cellsmono.store.connection import Connection
 from cellsmono.store.failures import is_io_failure, translate_failure
 from cellsmono.store.migrations import Migrations, create_private, migrate
-from cellsmono.store.units import Tx, Unit, resolve_unit, run_batch
+from cellsmono.store.units import Batch, Tx, Unit, resolve_unit, run_batch
 
 T = TypeVar("T")
 
 BATCH_UNITS = 256
 """Units that share a transaction at most, so that a crowd can not hold back its first comer for long."""
+PATIENCE = 2
+"""Turns of the loop without a newcomer after which a transaction is not put off any more."""
+BRIEF_UNITS = 32
+"""Units that the event loop runs at most before it looks at something else: one or two milliseconds."""
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 8 * 1024
 WAL_BYTES = 16 * 1024 * 1024
@@ -57,6 +64,11 @@ class Database:
         self.name = name
         self._writer: Connection | None = None
         self._readers: list[tuple[Connection, Reader]] = []
+        self._is_synced = True
+        self._busy_ms = 0
+        self._is_waiting_for_lock = True
+        self._calm = Calm()
+        self._turn = asyncio.Lock()
         self._waiting: list[Unit[Any]] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -83,6 +95,8 @@ class Database:
         Raises Corrupt, Invalid (a newer schema), Locked, Unavailable.
         """
         database = cls(path, name or path.stem)
+        database._is_synced = durability == "fsync"
+        database._busy_ms = round(busy_seconds * 1000)
         create_private(path)
         try:
             await database._open(migrations, durability, readers, busy_seconds)
@@ -157,8 +171,12 @@ class Database:
         """
         return await self.submit(function)
 
-    def submit(self, function: Callable[[Tx], T]) -> asyncio.Future[T]:
+    def submit(self, function: Callable[[Tx], T], *, is_brief: bool = False) -> asyncio.Future[T]:
         """As ``write``, but the place in the order of writes is taken before this returns.
+
+        ``is_brief``: the function takes a fraction of a millisecond, and may run on the event loop (see
+        ``kernel.calm``): two threads that both work in small steps spend more on the interpreter's lock than on the
+        work. The disk is not waited for there.
 
         Raises Unavailable at once when the database is closing or its disk has failed.
         """
@@ -167,7 +185,7 @@ class Database:
         if self._failure:
             raise Unavailable(self._failure, reason=DISK_FAILED)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Unit(function, future))
+        self._waiting.append(Unit(function, future, is_brief=is_brief))
         self._wake.set()
         return future
 
@@ -184,17 +202,26 @@ class Database:
                 except TimeoutError:
                     await self._checkpoint_quietly()
                 continue
-            units, self._waiting = self._waiting[:BATCH_UNITS], self._waiting[BATCH_UNITS:]
-            await self._write_batch(units)
+            await gather_crowd(self._waiting, BATCH_UNITS, PATIENCE)
+            async with self._turn:
+                await self._write_batch(self._take_batch())
             if self._is_dirty and self._wal_bytes() > WAL_BYTES:
                 await self._checkpoint_quietly()
+
+    def _take_batch(self) -> list[Unit[Any]]:
+        """The units that come next and go together: brief ones among themselves while the loop may run them."""
+        size = BATCH_UNITS
+        if self._calm and self._waiting[0].is_brief:
+            size = next((at for at, unit in enumerate(self._waiting[:size]) if not unit.is_brief), size)
+        units, self._waiting = self._waiting[:size], self._waiting[size:]
+        return units
 
     async def _write_batch(self, units: list[Unit[Any]]) -> None:
         if self._writer is None:
             raise self._closed()
         failure: BaseException | None = None
         try:
-            failure = await self._writer.run(lambda connection: run_batch(connection, units))
+            failure = await self._run_batch(self._writer, units)
         except BaseException as error:
             failure = Unavailable(f"The database {self.name} was stopped while it wrote.", reason="closed")
             for unit in units:
@@ -209,6 +236,47 @@ class Database:
                 resolve_unit(unit, self._translate)
         if failure is not None and is_io_failure(failure):
             self._fail(failure)
+
+    async def _run_batch(self, writer: Connection, units: list[Unit[Any]]) -> BaseException | None:
+        if self._calm and all(unit.is_brief for unit in units):
+            batch = Batch(writer.here(), units)
+            if self._begin_here(writer.here(), batch):
+                await self._run_here(writer, batch, len(units))
+                return batch.failure
+
+        def run(connection: sqlite3.Connection) -> BaseException | None:
+            self._wait_for_lock(connection, True)
+            return run_batch(connection, units)
+
+        return await writer.run(run)
+
+    def _begin_here(self, connection: sqlite3.Connection, batch: Batch) -> bool:
+        """Begin a batch on the event loop; False when another process holds the file: that is waited for elsewhere."""
+        try:
+            self._wait_for_lock(connection, False)
+            batch.begin()
+        except sqlite3.Error:
+            return False
+        return True
+
+    async def _run_here(self, writer: Connection, batch: Batch, size: int) -> None:
+        """Run units on the event loop, and what may take longer in the thread: a second try, a synced commit."""
+        for start in range(0, size, BRIEF_UNITS):
+            if start:
+                await asyncio.sleep(0)
+            if not self._calm.run(batch.run, start, start + BRIEF_UNITS):
+                await writer.run(lambda _: batch.run_apart())
+                break
+        if self._is_synced:
+            await writer.run(lambda _: batch.commit())
+        else:
+            self._calm.run(batch.commit)
+
+    def _wait_for_lock(self, connection: sqlite3.Connection, wait: bool) -> None:
+        """Whether the next statements wait for other processes: on the event loop nothing may."""
+        if wait is not self._is_waiting_for_lock:
+            connection.execute(f"PRAGMA busy_timeout = {self._busy_ms if wait else 0}")
+            self._is_waiting_for_lock = wait
 
     def _call_hooks(self, unit: Unit[Any]) -> None:
         for hook in unit.hooks:
@@ -229,6 +297,35 @@ class Database:
             unit.error = Unavailable(self._failure, reason=DISK_FAILED)
             resolve_unit(unit, self._translate)
 
+    # --- copying -----------------------------------------------------------------------------------------------------
+
+    async def back_up(self, target: Path, describe: Callable[[Reader], T], report: Report | None = None) -> T:
+        """Copy the database, as it is at one moment, into a file (mode 0600); returns what ``describe`` read then.
+
+        Nobody who reads or writes waits for it; memory stays small. Cancelling the caller ends the copy and removes the
+        file. The copy is checked: Corrupt for a database that is damaged. Raises QuotaExceeded, Unavailable.
+        """
+        if self._writer is None:
+            raise self._closed()
+        copy = Copy(target, self.name, report)
+        connection = await Connection.open(self.path, name=f"{self.name}: backup")
+        try:
+            work = asyncio.ensure_future(
+                connection.run(lambda inner: copy.make(inner, lambda one: describe(Reader(one))))
+            )
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                copy.abandon()
+                await asyncio.wait([work])
+                if not work.cancelled():
+                    work.exception()  # seen
+                raise
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+        finally:
+            await connection.close()
+
     # --- looking after the file --------------------------------------------------------------------------------------
 
     async def checkpoint(self, *, truncate: bool = False) -> None:
@@ -237,8 +334,14 @@ class Database:
             raise self._closed()
         mode = "TRUNCATE" if truncate else "PASSIVE"
         self._is_dirty = False
+
+        def run(connection: sqlite3.Connection) -> None:
+            self._wait_for_lock(connection, True)
+            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+
         try:
-            await self._writer.run(lambda connection: connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone())
+            async with self._turn:
+                await self._writer.run(run)
         except sqlite3.Error as error:
             if is_io_failure(error):
                 self._fail(error)

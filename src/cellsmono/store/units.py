@@ -51,84 +51,115 @@ class Tx:
 class Unit(Generic[T]):
     """One caller's function, the future it waits for, and how it went."""
 
-    __slots__ = ("error", "function", "future", "hooks", "result")
+    __slots__ = ("error", "function", "future", "hooks", "is_brief", "result")
 
-    def __init__(self, function: Callable[[Tx], T], future: asyncio.Future[T]) -> None:
+    def __init__(self, function: Callable[[Tx], T], future: asyncio.Future[T], *, is_brief: bool = False) -> None:
         self.function = function
+        self.is_brief = is_brief
         self.future = future
         self.result: T | None = None
         self.error: BaseException | None = None
         self.hooks: list[Hook] = []
 
 
-class Failed(Exception):
-    """The transaction that the units shared is gone, with all that they did."""
+class Batch:
+    """Units in one transaction: ``begin``, ``run``, ``commit``, each perhaps in another thread, one after the other.
+
+    Errors are rare and savepoints are not free, so a crowd first runs without; when one of it fails, all is undone and
+    run again, each in a savepoint of its own. The outcome stands in the units. ``failure`` is the error that undid the
+    whole transaction, if one did: then it stands in every unit that had no error of its own.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, units: Sequence[Unit[Any]]) -> None:
+        self._connection = connection
+        self._units = units
+        self._done: list[tuple[Unit[Any], Tx]] = []
+        self.failure: BaseException | None = None
+
+    def begin(self) -> None:
+        """Take the place of the one writer. Raises ``sqlite3.Error``; then nothing has happened."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def run(self, first: int = 0, last: int | None = None) -> bool:
+        """Run the units of a range; False when one failed: then nothing is done, and ``run_apart`` is to follow."""
+        try:
+            for unit in self._units[first:last]:
+                unit.result = unit.function(self._new_tx(unit))
+        except BaseException as error:
+            if not self._connection.in_transaction:
+                self.fail(error)
+                return True
+            self._undo()
+            if len(self._units) > 1:
+                return False
+            self._units[0].error = error
+        return True
+
+    def run_apart(self) -> None:
+        """Run every unit anew, each so that it can be undone alone."""
+        try:
+            self.begin()
+            for unit in self._units:
+                self._run_unit(unit, self._new_tx(unit))
+        except BaseException as error:
+            self.fail(error)
+
+    def _run_unit(self, unit: Unit[Any], tx: Tx) -> None:
+        self._connection.execute("SAVEPOINT unit")
+        try:
+            unit.result = unit.function(tx)
+        except BaseException as error:
+            unit.error = error
+            if not self._connection.in_transaction:
+                raise
+            self._connection.execute("ROLLBACK TO unit")
+            tx.undone()
+        self._connection.execute("RELEASE unit")
+
+    def commit(self) -> None:
+        """Make what was done last, unless it was undone."""
+        if not self._connection.in_transaction:
+            return
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self.fail(error)
+            return
+        for unit, tx in self._done:
+            unit.hooks = tx.committed()
+
+    def fail(self, error: BaseException) -> None:
+        """Undo everything because of an error that is nobody's own."""
+        self.failure = error
+        self._undo()
+        for unit in self._units:
+            unit.error = unit.error or error
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        for _, tx in reversed(self._done):
+            tx.undone()
+        self._done = []
+
+    def _new_tx(self, unit: Unit[Any]) -> Tx:
+        tx = Tx(self._connection)
+        self._done.append((unit, tx))
+        return tx
 
 
 def run_batch(connection: sqlite3.Connection, units: Sequence[Unit[Any]]) -> BaseException | None:
-    """Run units in one transaction; runs in the writer's thread.
-
-    Errors are rare and savepoints are not free, so a crowd first runs without; when one of it fails, all is undone and
-    run again, each in a savepoint of its own. The outcome stands in the units. What is returned is the error that
-    undid the whole transaction, if one did: then it stands in every unit that had no error of its own.
-    """
-    pairs = [(unit, Tx(connection)) for unit in units]
+    """Run units in one transaction, from its begin to its commit; what ``Batch.failure`` says of it."""
+    batch = Batch(connection, units)
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        if len(units) == 1 or not run_together(connection, pairs):
-            pairs = [(unit, Tx(connection)) for unit in units]
-            for unit, tx in pairs:
-                run_unit(connection, unit, tx)
-        connection.execute("COMMIT")
+        batch.begin()
     except BaseException as error:
-        cause = error.__cause__ if isinstance(error, Failed) and error.__cause__ else error
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        undo_all(pairs)
-        for unit in units:
-            unit.error = unit.error or cause
-        return cause
-    for unit, tx in pairs:
-        unit.hooks = tx.committed()
-    return None
-
-
-def run_together(connection: sqlite3.Connection, pairs: Sequence[tuple[Unit[Any], Tx]]) -> bool:
-    """Run all units; False when one failed: then all is undone and a new transaction is open.
-
-    Raises Failed when SQLite had to undo the transaction itself.
-    """
-    try:
-        for unit, tx in pairs:
-            unit.result = unit.function(tx)
-    except BaseException as error:
-        if not connection.in_transaction:
-            raise Failed from error
-        connection.execute("ROLLBACK")
-        undo_all(pairs)
-        connection.execute("BEGIN IMMEDIATE")
-        return False
-    return True
-
-
-def undo_all(pairs: Sequence[tuple[Unit[Any], Tx]]) -> None:
-    """Run the hooks of a rollback, last unit first."""
-    for _, tx in reversed(pairs):
-        tx.undone()
-
-
-def run_unit(connection: sqlite3.Connection, unit: Unit[Any], tx: Tx) -> None:
-    """Run one unit; undo only what it did when it fails. Raises Failed when SQLite had to undo the transaction."""
-    connection.execute("SAVEPOINT unit")
-    try:
-        unit.result = unit.function(tx)
-    except BaseException as error:
-        unit.error = error
-        if not connection.in_transaction:
-            raise Failed from error
-        connection.execute("ROLLBACK TO unit")
-        tx.undone()
-    connection.execute("RELEASE unit")
+        batch.fail(error)
+        return error
+    if not batch.run():
+        batch.run_apart()
+    batch.commit()
+    return batch.failure
 
 
 def resolve_unit(unit: Unit[Any], translate: Callable[[BaseException], BaseException]) -> None:

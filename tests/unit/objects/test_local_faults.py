@@ -16,7 +16,7 @@ import pytest
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.interfaces.datasource import Durability
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Forbidden, Invalid, NotFound, QuotaExceeded, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Invalid, NotFound, QuotaExceeded, Unavailable
 
 Put = Callable[..., Awaitable[Any]]
 WorkFiles = Callable[[Path], list[str]]
@@ -493,6 +493,29 @@ async def test_orphans_of_uploads_are_removed_when_old(local: LocalStore, tmp_pa
     assert len(await local.list_parts("docs", upload.upload_id)) == 1
 
 
+async def test_what_a_crash_left_of_a_finished_upload_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    work = tmp_path / ".cellsmono" / "docs"
+    for is_killed in (True, False):
+        register = await DatabaseRegistry.open(tmp_path / "uploads.db")
+        store = LocalStore("s", tmp_path, uploads=register)
+        store.add_bucket("docs", "docs")
+        await store.remove_finished_uploads("docs")
+        if is_killed:
+            open_one, done = await store.create_upload("docs", "a"), await store.create_upload("docs", "b")
+            for upload in (open_one, done):
+                await store.put_part("docs", upload.upload_id, 1, body(b"1" * 9), Digest(), 9)
+            with monkeypatch.context() as patch:
+                patch.setattr("cellsmono.datasource.objects.assembly.remove_upload_folder", lambda *_: None)
+                await store.finish_upload("docs", done.upload_id)
+            assert len(list(work.glob("u-*"))) == 2
+        await store.close()
+        await register.close()
+    assert [folder.name for folder in work.iterdir()] == [f"u-{open_one.upload_id}"]
+
+
 async def test_buckets_that_can_not_be(local: LocalStore, tmp_path: Path) -> None:
     for folder in ("", ".", "..", "a/b", ".cellsmono"):
         with pytest.raises(Invalid):
@@ -531,8 +554,3 @@ async def test_groups_of_shared_folders_are_inherited(local: LocalStore, tmp_pat
         assert (shared / f"new{size}").stat().st_mode & 0o2000
     await put(local, "alone")
     assert (tmp_path / "docs" / "alone").stat().st_gid == os.getegid()
-
-
-async def test_forbidden_is_told_for_reserved_uploads(local: LocalStore) -> None:
-    with pytest.raises(Forbidden):
-        await local.create_upload("docs", "a/.pydio")

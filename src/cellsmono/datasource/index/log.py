@@ -1,7 +1,9 @@
 """The event log: each event gets its number and its row in the transaction of the change that it tells of."""
 
-from cellsmono.datasource.index.rows import COLUMNS as NODE_COLUMNS
+from collections.abc import Sequence
+
 from cellsmono.datasource.index.rows import (
+    ABOVE_ROOT,
     NODES,
     Execute,
     Row,
@@ -10,6 +12,7 @@ from cellsmono.datasource.index.rows import (
     unpack_node,
     unpack_uuid,
 )
+from cellsmono.datasource.index.rows import COLUMNS as NODE_COLUMNS
 from cellsmono.interfaces.events import ChangePage, EventKind, NodeEvent
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.patch import Patch
@@ -93,6 +96,16 @@ class EventLog:
             self._tx.execute(TRIM, (upto,))
 
 
+def restart_log(tx: Tx, last: int) -> None:
+    """Forget all events, and owe everybody one that says to read everything again, numbered after ``last``."""
+    last = max(last, tx.execute(SELECT_LAST).fetchone()[0] or 0)
+    tx.execute("DELETE FROM index_change")
+    if last:
+        root = tx.execute("SELECT uuid FROM index_node WHERE parent = ? AND name = ''", (ABOVE_ROOT,)).fetchone()[0]
+        tx.execute(INSERT_EVENT, (last, EventKind.RELOAD, "", root, 0, "", "load"))
+    tx.execute("UPDATE index_state SET owed = ''")
+
+
 def read_changes(execute: Execute, datasource: str, since: int, limit: int) -> ChangePage:
     """See ``NodeIndex.changes``."""
     first = execute(SELECT_FIRST).fetchone()[0] or 1
@@ -101,6 +114,13 @@ def read_changes(execute: Execute, datasource: str, since: int, limit: int) -> C
     paths: dict[int, str] = {}
     events = tuple(_read_event(execute, datasource, row, paths) for row in rows)
     return ChangePage(events, events[-1].seq if events else last, since + 1 < first or since > last)
+
+
+def find_deleted(execute: Execute, uuids: Sequence[bytes]) -> set[str]:
+    """See ``NodeIndex.find_deleted``. Reads the whole log once."""
+    marks = ", ".join("?" * len(uuids))
+    rows = execute(f"SELECT uuid FROM index_change WHERE kind = 'delete' AND uuid IN ({marks})", list(uuids))  # noqa: S608
+    return {unpack_uuid(row[0]) for row in rows}
 
 
 def _read_event(execute: Execute, datasource: str, row: Row, paths: dict[int, str]) -> NodeEvent:

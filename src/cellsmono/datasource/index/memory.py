@@ -19,6 +19,7 @@ from cellsmono.interfaces.patch import (
     MoveNode,
     Operation,
     Patch,
+    PruneFolders,
     PutFolder,
     PutLeaf,
     PutLeaves,
@@ -73,6 +74,10 @@ class MemoryIndex:
             raise rules.missing_node(path)
         return node
 
+    def recall_node(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall_node``."""
+        return self._nodes.get(path)
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """See ``NodeIndex.read_nodes``."""
         return [self._nodes.get(path) for path in paths]
@@ -84,6 +89,10 @@ class MemoryIndex:
         except ValueError:
             return None
         return None if path is None else self._nodes[path]
+
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """See ``NodeIndex.find_nodes``."""
+        return [await self.find_node(uuid) for uuid in uuids]
 
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
@@ -173,6 +182,10 @@ class MemoryIndex:
         path = self._paths.get(event.uuid)
         is_gone = event.kind is EventKind.DELETE or path is None
         return replace(event, node=None if is_gone or path is None else self._nodes[path])
+
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """See ``NodeIndex.find_deleted``."""
+        return {event.uuid for event in self._log if event.kind is EventKind.DELETE}.intersection(uuids)
 
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
@@ -265,6 +278,8 @@ class MemoryIndex:
                 self._move(operation)
             case DeleteNode(path):
                 self._delete(path)
+            case PruneFolders(path):
+                self._prune(path)
 
     def _take(self, change: rules.Change, *, is_listed: bool = True) -> None:
         """Store one changed node; ``is_listed`` says that a listing of its folder would show the change."""
@@ -322,6 +337,13 @@ class MemoryIndex:
             self._change(each, None, None)
         self._clear_fingerprint(path)
         self._note(EventKind.DELETE, node, is_gone=True)
+
+    def _prune(self, path: str) -> None:
+        for folder in reversed(ancestors_of(path)):
+            node = self._nodes.get(folder)
+            if node is not None and (node.kind is not FolderKind.IMPLICIT or self._children[folder]):
+                return
+            self._delete(folder)
 
     def _below(self, folder: str) -> list[str]:
         """Every path below a folder, parents first."""

@@ -64,6 +64,16 @@ def find_by_uuid(reader: Reader, uuid: bytes) -> Node | None:
     return None if row is None else _with_path(reader.execute, row, {})
 
 
+def find_by_uuids(reader: Reader, uuids: Sequence[bytes | None]) -> list[Node | None]:
+    """See ``NodeIndex.find_nodes``."""
+    paths: dict[int, str] = {}
+    found: list[Node | None] = []
+    for uuid in uuids:
+        row = None if uuid is None else reader.execute(SELECT_BY_UUID, (uuid,)).fetchone()
+        found.append(None if row is None else _with_path(reader.execute, row, paths))
+    return found
+
+
 def find_by_inode(reader: Reader, dev: int, ino: int) -> list[Node]:
     """See ``NodeIndex.find_inode``."""
     return find_by_inodes(reader, [(dev, ino)])[0]

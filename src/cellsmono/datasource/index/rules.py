@@ -25,8 +25,6 @@ def check_path(path: str, *, folder: bool) -> None:
     if is_folder(path) is not folder:
         wanted = "a folder, so its path ends with '/'" if folder else "a file, so its path is not empty or ends in '/'"
         raise Invalid(f"The path {path!r} does not name {wanted}.", reason="path", path=path)
-    if path.startswith("/") or "//" in path:
-        raise Invalid(f"The path {path!r} has an empty segment.", reason="path", path=path)
     check_text(path)
 
 
@@ -115,11 +113,13 @@ def path_of_bulk(patch: Patch, owed: str | None, *, is_changed: bool) -> str:
 
 def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
     """See ``PutLeaf``."""
+    if operation.only_new and old is not None:
+        raise AlreadyExists(f"There is already a file at {operation.path!r}.", path=operation.path)
     facts, etag = operation.facts, operation.etag
     meta = NO_META if operation.meta is None else operation.meta
     if old is None:
         uuid = canonical_uuid(operation.uuid) if operation.uuid else new_uuid()
-        node = Node(operation.path, uuid, facts, etag, operation.content_hash, FolderKind.FOUND, meta)
+        node = Node(operation.path, uuid, facts, etag, operation.content_hash, FolderKind.FOUND, meta, operation.blob)
         return node, EventKind.CREATE
     is_same = facts.is_same_content(old.facts)
     event: EventKind | None = EventKind.UPDATE_CONTENT
@@ -129,7 +129,7 @@ def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
             node = replace(node, meta=operation.meta)
         event = None if is_same and node.meta == old.meta else EventKind.UPDATE_META
     else:
-        node = Node(old.path, old.uuid, facts, etag, operation.content_hash, old.kind, meta)
+        node = Node(old.path, old.uuid, facts, etag, operation.content_hash, old.kind, meta, operation.blob)
         if etag and is_same and etag == old.etag and meta == old.meta:
             event = None
     return None if node == old else (node, event)

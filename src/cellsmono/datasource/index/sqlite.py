@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
+import msgspec
+
 from cellsmono.datasource.index import reading, rules
 from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.labels import HIGHEST, LOWEST
-from cellsmono.datasource.index.log import SELECT_LAST, read_changes
+from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes, restart_log
 from cellsmono.datasource.index.memory import Publish, ignore_events
 from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
 from cellsmono.datasource.index.verify import verify_tree
@@ -16,20 +18,44 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PutLeaves
-from cellsmono.interfaces.paths import is_folder, name_of
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutLeaves
+from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
+from cellsmono.store.backup import Report
 from cellsmono.store.database import Database, Reader, Tx
-from cellsmono.store.migrations import load_migrations
+from cellsmono.store.migrations import Migrations, load_migrations
 
 T = TypeVar("T")
 
 APPLICATION_ID = 0x43656C31
+FROM_FOLDER = (
+    "An index holds nothing that is not on the disk: stop, delete {path} (with its -wal and -shm), and start again; it "
+    "is rebuilt from the folder."
+)
+"""What to do about an index that is damaged and only follows its storage."""
+FROM_BACKUP = (
+    "It alone knows the names and folders of this datasource: `cellsmono ds snapshot {name} --operation list` shows "
+    "what was saved of it, `--operation load` puts that in its place and keeps {path} aside. Without any, stop, move "
+    "{path} (with its -wal and -shm) away, and start again: `cellsmono ds check {name} --repair` then brings the files "
+    "back below lost+found/."
+)
+"""What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
 """A patch of at most so many changes leaves its new nodes in the cache; a larger one would only sweep it."""
+BRIEF_OPERATIONS = 8
+"""A patch of at most so many single nodes is written in a moment."""
 CURSORS = 256
 """Ends of pages that are remembered, so that paging goes on also when the node at the end went meanwhile."""
+
+
+class IndexSummary(msgspec.Struct, frozen=True):
+    """What a copy of an index holds: its usage, the UUID of its root, its last event, the version of its schema."""
+
+    usage: Usage
+    root: str
+    last_sequence: int
+    schema: int
 
 
 class SqliteIndex:
@@ -56,15 +82,16 @@ class SqliteIndex:
         clock: Clock | None = None,
         publish: Publish = ignore_events,
         kept_events: int = rules.KEPT_EVENTS,
+        remedy: str = FROM_FOLDER,
     ) -> Self:
         """Open or make the index file of a datasource.
 
         ``publish`` is called on the event loop with the events of each patch after its commit, in commit order.
-        Raises Corrupt for a file that is damaged or no index (it says what to do), Invalid for one that a newer
-        program wrote, Locked, Unavailable.
+        Raises Corrupt for a file that is damaged or no index (``remedy`` says what to do then), Invalid for one that a
+        newer program wrote, Locked, Unavailable.
         """
         clock = clock or SystemClock()
-        migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+        migrations = _load_migrations()
         level: Literal["fsync", "relaxed"] = "relaxed" if durability == "relaxed" else "fsync"
         database: Database | None = None
         try:
@@ -76,10 +103,8 @@ class SqliteIndex:
         except Corrupt as error:
             if database is not None:
                 await database.close()
-            message = (
-                f"The index of {datasource} can not be used: {error.message} An index holds nothing that is not on the "
-                f"disk: stop, delete {path} (with its -wal and -shm), and start again; it is rebuilt from the folder."
-            )
+            advice = remedy.format(path=path, name=datasource)
+            message = f"The index of {datasource} can not be used: {error.message} {advice}"
             raise Corrupt(message, reason="index", path=str(path)) from error
         except BaseException:
             if database is not None:
@@ -102,6 +127,10 @@ class SqliteIndex:
             raise rules.missing_node(path)
         return node
 
+    def recall_node(self, path: str) -> Node | None:
+        """See ``NodeIndex.recall_node``."""
+        return self._cache.find(path)
+
     async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
         """See ``NodeIndex.read_nodes``. All of them are of one moment: one that is not cached means to fetch all."""
         found = [self._cache.find(path) for path in paths]
@@ -122,6 +151,11 @@ class SqliteIndex:
         if raw is None:
             return None
         return await self._database.read(lambda reader: reading.find_by_uuid(reader, raw))
+
+    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
+        """See ``NodeIndex.find_nodes``."""
+        raw = [parse_uuid(uuid) for uuid in uuids]
+        return await self._database.read(lambda reader: reading.find_by_uuids(reader, raw)) if raw else []
 
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
@@ -195,6 +229,11 @@ class SqliteIndex:
         """See ``NodeIndex.changes``."""
         return await self._page(lambda reader: read_changes(reader.execute, self._datasource, since, limit))
 
+    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
+        """See ``NodeIndex.find_deleted``."""
+        raw = [each for each in map(parse_uuid, uuids) if each is not None]
+        return await self._page(lambda reader: find_deleted(reader.execute, raw)) if raw else set()
+
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
 
@@ -208,6 +247,19 @@ class SqliteIndex:
     async def verify(self) -> list[str]:
         """See ``NodeIndex.verify``."""
         return await self._page(lambda reader: verify_tree(reader.execute))
+
+    # --- as a whole --------------------------------------------------------------------------------------------------
+
+    async def back_up(self, target: Path, report: Report | None = None) -> IndexSummary:
+        """Copy the index of this moment into a file, and tell what is in the copy. See ``Database.back_up``."""
+        return await self._database.back_up(target, _summarize, report)
+
+    async def restart_log(self, last: int) -> None:
+        """Forget all events; the next opening publishes one ``reload`` of everything, numbered after ``last``.
+
+        For an index that is about to take the place of another one. To be called last.
+        """
+        await self._database.write(lambda tx: restart_log(tx, last))
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -231,10 +283,28 @@ class SqliteIndex:
             return outcome.events
 
         footprint = _footprint(patch)
-        future = self._database.submit(write)
+        is_brief = footprint is not None and len(patch.operations) <= BRIEF_OPERATIONS and not patch.bulk
+        future = self._database.submit(write, is_brief=is_brief)
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended
+
+
+def _load_migrations() -> Migrations:
+    return load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+
+
+def known_schema() -> int:
+    """The version of the tables that this program writes; it reads all older ones."""
+    return _load_migrations().version
+
+
+def _summarize(reader: Reader) -> IndexSummary:
+    total = reading.read_usage(reader, "") or Usage(0, 0, 0)
+    root = reading.read_nodes(reader, [""])[0]
+    last = reader.execute(SELECT_LAST).fetchone()[0] or 0
+    schema = reader.execute("PRAGMA user_version").fetchone()[0]
+    return IndexSummary(total, "" if root is None else root.uuid, last, schema)
 
 
 def _footprint(patch: Patch) -> frozenset[str] | None:
@@ -248,6 +318,8 @@ def _footprint(patch: Patch) -> frozenset[str] | None:
             if len(operation.names) > KEPT_IN_CACHE:
                 return None
             paths += [operation.path + name for name in operation.names]
+        if isinstance(operation, PruneFolders):
+            paths += ancestors_of(operation.path)
         if isinstance(operation, MoveNode):
             paths.append(operation.source)
         if isinstance(operation, MoveNode | DeleteNode) and is_folder(operation.path):

@@ -26,8 +26,8 @@ ROWS_WITHOUT_PARTNER = (
         "The folder row {0!r} ({1}) has no node that agrees with it.",
     ),
     (
-        "SELECT name, parent FROM index_node WHERE parent <> 0 AND (name = '' OR name = '/'"
-        " OR instr(rtrim(name, '/'), '/') OR (substr(name, -1) = '/') <> (folder IS NOT NULL))",
+        "SELECT name, parent FROM index_node WHERE parent <> 0 AND (name = ''"
+        " OR instr(substr(name, 1, length(name) - 1), '/') OR (substr(name, -1) = '/') <> (folder IS NOT NULL))",
         "The name {0!r} in folder {1} does not fit its node.",
     ),
     (

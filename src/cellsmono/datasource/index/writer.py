@@ -25,12 +25,13 @@ from cellsmono.datasource.index.rows import (
     unpack_uuid,
 )
 from cellsmono.interfaces.events import EventKind, NodeEvent
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.node import FolderKind, Node
 from cellsmono.interfaces.patch import (
     DeleteNode,
     FolderScanned,
     MoveNode,
     Patch,
+    PruneFolders,
     PutFolder,
     PutLeaf,
     PutLeaves,
@@ -42,15 +43,15 @@ from cellsmono.kernel.clock import Clock
 from cellsmono.store.database import Tx
 
 INSERT_NODE = (
-    "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode, etag, hash, meta)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode, etag, hash, meta, blob)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 UPDATE_NODE = (
     "UPDATE index_node SET uuid = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, meta = ?"
     " WHERE parent = ? AND name = ?"
 )
 UPDATE_CONTENT = (
-    "UPDATE index_node SET size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, meta = ?"
+    "UPDATE index_node SET size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, meta = ?, blob = ?"
     " WHERE parent = ? AND name = ?"
 )
 UPDATE_ATTRIBUTES = "UPDATE index_node SET etag = ?, hash = ?, meta = ? WHERE parent = ? AND name = ?"
@@ -151,6 +152,7 @@ class _PatchWork:
             PutFolder: self._put_folder,
             MoveNode: self._move,
             DeleteNode: self._delete,
+            PruneFolders: self._prune,
             SetMeta: self._set_meta,
             SetHash: self._set_hash,
             FolderScanned: self._note_scan,
@@ -172,8 +174,7 @@ class _PatchWork:
             self._insert_node(parent, name, node, None)
             self._count(parent, 1, node.size)
         else:
-            values = (*pack_facts(node.facts), *_pack_content(node), parent, name)
-            self._execute(UPDATE_CONTENT, values)
+            self._execute(UPDATE_CONTENT, (*_pack_leaf(node), parent, name))
             self._count(parent, 0, node.size - old.size)
         self._note(event, node)
 
@@ -256,9 +257,7 @@ class _PatchWork:
             raise rules.missing_node(source)
         if source == path:
             if node != old:
-                self._execute(
-                    UPDATE_CONTENT, (*pack_facts(node.facts), *_pack_content(node), old_parent, name_of(path))
-                )
+                self._execute(UPDATE_CONTENT, (*_pack_leaf(node), old_parent, name_of(path)))
                 self._count(old_parent, 0, node.size - old.size)
                 self._note(None, node)
             return
@@ -312,6 +311,14 @@ class _PatchWork:
         self.effects.append((path, None))
         self._log.note(EventKind.DELETE, path, node.uuid)
 
+    def _prune(self, operation: PruneFolders) -> None:
+        self.flush_counts()
+        for folder in reversed(ancestors_of(operation.path)):
+            row = find_row(self._execute, self._known, folder)
+            if row is not None and (row[11] != FolderKind.IMPLICIT or row[12] or row[13]):
+                return
+            self._delete(DeleteNode(folder))
+
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _parent_for(self, path: str) -> int:
@@ -335,7 +342,7 @@ class _PatchWork:
         self._note(EventKind.CREATE, node)
 
     def _insert_node(self, parent: int, name: str, node: Node, folder: int | None) -> None:
-        values = (parent, name, folder, pack_uuid(node.uuid), *pack_facts(node.facts), *_pack_content(node))
+        values = (parent, name, folder, pack_uuid(node.uuid), *_pack_leaf(node))
         self._execute_unique(INSERT_NODE, values, node)
 
     def _execute_unique(self, statement: str, values: Row, node: Node) -> None:
@@ -375,6 +382,11 @@ class _PatchWork:
         if self._counts:
             self._tx.executemany(COUNT_FILES, [(*pending, folder) for folder, pending in self._counts.items()])
             self._counts.clear()
+
+
+def _pack_leaf(node: Node) -> Row:
+    """The columns from size on."""
+    return *pack_facts(node.facts), *_pack_content(node), node.blob or None
 
 
 def _pack_content(node: Node) -> tuple[bytes | str | None, bytes | str | int | None, bytes | None]:

@@ -1,14 +1,20 @@
-"""What is mirrored beside a file, in the extended attribute ``user.cellsmono`` (xattr(7)), as JSON."""
+"""What is mirrored beside a file, in extended attributes (xattr(7)).
+
+``user.cellsmono`` holds JSON, where there is something to tell beyond the bytes. ``user.cellsmono.path`` holds the node
+path alone, of a file whose name does not tell it: every such file has one, and a short one fits into its inode.
+"""
 
 import errno
 import os
 import re
+from contextlib import suppress
 
 import msgspec
 
 from cellsmono.interfaces.node import NO_META, NodeAttributes
 
 ATTRIBUTE = "user.cellsmono"
+PATH_ATTRIBUTE = "user.cellsmono.path"
 
 _PLAIN_MD5 = re.compile("[0-9a-f]{32}")
 _encoder = msgspec.json.Encoder()
@@ -32,15 +38,25 @@ def write_attributes(descriptor: int, device: int, attributes: NodeAttributes, *
     """
     if device in _unsupported:
         return False
+    # The path first: where there is no room for both, it is worth more.
+    has_path = bool(attributes.path) and _keep(descriptor, device, PATH_ATTRIBUTE, attributes.path.encode())
     if is_worth_keeping(attributes):
-        try:
-            os.setxattr(descriptor, ATTRIBUTE, _encoder.encode(attributes))
+        plain = msgspec.structs.replace(attributes, path="") if attributes.path else attributes
+        if _keep(descriptor, device, ATTRIBUTE, _encoder.encode(plain)):
             return True
-        except OSError as error:
-            if error.errno in _NOT_SUPPORTED:
-                _unsupported.add(device)
-                return False
-    return not fresh and _remove(descriptor)
+        if device in _unsupported:
+            return False
+    return has_path or (not fresh and _remove(descriptor))
+
+
+def _keep(descriptor: int, device: int, name: str, value: bytes) -> bool:
+    try:
+        os.setxattr(descriptor, name, value)
+    except OSError as error:
+        if error.errno in _NOT_SUPPORTED:
+            _unsupported.add(device)
+        return False
+    return True
 
 
 def _remove(descriptor: int) -> bool:
@@ -53,10 +69,15 @@ def _remove(descriptor: int) -> bool:
 
 def read_attributes(descriptor: int) -> NodeAttributes | None:
     """What is mirrored at an open file; None when it is nothing, or not ours."""
-    try:
-        return _decoder.decode(os.getxattr(descriptor, ATTRIBUTE))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    kept = path = None
+    with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+        kept = _decoder.decode(os.getxattr(descriptor, ATTRIBUTE))
+    with suppress(OSError, UnicodeDecodeError):
+        path = os.getxattr(descriptor, PATH_ATTRIBUTE).decode()
+    if path and kept is None:
+        status = os.fstat(descriptor)
+        kept = NodeAttributes(status.st_size, status.st_mtime_ns)
+    return msgspec.structs.replace(kept, path=path) if path and kept is not None else kept
 
 
 def may_have_attributes(path: bytes, *, follow: bool) -> bool:
@@ -65,9 +86,10 @@ def may_have_attributes(path: bytes, *, follow: bool) -> bool:
     By path, so whoever swaps a folder on the way for a link meanwhile decides which file is asked.
     """
     try:
-        return ATTRIBUTE in os.listxattr(path, follow_symlinks=follow)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError as error:
         return error.errno not in _NOT_SUPPORTED
+    return ATTRIBUTE in names or PATH_ATTRIBUTE in names
 
 
 def can_mirror(descriptor: int) -> bool:

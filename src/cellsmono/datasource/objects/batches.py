@@ -4,12 +4,12 @@ import os
 import stat
 from collections.abc import Sequence
 
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.failures import ABSENT, explain
 from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.names import split_read, split_written
 from cellsmono.datasource.objects.publishing import Publisher
-from cellsmono.interfaces.node import Facts
+from cellsmono.interfaces.node import Facts, facts_of
 from cellsmono.kernel.errors import CellsError, NotFound
 
 

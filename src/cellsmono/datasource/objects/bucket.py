@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from cellsmono.datasource.objects.beneath import FOLDER, LIST, LOOK, READ, open_beneath
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import WORK_FOLDER, not_found
-from cellsmono.interfaces.node import Facts
-from cellsmono.kernel.errors import Unavailable
+from cellsmono.kernel.errors import CellsError, Unavailable
 
 _WORK_NAME = WORK_FOLDER.encode()
 TEMPORARY = b"t-"
@@ -46,12 +45,25 @@ class LocalBucket:
         """A descriptor of the root, to be closed by the caller. Raises Unavailable when it is not there."""
         try:
             return os.open(self.path, FOLDER)
-        except (FileNotFoundError, NotADirectoryError):
-            raise Unavailable(
-                f"The folder of bucket '{self.name}' is not there; is its disk mounted?", reason="offline"
-            ) from None
         except OSError as error:
-            raise explain(error, writing=True) from error
+            raise self._explain_root(error) from error
+
+    def look_at_root(self) -> os.stat_result:
+        """What stands at the root. Raises Unavailable when that is no folder."""
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise self._explain_root(error) from error
+        if not stat.S_ISDIR(status.st_mode):
+            raise self._explain_root(NotADirectoryError())
+        return status
+
+    def _explain_root(self, error: OSError) -> CellsError:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return Unavailable(
+                f"The folder of bucket '{self.name}' is not there; is its disk mounted?", reason="offline"
+            )
+        return explain(error, writing=True)
 
     def open_at(self, names: Sequence[bytes], flags: int) -> int:
         """Open something beneath the root. Raises OSError, and Unavailable when the root is not there."""
@@ -96,6 +108,11 @@ class WorkFolder:
     def __init__(self, bucket: LocalBucket) -> None:
         self._bucket = bucket
         self._place: tuple[bytes, tuple[bytes, ...]] | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether opening it should take a moment only."""
+        return self._place is not None
 
     def open(self) -> int:
         """A descriptor of the work folder, which is made if it is not there. Raises OSError, Unavailable."""
@@ -269,10 +286,3 @@ def sync_quietly(descriptor: int) -> None:
 def new_temporary() -> bytes:
     """A fresh name in the work folder."""
     return TEMPORARY + secrets.token_hex(8).encode()
-
-
-def facts_of(status: os.stat_result) -> Facts:
-    """The facts of what ``stat`` described; a folder's size is 0."""
-    mode = status.st_mode
-    size = 0 if stat.S_ISDIR(mode) else status.st_size
-    return Facts(size, status.st_mtime_ns, status.st_ino, status.st_dev, mode)

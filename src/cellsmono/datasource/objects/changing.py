@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from cellsmono.datasource.objects import attributes as mirror
 from cellsmono.datasource.objects.beneath import FOLDER, open_beneath
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.emptying import empty_folder
 from cellsmono.datasource.objects.failures import ABSENT, explain
 from cellsmono.datasource.objects.kernel import rename_new
 from cellsmono.datasource.objects.names import not_found, split_read
 from cellsmono.datasource.objects.publishing import Publisher, Road
-from cellsmono.interfaces.node import NodeAttributes
+from cellsmono.interfaces.node import NodeAttributes, facts_of
 from cellsmono.interfaces.objects import Committed, FolderMade, ObjectInfo
 from cellsmono.kernel.errors import CellsError, Conflict
 

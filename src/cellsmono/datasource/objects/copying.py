@@ -4,10 +4,11 @@ import errno
 import fcntl
 import os
 
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.flushing import flush_file
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.datasource.objects.writer import SMALL_BYTES, Kept, SmallBytes, TemporaryFile, write_all
+from cellsmono.interfaces.node import facts_of
 from cellsmono.interfaces.objects import ObjectInfo
 from cellsmono.kernel.errors import Unavailable
 

@@ -2,17 +2,27 @@
 
 Measured on ext4: files of a batch that are flushed after all of them were written and their write-out was begun took a
 quarter of the time of flushing each from one of eight threads, and a tenth of the CPU time; threads that make files in
-the same folder only wait (spinning) for each other.
+the same folder only wait (spinning) for each other. What does not wait for the disk is done on the event loop while
+that is calm (see ``kernel.calm``): the system calls of a small file, made from a thread, each fought the loop for the
+interpreter's lock, and cost more than the file.
 """
 
 import asyncio
 
 from cellsmono.datasource.objects.bucket import LocalBucket
-from cellsmono.datasource.objects.publishing import Job, Publisher
+from cellsmono.datasource.objects.publishing import Batch, Job, Publisher
 from cellsmono.datasource.objects.workers import Workers, see_through
+from cellsmono.datasource.objects.writer import SmallBytes
+from cellsmono.kernel.calm import Calm
+from cellsmono.kernel.crowd import gather_crowd
 
 BATCH_JOBS = 64
 """Commits that go together at most, so that the first does not wait for a crowd."""
+PATIENCE = 2
+FLUSH_PATIENCE = 5
+"""Turns of the loop without a newcomer after which commits begin: without a flush, and with one, which is dearer."""
+BRIEF_JOBS = 16
+"""Commits that the loop works on at most before it looks at something else: well below a millisecond."""
 
 
 class Lane:
@@ -24,6 +34,7 @@ class Lane:
         self._workers = workers
         self._waiting: list[tuple[Job, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._calm = Calm()
 
     async def commit(self, job: Job) -> None:
         """Make a job's bytes visible; when this returns, or is cancelled, it is decided. Raises the job's error."""
@@ -38,19 +49,47 @@ class Lane:
     async def _run(self) -> None:
         try:
             while self._waiting:
+                patience = FLUSH_PATIENCE if self._bucket.durable else PATIENCE
+                await gather_crowd(self._waiting, BATCH_JOBS, patience)
                 batch, self._waiting = self._waiting[:BATCH_JOBS], self._waiting[BATCH_JOBS:]
                 await self._publish(batch)
         finally:
             self._task = None
 
     async def _publish(self, batch: list[tuple[Job, asyncio.Future[None]]]) -> None:
+        jobs = [job for job, _ in batch]
         try:
-            await self._workers.run(self._publisher.publish, self._bucket, [job for job, _ in batch])
+            if self._may_be_brief(jobs):
+                await self._publish_briefly(jobs)
+            else:
+                await self._workers.run(self._publisher.publish, self._bucket, jobs)
         except BaseException as error:
-            for job, _ in batch:
+            for job in jobs:
                 job.error = job.error or error
             raise
         finally:
             for _, future in batch:
                 if not future.done():
                     future.set_result(None)
+
+    def _may_be_brief(self, jobs: list[Job]) -> bool:
+        return bool(self._calm) and self._bucket.work.is_made and all(isinstance(job.kept, SmallBytes) for job in jobs)
+
+    async def _publish_briefly(self, jobs: list[Job]) -> None:
+        """Small files for folders that are there: on the loop, all but the flushes."""
+        batch = Batch(self._publisher, self._bucket, jobs)
+        is_brief = not self._bucket.durable
+        try:
+            for start in range(0, len(jobs), BRIEF_JOBS):
+                if start:
+                    await asyncio.sleep(0)
+                if not (self._calm and self._calm.run(batch.prepare_known, start, start + BRIEF_JOBS)):
+                    is_brief = False
+                    break
+        except BaseException:
+            batch.close()
+            raise
+        if is_brief:
+            self._calm.run(batch.finish)
+        else:
+            await self._workers.run(batch.finish)

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from cellsmono.datasource.objects import attributes as mirror
 from cellsmono.datasource.objects import changing
 from cellsmono.datasource.objects.batches import delete_many, set_mtime
-from cellsmono.datasource.objects.bucket import facts_of
 from cellsmono.datasource.objects.copying import stage_copy
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import (
@@ -22,9 +21,10 @@ from cellsmono.datasource.objects.names import (
 from cellsmono.datasource.objects.publishing import Job
 from cellsmono.datasource.objects.reader import LocalReader
 from cellsmono.datasource.objects.scanner import LocalScanner
+from cellsmono.datasource.objects.snapshots import LocalSnapshots
 from cellsmono.datasource.objects.uploads import LocalUploads
 from cellsmono.datasource.objects.writer import stage_body
-from cellsmono.interfaces.node import Facts, NodeAttributes
+from cellsmono.interfaces.node import Facts, NodeAttributes, facts_of
 from cellsmono.interfaces.objects import (
     Capabilities,
     Committed,
@@ -60,11 +60,15 @@ class LocalStore(LocalScanner, LocalUploads):
         finally:
             os.close(descriptor)
 
+    def snapshots(self, bucket: str) -> LocalSnapshots:
+        """Where the snapshots of a bucket lie. Raises NotFound for a bucket that is not served."""
+        return LocalSnapshots(self.bucket(bucket), self.workers)
+
     async def stat(self, bucket: str, key: str) -> ObjectInfo:
         """Facts of an object or folder now."""
         found = self.bucket(bucket)
         try:
-            status = found.look(split_read(key))
+            status = found.look(split_read(key)) if key else found.look_at_root()
         except OSError as error:
             raise explain(error, key, writing=False) from error
         is_right = stat.S_ISDIR if not key or key.endswith("/") else stat.S_ISREG

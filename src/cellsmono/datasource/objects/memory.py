@@ -35,7 +35,7 @@ from cellsmono.interfaces.objects import (
     Staged,
 )
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, NotFound, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Locked, NotFound, Unavailable
 
 _TOTAL_SPACE = 1 << 40
 
@@ -80,6 +80,7 @@ class MemoryStore(MemoryUploads):
         self._buckets: dict[str, Folder] = {}
         self._devices: dict[str, int] = {}
         self._offline: set[str] = set()
+        self._held: set[str] = set()
         self._staged: dict[str, _Copy] = {}
         for bucket in buckets:
             self._add_bucket(bucket)
@@ -284,6 +285,17 @@ class MemoryStore(MemoryUploads):
                 found.append(None)
         return found
 
+    async def hold_bucket(self, bucket: str) -> None:
+        """See ``Holder``."""
+        self._root(bucket)
+        if bucket in self._held:
+            raise Locked(f"The bucket '{bucket}' is held already.", reason="held")
+        self._held.add(bucket)
+
+    def forget_bucket(self, bucket: str) -> None:
+        """Let go of a bucket; it stays as it is."""
+        self._held.discard(bucket)
+
     async def create_bucket(self, bucket: str) -> None:
         """Make an empty bucket."""
         if bucket in self._buckets:
@@ -305,8 +317,9 @@ class MemoryStore(MemoryUploads):
         return _TOTAL_SPACE - tree.count_bytes(self._root(bucket)), _TOTAL_SPACE
 
     async def close(self) -> None:
-        """Forget what was staged."""
+        """Forget what was staged, and let go of buckets."""
         self._staged.clear()
+        self._held.clear()
 
     # --- FolderScanner
 

@@ -69,14 +69,19 @@ def decode_segment(segment: str) -> bytes:
     return name
 
 
+def check_length(key: str) -> None:
+    """Raise TooLarge (reason ``key_length``) for a key that is longer than S3 allows."""
+    if len(key) > MAX_KEY_BYTES or (not key.isascii() and len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES):
+        raise TooLarge(f"The key is longer than {MAX_KEY_BYTES} bytes.", reason="key_length", path=key[:80])
+
+
 def split_written(key: str) -> list[bytes]:
     """The file names that lead to a key that is to be written; a trailing ``/`` is allowed and says nothing here.
 
     Raises Invalid or TooLarge (reasons ``key``, ``key_length``) for what a folder tree can not hold, and Forbidden
     (reason ``reserved``) for the names that are kept for markers and the work folder.
     """
-    if len(key) > MAX_KEY_BYTES or (not key.isascii() and len(key.encode("utf-8", "replace")) > MAX_KEY_BYTES):
-        raise TooLarge(f"The key is longer than {MAX_KEY_BYTES} bytes.", reason="key_length", path=key[:80])
+    check_length(key)
     segments = (key[:-1] if key.endswith("/") else key).split("/")
     names = [decode_segment(segment) for segment in segments]
     for segment, name in zip(segments, names, strict=True):

@@ -18,7 +18,6 @@ from cellsmono.datasource.objects.attributes import write_attributes
 from cellsmono.datasource.objects.beneath import LIST, open_beneath
 from cellsmono.datasource.objects.bucket import (
     LocalBucket,
-    facts_of,
     make_directory,
     new_temporary,
     remove_leftovers_in,
@@ -32,9 +31,9 @@ from cellsmono.datasource.objects.kernel import rename_new, start_writeback
 from cellsmono.datasource.objects.names import WORK_FOLDER, join_names
 from cellsmono.datasource.objects.ordering import keeps_order
 from cellsmono.datasource.objects.writer import Kept, SmallBytes, TemporaryFile, write_all
-from cellsmono.interfaces.node import Facts, NodeAttributes, new_uuid
+from cellsmono.interfaces.node import Facts, NodeAttributes, facts_of, new_uuid
 from cellsmono.interfaces.objects import FolderMade
-from cellsmono.kernel.errors import Conflict, Invalid
+from cellsmono.kernel.errors import CellsError, Conflict, Invalid
 
 Describe = Callable[[Facts], NodeAttributes]
 _ATTEMPTS = 8
@@ -114,17 +113,56 @@ class Job:
             self.file.discard()
 
 
-class _Batch:
-    """What the jobs of one batch share: the open work folder, and the open folders that they write to."""
+class Batch:
+    """Jobs that go together: they share the open work folder, and the open folders that they write to.
 
-    def __init__(self, publisher: "Publisher", bucket: LocalBucket) -> None:
+    ``prepare`` what does not wait for the disk, then ``finish``, which does; both use the batch up together.
+    """
+
+    def __init__(self, publisher: "Publisher", bucket: LocalBucket, jobs: Sequence[Job]) -> None:
         self._publisher = publisher
         self._bucket = bucket
+        self._jobs = jobs
         self._work = -1
+        self._work_dev = -1
         self.roads: dict[tuple[bytes, ...], Road] = {}
         self._last: dict[int, Road] = {}
 
-    def prepare(self, job: Job) -> None:
+    def prepare_known(self, first: int, last: int) -> bool:
+        """Prepare the jobs of a range as far as no folder has to be made for them; whether all of them were."""
+        for job in self._jobs[first:last]:
+            if self._is_unknown(tuple(job.names[:-1])):
+                return False
+            job.try_step(self._prepare)
+        return True
+
+    def _is_unknown(self, above: tuple[bytes, ...]) -> bool:
+        if above in self.roads:
+            return False
+        road = Road()
+        try:
+            road.folder = self._bucket.open_folder(above)
+        except FileNotFoundError:
+            return True
+        except (OSError, CellsError):
+            return False  # whoever prepares the job meets the same error
+        self.roads[above] = road
+        return False
+
+    def finish(self) -> None:
+        """Prepare what is not prepared yet, then make everything visible, in order."""
+        try:
+            for job in self._jobs:
+                if job.file is None:
+                    job.try_step(self._prepare)
+            self._flush_files()
+            for job in self._jobs:
+                job.try_step(self._rename)
+            self._flush_folders()
+        finally:
+            self.close()
+
+    def _prepare(self, job: Job) -> None:
         """Have the folder and the file ready, complete but for the flush."""
         job.road = self._find_road(job)
         file = self._place_file(job, job.road)
@@ -143,7 +181,7 @@ class _Batch:
         if road.dev < 0:
             status = os.fstat(road.folder)
             road.dev, road.group = status.st_dev, status.st_gid if status.st_mode & stat.S_ISGID else -1
-        is_here = road.dev == (os.fstat(self._open_work()).st_dev if isinstance(kept, SmallBytes) else kept.device())
+        is_here = road.dev == (self._find_work_dev() if isinstance(kept, SmallBytes) else kept.device())
         if isinstance(kept, TemporaryFile) and is_here:
             job.file = kept
             return kept
@@ -175,11 +213,16 @@ class _Batch:
             self._work = self._bucket.work.open()
         return self._work
 
-    def flush_files(self, jobs: Sequence[Job]) -> None:
+    def _find_work_dev(self) -> int:
+        if self._work_dev < 0:
+            self._work_dev = os.fstat(self._open_work()).st_dev
+        return self._work_dev
+
+    def _flush_files(self) -> None:
         """Content and inode of every file on the way to the disk; several at once, where each has to be flushed."""
         if not self._bucket.durable:
             return
-        waiting = [job for job in jobs if job.error is None and (job.needs_content or job.needs_inode)]
+        waiting = [job for job in self._jobs if job.error is None and (job.needs_content or job.needs_inode)]
         if len(waiting) > 1 and not all(job.road is not None and keeps_order(job.road.dev) for job in waiting):
             # Flushes that wait at the same time are answered by one of the device.
             list(self._publisher.flushers.map(lambda job: job.try_step(_settle), waiting))
@@ -187,7 +230,7 @@ class _Batch:
         for job in waiting:
             job.try_step(_settle)
 
-    def rename(self, job: Job) -> None:
+    def _rename(self, job: Job) -> None:
         """The step that makes it visible."""
         file, road = job.file, job.road
         if file is None or road is None:
@@ -198,7 +241,7 @@ class _Batch:
         # A rename onto another name of the same file does nothing at all: then our name is still there.
         file.release(remove=file.is_linked)
 
-    def flush_folders(self, jobs: Sequence[Job]) -> None:
+    def _flush_folders(self) -> None:
         """Names to the disk: one flush for each folder, or for all where the journal keeps their order."""
         for road in self.roads.values():
             if not road.is_changed and not road.to_flush:
@@ -209,13 +252,15 @@ class _Batch:
             try:
                 self._publisher.flush(self._bucket, [road.folder] if last is road else [*road.to_flush, road.folder])
             except OSError as error:
-                for job in jobs:
+                for job in self._jobs:
                     is_served = job.road is road or (last is road and job.road is not None and job.road.dev == road.dev)
                     if is_served and job.error is None:
                         job.error = explain(error, job.key, writing=True)
 
     def close(self) -> None:
-        """Close every folder; those that were made for a file that did not come go again."""
+        """Remove what did not become visible and close every folder; those made for a file that did not come go."""
+        for job in self._jobs:
+            job.discard()
         for names, road in self.roads.items():
             if road.made and not road.is_changed:
                 take_back(road.to_flush[0], names[-len(road.made) :])
@@ -242,18 +287,7 @@ class Publisher:
 
     def publish(self, bucket: LocalBucket, jobs: Sequence[Job]) -> None:
         """Make staged bytes visible, in order; how it went stands in each job. The staged bytes are used up."""
-        batch = _Batch(self, bucket)
-        try:
-            for job in jobs:
-                job.try_step(batch.prepare)
-            batch.flush_files(jobs)
-            for job in jobs:
-                job.try_step(batch.rename)
-            batch.flush_folders(jobs)
-        finally:
-            for job in jobs:
-                job.discard()
-            batch.close()
+        Batch(self, bucket, jobs).finish()
 
     def open_road(self, bucket: LocalBucket, names: Sequence[bytes], road: Road) -> None:
         """Open the folder that these names lead to and make what is missing. Raises OSError, Conflict."""

@@ -2,8 +2,8 @@
 
 import os
 
-from cellsmono.datasource.objects.bucket import facts_of
 from cellsmono.datasource.objects.workers import Workers
+from cellsmono.interfaces.node import facts_of
 from cellsmono.interfaces.objects import ObjectInfo
 from cellsmono.kernel.errors import Corrupt
 

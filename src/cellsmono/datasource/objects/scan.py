@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from struct import Struct
 
 from cellsmono.datasource.objects.beneath import LOOK, open_beneath
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.failures import ABSENT
 from cellsmono.datasource.objects.fingerprint import Fingerprint, pack_facts
 from cellsmono.datasource.objects.markers import read_marker
 from cellsmono.datasource.objects.names import MARKER, RESERVED, encode_name, split_read
-from cellsmono.interfaces.node import Facts
+from cellsmono.interfaces.node import Facts, facts_of
 from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.kernel.errors import NotFound
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 
 from cellsmono.datasource.objects import markers, scan
-from cellsmono.datasource.objects.bucket import LocalBucket, facts_of
+from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.names import key_below, split_read
 from cellsmono.datasource.objects.service import LocalService
-from cellsmono.interfaces.node import Facts
+from cellsmono.interfaces.node import Facts, facts_of
 from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.kernel.errors import NotFound, Unavailable
 

@@ -1,10 +1,12 @@
 """What the halves of a ``LocalStore`` share: buckets, threads, staged bytes."""
 
+import fcntl
 import itertools
 import os
 from pathlib import Path
 
 from cellsmono.datasource.objects.bucket import LocalBucket
+from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.lane import Lane
 from cellsmono.datasource.objects.names import RESERVED
 from cellsmono.datasource.objects.publishing import Publisher
@@ -13,7 +15,10 @@ from cellsmono.datasource.objects.writer import Kept
 from cellsmono.interfaces.datasource import Durability, Markers, Symlinks
 from cellsmono.interfaces.objects import Staged
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import AlreadyExists, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, Invalid, Locked, NotFound
+from cellsmono.kernel.log import get_logger
+
+log = get_logger("objects")
 
 
 class LocalService:
@@ -29,6 +34,7 @@ class LocalService:
         self._lanes: dict[bytes, Lane] = {}
         self._staged: dict[str, Kept] = {}
         self._tokens = itertools.count(1)
+        self._held: dict[str, int] = {}
 
     def add_bucket(
         self,
@@ -68,6 +74,29 @@ class LocalService:
         forgotten = self._buckets.pop(bucket, None)
         if forgotten is not None:
             self._lanes.pop(forgotten.path, None)
+        held = self._held.pop(bucket, None)
+        if held is not None:
+            os.close(held)
+
+    async def hold_bucket(self, bucket: str) -> None:
+        """See ``Holder``: a lock on the bucket's folder itself, so it leaves nothing behind, however we end."""
+        try:
+            descriptor = self.bucket(bucket).open_folder(())
+        except OSError as error:
+            raise explain(error, writing=True) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Locked(
+                f"The folder '{os.fsdecode(self.bucket(bucket).path)}' is served by another process, which alone may "
+                "change it. Stop that one first, or choose another folder.",
+                reason="held",
+            ) from None
+        except OSError:
+            # Some network file systems have no locks; then a second process on the same folder is not supported.
+            log.warning("the file system has no locks, so a second process would not be noticed", bucket=bucket)
+        self._held[bucket] = descriptor
 
     def bucket(self, name: str) -> LocalBucket:
         """A bucket that is served. Raises NotFound (reason ``bucket``)."""
@@ -98,5 +127,8 @@ class LocalService:
         for kept in self._staged.values():
             kept.discard()
         self._staged.clear()
+        for descriptor in self._held.values():
+            os.close(descriptor)
+        self._held.clear()
         await self.workers.close()
         self.publisher.close()

@@ -21,6 +21,7 @@ from cellsmono.datasource.sync.watcher import Change, Watcher
 from cellsmono.datasource.sync.watching import WatchKeeper
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.paths import ancestors_of, parent_of
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState, SyncStatus
 from cellsmono.kernel.clock import Clock, SystemClock
@@ -208,10 +209,16 @@ class Synchronizer:
             key = context.objects.key_of(context.bucket, path if is_marker else change.path)
             if key is None:
                 continue
-            hints.append(Hint(key, change.added and not is_marker))
             self._announce(key)
+            if change.facts is None or is_marker or not self._is_known(key, change.facts):
+                hints.append(Hint(key, change.added and not is_marker))
         if hints:
             self.hint(hints)
+
+    def _is_known(self, key: str, facts: Facts) -> bool:
+        """Whether the index says the same of a file: the echo of an own write, which nobody has to look at again."""
+        node = self._context.index.recall_node(key)
+        return node is not None and node.facts == facts
 
     def _announce(self, key: str) -> None:
         """Remember that the watcher spoke of this key, to tell later whether it missed something."""

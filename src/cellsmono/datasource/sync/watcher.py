@@ -6,12 +6,13 @@ overflows, and a folder that appears says nothing about what is in it. So nothin
 
 import asyncio
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+from cellsmono.interfaces.node import Facts
 
 if TYPE_CHECKING:
     from cellsmono.datasource.sync.notify import TreeFeeds
@@ -21,10 +22,14 @@ LEAST_INSTANCES = 1024
 
 
 class Change(msgspec.Struct, frozen=True):
-    """An absolute path at which something happened. ``added``: it appeared."""
+    """An absolute path at which something happened. ``added``: it appeared.
+
+    ``facts`` are those of a file that stood there after it happened, None where nothing is known.
+    """
 
     path: bytes
     added: bool = False
+    facts: Facts | None = None
 
 
 Sink = Callable[[Sequence[Change]], None]
@@ -94,7 +99,7 @@ class WatchfilesWatcher:
 
     async def follow(self, root: str, sink: Sink, ready: Callable[[], None]) -> None:
         """See ``Watcher.follow``."""
-        from cellsmono.datasource.sync.notify import ADDED, Found, TreeFeeds
+        from cellsmono.datasource.sync.notify import TreeFeeds
 
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
@@ -103,8 +108,7 @@ class WatchfilesWatcher:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(call)
 
-        def hand_on(found: Sequence[Found]) -> None:
-            changes = [Change(os.fsencode(path), kind == ADDED) for kind, path in found]
+        def hand_on(changes: Sequence[Change]) -> None:
             tell(lambda: sink(changes))
 
         def finish(error: Exception | None) -> None:

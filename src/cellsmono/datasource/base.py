@@ -1,0 +1,165 @@
+"""What the stores of all formats share: bodies and uploads on their way in, conditions, and the way to the index."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Awaitable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from cellsmono.datasource.alarm import Alarm, guarded
+from cellsmono.datasource.claims import Claims
+from cellsmono.interfaces.datasource import Conditions, ContentDigest, DatasourceConfig, WriteOptions
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.objects import Multipart, ObjectStore, Part, PartDigest, Staged, Upload
+from cellsmono.interfaces.patch import Operation, Patch
+from cellsmono.kernel.errors import Corrupt, NotFound, PreconditionFailed
+
+
+class BaseStore(ABC):
+    """The half of a ``NodeStore`` that does not depend on how the tree is laid out. ``remedy`` is for the alarm."""
+
+    def __init__(
+        self,
+        config: DatasourceConfig,
+        objects: ObjectStore,
+        uploads: Multipart,
+        index: NodeIndex,
+        claims: Claims,
+        remedy: str,
+    ) -> None:
+        self.config = config
+        self.index = index
+        self.alarm = Alarm(config.name, remedy)
+        self._objects = objects
+        self._uploads = uploads
+        self._claims = claims
+        self._bucket = config.name
+
+    # what a format decides
+
+    @abstractmethod
+    async def check_root(self) -> None:
+        """Raise Unavailable when what is written now would not reach the datasource's own storage."""
+
+    @abstractmethod
+    def _check_leaf(self, path: str) -> None:
+        """Raise for a path that no leaf of this datasource can have."""
+
+    @abstractmethod
+    async def _read_etag(self, path: str) -> str | None:
+        """The ETag of what is at a path now, None when there is nothing."""
+
+    @abstractmethod
+    async def _commit_leaf(
+        self,
+        path: str,
+        staged: Staged,
+        etag: str,
+        content_hash: str,
+        meta: NodeMeta,
+        mtime_ns: int | None,
+        conditions: Conditions,
+    ) -> Node:
+        """Make staged bytes the leaf at a path. The staged bytes are used up, whatever happens."""
+
+    # writing
+
+    @guarded
+    async def put_node(
+        self, path: str, body: AsyncIterable[bytes], digest: ContentDigest, options: WriteOptions = WriteOptions()
+    ) -> Node:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        await self._check_conditions(path, options.conditions)
+        staged = await self._objects.stage(self._bucket, body, [digest], options.size)
+        try:
+            digest.verify()
+        except BaseException:
+            await self._objects.discard(staged)
+            raise
+        checksum = digest.checksum()
+        meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
+        etag = digest.etag()
+        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+
+    # uploads in parts
+
+    @guarded
+    async def create_upload(self, path: str, context: bytes) -> Upload:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        return await self._uploads.create_upload(self._bucket, path, context)
+
+    async def read_upload(self, upload_id: str) -> Upload:
+        """See ``NodeStore``."""
+        return await self._uploads.read_upload(self._bucket, upload_id)
+
+    async def list_uploads(self, prefix: str, after_key: str, after_id: str, limit: int) -> list[Upload]:
+        """See ``NodeStore``."""
+        return await self._uploads.list_uploads(self._bucket, prefix, after_key, after_id, limit)
+
+    @guarded
+    async def put_part(
+        self, upload_id: str, number: int, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
+    ) -> Part:
+        """See ``NodeStore``."""
+        return await self._uploads.put_part(self._bucket, upload_id, number, body, digest, size)
+
+    async def list_parts(self, upload_id: str, after: int, limit: int) -> list[Part]:
+        """See ``NodeStore``."""
+        return await self._uploads.list_parts(self._bucket, upload_id, after, limit)
+
+    @guarded
+    async def complete_upload(self, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions) -> Node:
+        """See ``NodeStore``."""
+        upload = await self.read_upload(upload_id)
+        await self._check_conditions(upload.key, options.conditions)
+        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        if staged.size != sum(part.size for part in parts):
+            await self._objects.discard(staged)
+            raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
+        node = await self._commit_leaf(upload.key, staged, etag, "", options.meta, options.mtime_ns, options.conditions)
+        with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
+            await self._uploads.finish_upload(self._bucket, upload_id)
+        return node
+
+    async def abort_upload(self, upload_id: str) -> None:
+        """See ``NodeStore``."""
+        await self._uploads.finish_upload(self._bucket, upload_id)
+
+    # the index
+
+    async def _apply(self, path: str, *operations: Operation) -> Node:
+        """Change the index and return what the change made of the node at ``path``."""
+        return await self._node_of(path, await self._submit(*operations))
+
+    async def _node_of(self, path: str, events: Sequence[NodeEvent]) -> Node:
+        """The node at ``path`` after the change that these events tell of."""
+        for event in reversed(events):
+            if event.path == path and event.node is not None:
+                return event.node
+        return await self.index.read_node(path)
+
+    def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
+        return self.index.submit(Patch(operations))
+
+    async def _find(self, path: str) -> Node | None:
+        try:
+            return await self.index.read_node(path)
+        except NotFound:
+            return None
+
+    async def _check_conditions(self, path: str, conditions: Conditions) -> None:
+        """Compare with what is there now. Raises NotFound, PreconditionFailed."""
+        if not conditions.if_match and not conditions.if_none_match:
+            return
+        etag = await self._read_etag(path)
+        if conditions.if_match:
+            if etag is None:
+                raise NotFound(f"{path!r} does not exist, so If-Match can not hold", path=path)
+            if conditions.if_match not in ("*", etag):
+                raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
+        if conditions.if_none_match and etag is not None and conditions.if_none_match in ("*", etag):
+            raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)

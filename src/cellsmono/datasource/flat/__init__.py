@@ -1,0 +1,1 @@
+"""Flat datasources: files are blobs named by UUID, the tree is in the index alone."""

@@ -1,0 +1,333 @@
+"""The blobs of one flat datasource: making, opening and dropping them, and knowing which are being changed."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from cellsmono.datasource.flat.layout import (
+    RECORD,
+    FlatRecord,
+    Layout,
+    blob_key,
+    key_of_leaf,
+    once,
+    parse_key,
+    read_record,
+    write_record,
+)
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Facts, Node, NodeAttributes
+from cellsmono.interfaces.objects import (
+    FolderScanner,
+    Holder,
+    Listing,
+    ObjectInfo,
+    ObjectReader,
+    ObjectStore,
+    Staged,
+)
+from cellsmono.interfaces.patch import Patch, PutFolder
+from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
+from cellsmono.kernel.log import get_logger
+from cellsmono.kernel.tasks import create_task
+from cellsmono.kernel.worker import wait_for_event
+
+log = get_logger("flat")
+
+DROPPED_TOGETHER = 256
+GATHER_SECONDS = 0.25
+"""How long dropped blobs wait for others: each removal flushes folders, and nobody waits for it."""
+SIDE = ".json"
+"""What the name of a side record ends with, where the storage keeps no attributes."""
+
+_NOT_OURS = frozenset({"lost+found/"})
+"""What may lie in an empty folder: it is the top of a file system."""
+
+
+class FlatObjects(ObjectStore, FolderScanner, Protocol):
+    """What a flat datasource needs of its object service. One that is a ``Holder`` keeps other processes away, too."""
+
+
+class Blob(msgspec.Struct, frozen=True):
+    """One blob as the storage lists it. ``uuid`` is empty for an object that is none."""
+
+    key: str
+    uuid: str
+    blob: int
+    facts: Facts
+
+
+class Blobs:
+    """The blobs of a bucket that this process holds. Make it with ``open``."""
+
+    def __init__(self, objects: FlatObjects, bucket: str, record: FlatRecord, root: Facts, clock: Clock) -> None:
+        self.bucket = bucket
+        self.objects = objects
+        self._record = record
+        self._root = root
+        self._clock = clock
+        self._has_attributes = objects.capabilities(bucket).attributes
+        self._last = 0
+        self._changing: set[str] = set()
+        self._dropped: dict[str, None] = {}  # in the order in which they were dropped
+        self._dropper: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self.checking = asyncio.Lock()
+        """Held by whoever compares all blobs with the index: two of them would bring the same ones back twice."""
+
+    @classmethod
+    async def open(cls, objects: FlatObjects, bucket: str, index: NodeIndex, clock: Clock) -> "Blobs":
+        """Hold a bucket that is a flat store, or make an empty one a flat store.
+
+        Raises Locked when another process holds it, Conflict for a folder with other files in it (reason ``foreign``)
+        or the blobs of another datasource (reason ``other_store``), Unavailable (reason ``offline``) when the folder is
+        missing or an empty one stands in its place.
+        """
+        root = (await objects.stat(bucket, "")).facts
+        if isinstance(objects, Holder):
+            await objects.hold_bucket(bucket)
+        node, stats = await index.read_node(""), await index.stats()
+        record = await read_record(objects, bucket)
+        if record is None:
+            await _check_empty(objects, bucket)
+            if stats.files:
+                raise _offline(bucket)
+            is_folder_tree = objects.capabilities(bucket).folders
+            record = FlatRecord(1, Layout.SHARDED if is_folder_tree else Layout.PLAIN, node.uuid)
+            await write_record(objects, bucket, record)
+        elif record.id != node.uuid:
+            if stats.files or stats.folders:
+                raise Conflict(
+                    f"The folder of '{bucket}' holds the blobs of another datasource than the index of '{bucket}' is "
+                    "about. Check the folder; or add it under another name, with an empty index.",
+                    reason="other_store",
+                )
+            await index.apply(Patch((PutFolder("", uuid=record.id),)))
+        return cls(objects, bucket, record, root, clock)
+
+    async def close(self) -> None:
+        """Finish dropping, and let go of the bucket."""
+        await self.settle()
+
+    async def check_root(self) -> None:
+        """Raise Unavailable when the folder is not there, or another one stands in its place."""
+        facts = (await self.objects.stat(self.bucket, "")).facts
+        if (facts.dev, facts.ino) == (self._root.dev, self._root.ino):
+            return
+        record = await read_record(self.objects, self.bucket)
+        if record is None or record.id != self._record.id:
+            raise _offline(self.bucket)
+        self._root = facts
+
+    # --- names
+
+    def key(self, uuid: str, blob: int) -> str:
+        """The object key of a blob."""
+        return blob_key(self._record.layout, uuid, blob)
+
+    def key_of(self, node: Node) -> str:
+        """The object key of a leaf's content."""
+        return key_of_leaf(self._record.layout, node)
+
+    def next_blob(self, node: Node) -> int:
+        """A number for new content of a node that no blob in use has: the time in milliseconds, or more.
+
+        A clock that was set back could lead to the number of a blob that is just being removed.
+        """
+        self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1, node.blob + 1)
+        while self.key(node.uuid, self._last) in self._dropped:
+            self._last += 1
+        return self._last
+
+    # --- bytes
+
+    async def commit(self, staged: Staged, key: str, mtime_ns: int | None, kept: NodeAttributes) -> Facts:
+        """Make staged bytes a blob; what is kept beside it tells its name without the index.
+
+        Whatever goes wrong (also a cancellation), nobody knows of the blob yet and it is dropped.
+        """
+
+        def describe(facts: Facts) -> NodeAttributes:
+            return msgspec.structs.replace(kept, size=facts.size, mtime_ns=facts.mtime_ns)
+
+        try:
+            if self._has_attributes:
+                made = await self.objects.commit(staged, key, mtime_ns=mtime_ns, attributes=describe)
+            else:
+                side = msgspec.structs.replace(kept, size=staged.size, mtime_ns=mtime_ns or 0)
+                await self._write(key + SIDE, msgspec.json.encode(side))
+                made = await self.objects.commit(staged, key, mtime_ns=mtime_ns)
+        except BaseException:
+            self.drop(key)
+            raise
+        facts = made.info.facts
+        return Facts(facts.size, facts.mtime_ns if mtime_ns is None else mtime_ns)
+
+    async def _write(self, key: str, data: bytes) -> None:
+        await self.objects.commit(await self.objects.stage(self.bucket, once(data)), key)
+
+    async def rename(self, key: str, right: str) -> None:
+        """Give a blob that nobody knows yet another name. Both names are dropped when it fails."""
+        try:
+            await self.objects.move(self.bucket, key, right)
+            if not self._has_attributes:
+                await self.objects.move(self.bucket, key + SIDE, right + SIDE)
+        except BaseException:
+            self.drop(key, right)
+            raise
+
+    async def open_blob(self, node: Node) -> ObjectReader:
+        """Open a leaf's content. Raises NotFound."""
+        return await self.objects.open(self.bucket, self.key_of(node))
+
+    async def stage_copy(self, node: Node) -> tuple[Staged, ObjectInfo]:
+        """Stage a copy of a leaf's content. Raises NotFound."""
+        return await self.objects.stage_copy(self.bucket, self.bucket, self.key_of(node))
+
+    async def find_size(self, key: str) -> int | None:
+        """Bytes of a blob, None when there is none."""
+        try:
+            return (await self.objects.stat(self.bucket, key)).facts.size
+        except NotFound:
+            return None
+
+    async def read_attributes(self, key: str) -> NodeAttributes | None:
+        """What is kept beside a blob."""
+        if self._has_attributes:
+            return (await self.objects.read_attributes(self.bucket, [key]))[0]
+        try:
+            reader = await self.objects.open(self.bucket, key + SIDE)
+        except NotFound:
+            return None
+        try:
+            return msgspec.json.decode(await reader.read(0, reader.info.facts.size), type=NodeAttributes)
+        except msgspec.DecodeError:
+            return None
+        finally:
+            reader.close()
+
+    # --- changes under way
+
+    @contextmanager
+    def changing(self, *keys: str) -> Iterator[None]:
+        """These blobs are being made or replaced: what the index says of them is about to change."""
+        self._changing.update(keys)
+        try:
+            yield
+        finally:
+            self._changing.difference_update(keys)
+
+    def drop(self, *keys: str) -> None:
+        """Remove blobs that nothing refers to any more, soon and together with others.
+
+        What can not be removed now is found by the next look for blobs without a node.
+        """
+        self._dropped.update(dict.fromkeys(keys))
+        if keys and self._dropper is None:
+            self._dropper = create_task(self._remove_dropped(), f"data.blobs.{self.bucket}:drop")
+
+    async def settle(self) -> None:
+        """Wait until everything that was dropped is gone."""
+        self._hurry.set()
+        while self._dropper is not None:
+            await asyncio.wait([self._dropper])
+        self._hurry.clear()
+
+    async def _remove_dropped(self) -> None:
+        try:
+            while self._dropped:
+                if len(self._dropped) < DROPPED_TOGETHER:
+                    await wait_for_event(self._hurry, GATHER_SECONDS)
+                keys = list(islice(self._dropped, DROPPED_TOGETHER))
+                await self._remove(keys)
+                for key in keys:
+                    del self._dropped[key]
+        finally:
+            self._dropper = None
+
+    async def _remove(self, keys: Sequence[str]) -> None:
+        sides = [] if self._has_attributes else [key + SIDE for key in keys]
+        try:
+            results = await self.objects.delete_many(self.bucket, [*keys, *sides])
+        except CellsError as error:
+            log.warning("blobs stay until the next look", datasource=self.bucket, blobs=len(keys), error=error.message)
+            return
+        for result in results:
+            if isinstance(result, Exception):
+                log.warning("a blob stays until the next look", datasource=self.bucket, error=str(result))
+
+    def busy(self) -> frozenset[str]:
+        """Keys of the blobs that are being made, replaced or removed at this moment."""
+        return frozenset(self._changing.union(self._dropped))
+
+    # --- listing
+
+    async def list_folders(self) -> list[str]:
+        """The folders that hold blobs."""
+        listing = await self._scan("")
+        inner = [entry.name for entry in listing.entries or () if entry.name.endswith("/")]
+        return ["", *sorted(set(inner) - _NOT_OURS)] if self._record.layout is Layout.SHARDED else [""]
+
+    async def list_blobs(self, folder: str) -> list[Blob]:
+        """Every object in one of the folders, the record and side records left out. Raises Unavailable."""
+        found = []
+        for entry in (await self._scan(folder)).entries or ():
+            key = folder + entry.name
+            if key == RECORD or key.endswith("/"):
+                continue
+            if key.endswith(SIDE) and parse_key(self._record.layout, key.removesuffix(SIDE)) is not None:
+                continue
+            uuid, blob = parse_key(self._record.layout, key) or ("", 0)
+            found.append(Blob(key, uuid, blob, entry.facts))
+        return found
+
+    async def _scan(self, folder: str) -> Listing:
+        (listing,) = await self.objects.scan(self.bucket, [(folder, b"")])
+        if not listing.complete and not (listing.missing and folder):
+            raise Unavailable(
+                f"The folder '{folder}' of '{self.bucket}' can not be listed; check the disk.", reason="io"
+            )
+        return listing
+
+    async def dismantle(self) -> None:
+        """Take away the record and the empty folders. Raises Conflict (reason ``blobs``) while there are blobs."""
+        await self.settle()
+        folders = await self.list_folders()
+        for folder in folders:
+            if await self.list_blobs(folder):
+                raise Conflict(
+                    f"'{self.bucket}' has no keys, but content that belongs to none. `cellsmono ds check "
+                    f"{self.bucket} --repair` brings it back below lost+found/.",
+                    reason="blobs",
+                )
+        for folder in folders[1:]:
+            await self.objects.remove_folder(self.bucket, folder)
+        await self.objects.delete(self.bucket, RECORD)
+
+
+async def _check_empty(objects: FlatObjects, bucket: str) -> None:
+    (listing,) = await objects.scan(bucket, [("", b"")])
+    if listing.missing:
+        raise _offline(bucket)
+    names = {entry.name for entry in listing.entries or ()} - _NOT_OURS
+    others = [skipped.key for skipped in listing.skipped if skipped.key not in _NOT_OURS]
+    if names or others or not listing.complete:
+        raise Conflict(
+            f"The folder of '{bucket}' holds files and is no flat store of cellsmono. A flat datasource keeps files as "
+            "blobs without names, in a folder of its own that is empty at first. Serve these files with "
+            'format = "structured", or choose an empty folder.',
+            reason="foreign",
+        )
+
+
+def _offline(bucket: str) -> Unavailable:
+    return Unavailable(
+        f"The folder of '{bucket}' is not the flat store that the index of '{bucket}' is about: it holds no "
+        f"'{RECORD}' of that one. Is its disk mounted?",
+        reason="offline",
+    )

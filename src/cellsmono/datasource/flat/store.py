@@ -1,0 +1,369 @@
+"""A flat datasource as one: blobs named by UUID on the storage, names and folders in the index alone.
+
+Bytes become a blob under a name that nobody knows (durable, as configured), then one transaction of the index makes it
+the content of a node, then the blob that it replaced is removed. A crash in between leaves a blob without a node, never
+a node without its bytes or with others. Moves and renames are a transaction of the index and nothing else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec.structs import replace
+
+from cellsmono.datasource.alarm import guarded
+from cellsmono.datasource.base import BaseStore
+from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.flat.blobs import Blob, Blobs
+from cellsmono.datasource.objects.names import check_length
+from cellsmono.datasource.objects.workers import see_through
+from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
+    Conditions,
+    CopyOptions,
+    DatasourceConfig,
+    OpenNode,
+)
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
+from cellsmono.interfaces.objects import Multipart, Staged
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
+from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
+
+_GUESSED = 64 * 1024
+"""Up to this size content is stored as that of a new node without asking first whether there is one: most often there
+is none, or it is at hand, and the question would cost more than the rest of the index's work."""
+_LOOKS = 3
+"""How often a reader looks again for a blob: it may have been replaced since the index was asked."""
+
+
+class FlatStore(BaseStore):
+    """``NodeStore`` over blobs and an index."""
+
+    sync = None
+
+    def __init__(
+        self, config: DatasourceConfig, blobs: Blobs, uploads: Multipart, index: NodeIndex, claims: Claims
+    ) -> None:
+        remedy = f"run `cellsmono ds check {config.name}`"
+        super().__init__(config, blobs.objects, uploads, index, claims, remedy)
+        self.blobs = blobs
+
+    async def check_root(self) -> None:
+        """Raise Unavailable when the folder is not there, or another one stands in its place."""
+        await self.blobs.check_root()
+
+    # reading
+
+    async def read_node(self, path: str) -> Node:
+        """See ``NodeStore``. The index is the truth, so the storage is not asked."""
+        return await self.index.read_node(path)
+
+    async def open_node(self, path: str) -> OpenNode:
+        """See ``NodeStore``."""
+        seen = ""
+        for _ in range(_LOOKS):
+            node = await self._read_leaf(path)
+            try:
+                reader = await self.blobs.open_blob(node)
+            except NotFound:
+                key = self.blobs.key_of(node)
+                if key == seen:
+                    break
+                seen = key
+                continue
+            if reader.info.facts.size != node.size:
+                reader.close()
+                break
+            return OpenNode(node, reader)
+        await self.check_root()
+        raise self._missing(path)
+
+    def _missing(self, path: str) -> Corrupt:
+        return Corrupt(
+            f"The content of {path!r} is not on the storage as it was written. `cellsmono ds check {self._bucket}` "
+            "tells what else is missing; put the blobs back from a backup.",
+            reason="blob",
+            path=path,
+        )
+
+    async def _read_leaf(self, path: str) -> Node:
+        if is_folder(path):
+            raise NotFound(f"{path!r} is a folder and has no content", path=path)
+        return await self.index.read_node(path)
+
+    async def _read_etag(self, path: str) -> str | None:
+        node = await self._find(path)
+        return None if node is None else node.effective_etag
+
+    # writing
+
+    def _check_leaf(self, path: str) -> None:
+        if is_folder(path):
+            raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
+        _check_key(path)
+
+    async def _commit_leaf(
+        self,
+        path: str,
+        staged: Staged,
+        etag: str,
+        content_hash: str,
+        meta: NodeMeta,
+        mtime_ns: int | None,
+        conditions: Conditions,
+    ) -> Node:
+        async with self._claims.claim(path):
+            try:
+                await self._check_conditions(path, conditions)
+                old = self.index.recall_node(path)
+                if old is None and staged.size > _GUESSED:
+                    old = await self._find(path)
+            except BaseException:
+                await self._objects.discard(staged)
+                raise
+            kept = NodeAttributes(0, 0, etag, meta, path)
+            uuid = new_uuid() if old is None else old.uuid
+            key = self.blobs.key(uuid, blob := 0 if old is None else self.blobs.next_blob(old))
+            dropped = self._keys(old)
+            with self.blobs.changing(key, *dropped):
+                facts = await self.blobs.commit(staged, key, mtime_ns, kept)
+                leaf = PutLeaf(path, facts, etag=etag, content_hash=content_hash, meta=meta, uuid=uuid, blob=blob)
+                if old is not None:
+                    return await self._node_of(path, await self._change([leaf], dropped))
+                try:
+                    return await self._node_of(path, await self._change([replace(leaf, only_new=True)], (), made=key))
+                except AlreadyExists:
+                    return await self._replace_after_all(leaf, key)
+
+    async def _replace_after_all(self, leaf: PutLeaf, key: str) -> Node:
+        """Put a leaf in the place of one that was not at hand: its blob, made under a new UUID, gets the right name."""
+        try:
+            old = await self.index.read_node(leaf.path)
+        except BaseException:
+            self.blobs.drop(key)
+            raise
+        blob = self.blobs.next_blob(old)
+        right, dropped = self.blobs.key_of(replace(old, blob=blob)), self._keys(old)
+        with self.blobs.changing(right, *dropped):
+            await self.blobs.rename(key, right)
+            leaf = replace(leaf, uuid=old.uuid, blob=blob)
+            return await self._node_of(leaf.path, await self._change([leaf], dropped))
+
+    @guarded
+    async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
+        """See ``NodeStore``. A file of the same name is no hindrance."""
+        if not path or not is_folder(path):
+            raise Invalid("The path of a folder ends with '/'", reason="key", path=path)
+        _check_key(path)
+        async with self._claims.claim(path):
+            known = await self._find(path)
+            wanted = kind
+            if known is not None:
+                wanted = FolderKind.MARKER if FolderKind.MARKER in (kind, known.kind) else FolderKind.FOUND
+            operations: list[Operation] = [PutFolder(path, kind=wanted)]
+            if meta is not None and wanted is FolderKind.MARKER:
+                operations.append(SetMeta(path, meta))
+            return await self._apply(path, *operations)
+
+    @guarded
+    async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
+        """See ``NodeStore``."""
+        self._check_leaf(path)
+        if source == path:
+            return await self._rewrite_meta(path, options)
+        await self._check_conditions(path, options.conditions)
+        node, staged = await self._stage_source(source, options.source_etag)
+        meta = node.meta if options.meta is None else options.meta
+        mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
+        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+
+    async def _stage_source(self, source: str, etag: str) -> tuple[Node, Staged]:
+        """A node and a staged copy of exactly its content."""
+        seen = ""
+        for _ in range(_LOOKS):
+            node = await self._read_leaf(source)
+            _check_source(node, etag)
+            try:
+                staged, _ = await self.blobs.stage_copy(node)
+            except NotFound:
+                key = self.blobs.key_of(node)
+                if key == seen:
+                    raise self._missing(source) from None
+                seen = key
+                continue
+            if staged.size == node.size:
+                return node, staged
+            await self._objects.discard(staged)
+            raise self._missing(source)
+        raise Conflict(f"{source!r} keeps changing while it is copied; try again when it rests", path=source)
+
+    async def _rewrite_meta(self, path: str, options: CopyOptions) -> Node:
+        """Copy a leaf to itself: only its metadata and time change."""
+        async with self._claims.claim(path):
+            await self._check_conditions(path, options.conditions)
+            node = await self._read_leaf(path)
+            _check_source(node, options.source_etag)
+            meta = node.meta if options.meta is None else options.meta
+            if options.mtime_ns is None or options.mtime_ns == node.mtime_ns:
+                return await self._apply(path, SetMeta(path, meta))
+            facts = Facts(node.size, options.mtime_ns)
+            return await self._apply(path, PutLeaf(path, facts, meta=meta, touched=True))
+
+    @guarded
+    async def move_node(self, source: str, path: str) -> Node:
+        """See ``NodeStore``. Costs the same whatever a folder holds."""
+        if is_folder(source) != is_folder(path) or not source or not path:
+            raise Invalid("A folder moves to a folder path and a file to a file path", reason="key", path=path)
+        if is_folder(source) and is_below(path, source):
+            raise Conflict(f"{source!r} can not be moved into itself", reason="into_itself", path=path)
+        _check_key(path)
+        async with self._claims.claim(source, path):
+            await self.index.read_node(source)
+            old = None if source == path else await self._find(path)
+            if old is not None and old.is_folder:
+                raise Conflict(f"There is a folder {path!r} already", reason="exists", path=path)
+            dropped = self._keys(old)
+            with self.blobs.changing(*dropped):
+                events = await self._change([MoveNode(source, path), PruneFolders(source)], dropped)
+                return await self._node_of(path, events)
+
+    @guarded
+    async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore``."""
+        async with self._claims.claim(path):
+            node = await self.index.read_node(path)
+            return await self._apply(path, SetMeta(path, change(node.meta)))
+
+    async def attach_blob(self, path: str, found: Blob, etag: str, meta: NodeMeta) -> Node:
+        """Make a blob that belongs to no node the leaf at a path.
+
+        Its bytes stay where they are, unless a node has its UUID: then the leaf gets a copy, and the blob goes. Raises
+        AlreadyExists for a path that is taken.
+        """
+        self._check_leaf(path)
+        holder = await self.index.find_node(found.uuid)
+        if holder is not None:
+            if holder.blob == found.blob:
+                raise Conflict(f"The blob {found.key!r} is the content of {holder.path!r}", path=path)
+            return await self._attach_copy(path, found, etag, meta)
+        async with self._claims.claim(path):
+            if await self._find(path) is not None:
+                raise _taken(path)
+            facts = Facts(found.facts.size, found.facts.mtime_ns)
+            leaf = PutLeaf(path, facts, etag=etag, meta=meta, uuid=found.uuid, blob=found.blob)
+            with self.blobs.changing(found.key):
+                return await self._apply(path, leaf)
+
+    async def _attach_copy(self, path: str, found: Blob, etag: str, meta: NodeMeta) -> Node:
+        staged, _ = await self._objects.stage_copy(self._bucket, self._bucket, found.key)
+        try:
+            only_new = Conditions(if_none_match="*")
+            node = await self._commit_leaf(path, staged, etag, "", meta, found.facts.mtime_ns, only_new)
+        except PreconditionFailed:
+            raise _taken(path) from None
+        self.blobs.drop(found.key)
+        return node
+
+    # deleting
+
+    @guarded
+    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
+        """See ``NodeStore``."""
+        async with self._claims.claim(path):
+            await self._check_conditions(path, conditions)
+            node = await self._find(path)
+            if node is None:
+                return False
+            if node.is_folder:
+                await self._delete_folder(node)
+            else:
+                await self._delete_leaves([node])
+            return True
+
+    @guarded
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
+        """See ``NodeStore``."""
+        outcome: dict[str, Exception | None] = dict.fromkeys(paths)
+        leaves = [path for path in outcome if not is_folder(path)]
+        async with self._claims.claim(*leaves):
+            await self._delete_leaves([node for node in await self.index.read_nodes(leaves) if node is not None])
+        # Innermost folders first, so that a list of markers empties a tree in one request.
+        for path in sorted((path for path in outcome if is_folder(path)), key=lambda path: -path.count("/")):
+            try:
+                async with self._claims.claim(path):
+                    node = await self._find(path)
+                    if node is not None:
+                        await self._delete_folder(node)
+            except Exception as error:  # one bad key must not spoil the others
+                outcome[path] = error
+        return [outcome[path] for path in paths]
+
+    async def _delete_leaves(self, nodes: Sequence[Node]) -> None:
+        if not nodes:
+            return
+        dropped = [self.blobs.key_of(node) for node in nodes]
+        operations: list[Operation] = [DeleteNode(node.path) for node in nodes]
+        operations += [PruneFolders(node.path) for node in nodes]
+        with self.blobs.changing(*dropped):
+            await self._change(operations, dropped)
+
+    async def _delete_folder(self, folder: Node) -> None:
+        """Delete a folder that the caller has a claim on, so that nothing comes into it meanwhile."""
+        path = folder.path
+        if not path:
+            raise Invalid("The root of a datasource can not be deleted as a folder", reason="key")
+        if not await self.index.list_children(path, limit=1):
+            await self._submit(DeleteNode(path), PruneFolders(path))
+        elif folder.kind is FolderKind.MARKER:
+            await self._submit(PutFolder(path, kind=FolderKind.IMPLICIT))
+        else:
+            raise Conflict(f"The folder {path!r} is not empty", reason="not_empty", path=path)
+
+    # the index
+
+    def _keys(self, node: Node | None) -> list[str]:
+        return [] if node is None or node.is_folder else [self.blobs.key_of(node)]
+
+    async def _change(
+        self, operations: Sequence[Operation], dropped: Sequence[str], *, made: str = ""
+    ) -> tuple[NodeEvent, ...]:
+        """Change the index; once that is committed, blobs that it named before go.
+
+        A caller that is cancelled waits for the end: its claim must not end while it is open which blob is the node's.
+        ``made`` goes when the change is refused then, since nobody is left to find another use for it.
+        """
+        future = asyncio.ensure_future(self.index.submit(Patch(tuple(operations))))
+        try:
+            return await see_through(future)
+        except asyncio.CancelledError:
+            if made and future.done() and isinstance(future.exception(), AlreadyExists):
+                self.blobs.drop(made)
+            raise
+        finally:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self.blobs.drop(*dropped)
+
+    def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
+        return self._change(operations, ())
+
+
+def _taken(path: str) -> AlreadyExists:
+    return AlreadyExists(f"There is something at {path!r} already", path=path)
+
+
+def _check_source(node: Node, etag: str) -> None:
+    if etag and node.effective_etag != etag:
+        raise PreconditionFailed(
+            f"{node.path!r} is not the version that was asked for", reason="source_changed", path=node.path
+        )
+
+
+def _check_key(path: str) -> None:
+    """Raise for a path that no S3 key can have; there is no other limit."""
+    check_length(path)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The key is not valid Unicode: it holds a lone surrogate.", reason="key", path=path) from None

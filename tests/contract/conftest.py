@@ -1,0 +1,93 @@
+"""Datasources of every format on every kind of storage, for the suite that all of them pass."""
+
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.flat.blobs import Blobs
+from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.index.memory import MemoryIndex, ignore_events
+from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.objects.memory import MemoryStore
+from cellsmono.datasource.structured import StructuredStore
+from cellsmono.datasource.sync.actor import Synchronizer
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch
+from cellsmono.kernel.clock import SystemClock
+
+BUCKET = "docs"
+
+
+@asynccontextmanager
+async def open_objects(kind: str, parent: Path, config: DatasourceConfig):
+    if kind == "memory":
+        objects = MemoryStore(buckets=[BUCKET])
+    else:
+        (parent / BUCKET).mkdir(parents=True, exist_ok=True)
+        objects = LocalStore("data.objects.local1", parent)
+        markers = config.markers if config.format is Format.STRUCTURED else Markers.NONE
+        objects.add_bucket(BUCKET, BUCKET, durability=config.durability, markers=markers)
+    try:
+        yield objects
+    finally:
+        await objects.close()
+
+
+@asynccontextmanager
+async def open_store(kind: str, format_: Format, place: Path, events: list):
+    """A datasource over its own storage below ``place``."""
+    config = DatasourceConfig(
+        name=BUCKET, folder=str(place / "parent" / BUCKET), format=format_, watch=Watch.OFF, durability="relaxed"
+    )
+    publish = ignore_events if format_ is Format.INTERNAL else events.extend
+    if kind == "memory":
+        index = MemoryIndex(datasource=BUCKET, publish=publish)
+    else:
+        index = await SqliteIndex.open(place / "i.db", datasource=BUCKET, durability="relaxed", publish=publish)
+    try:
+        async with open_objects(kind, place / "parent", config) as objects:
+            if format_ is Format.STRUCTURED:
+                claims = Claims()
+                sync = Synchronizer(config, objects, index, claims)
+                yield StructuredStore(config, objects, objects, index, sync, claims)
+                return
+            blobs = await Blobs.open(objects, BUCKET, index, SystemClock())
+            try:
+                yield FlatStore(config, blobs, objects, index, Claims())
+            finally:
+                await blobs.close()
+    finally:
+        await index.close()
+
+
+STORAGES = ["local", "memory"]
+
+
+@pytest.fixture
+def events():
+    """Every event that was published, in order."""
+    return []
+
+
+@pytest.fixture(params=[f"{each}-{kind}" for each in Format for kind in STORAGES])
+async def nodes(request, tmp_path, events):
+    """An empty datasource of each format on each storage."""
+    format_, _, kind = request.param.partition("-")
+    async with open_store(kind, Format(format_), tmp_path, events) as store:
+        yield store
+
+
+@pytest.fixture(params=[f"{each}-{kind}" for each in (Format.FLAT, Format.INTERNAL) for kind in STORAGES])
+async def flat(request, tmp_path, events):
+    """An empty datasource whose files are blobs."""
+    format_, _, kind = request.param.partition("-")
+    async with open_store(kind, Format(format_), tmp_path, events) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def open_any():
+    """``open_store``, for tests that open many."""
+    return open_store
