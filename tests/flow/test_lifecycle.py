@@ -207,3 +207,18 @@ def test_days_end_at_the_beginning_of_one():
 def test_prefixes_that_others_hold_are_left_out():
     assert outermost(["b/", "a/b", "a/", "a/b/c", "b/"]) == ["a/", "b/"]
     assert outermost(["", "x"]) == [""]
+
+
+@pytest.mark.parametrize("layout", ["structured", "flat"])
+async def test_rules_run_over_every_format(open_it, make_source, clock, layout):
+    async with open_it(make_source("docs", format=layout)) as core:
+        store = core.installation.find("docs")
+        for key in ("tmp/a", "keep/b"):
+            await put(store, key)
+        rule = LifecycleRule("r", prefix="tmp/", days=1)
+        await core.settings.buckets.change("docs", lambda _: BucketSettings(lifecycle=(rule,)))
+        clock.advance(3 * DAY)
+        run = Run(core.installation, core.settings.buckets, clock, DAY)
+        assert [None async for _ in run.slices()]
+        assert (run.totals.expired, run.totals.failed) == (1, 0)
+        assert await keys(store) == ["keep/b"]
