@@ -224,6 +224,8 @@ async def test_edits_behind_the_back_arrive_by_themselves(open_it, make_source, 
 async def test_the_server_tells_its_state_over_http(open_it, make_source):
     async with open_it(make_source("docs"), server=True) as server:
         assert set(server.addresses) == {"main", "s3"}
+        rows = {row.name: row.state for row in await server.operations.list_services()}
+        assert rows["data.lifecycle"] is ServiceState.READY
         reader, writer = await asyncio.open_connection("127.0.0.1", server.addresses["main"].port)
         for path, wanted in (("/healthz", b"ok"), ("/readyz", b'"ready":true'), ("/metrics", b"cellsmono_index_files")):
             writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -16,10 +16,13 @@ from cellsmono.gateway.s3 import xml_read
 from cellsmono.gateway.s3.addressing import parse_query, parse_target, split_target
 from cellsmono.gateway.s3.authentication import Authenticator, SignedRequest
 from cellsmono.gateway.s3.chunked import ChunkDecoder
+from cellsmono.gateway.s3.cors_xml import read_cors
 from cellsmono.gateway.s3.dates import parse_compact, parse_http
 from cellsmono.gateway.s3.digests import ChunkVerifier
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.form_data import read_form
+from cellsmono.gateway.s3.grants import read_acl_document
+from cellsmono.gateway.s3.lifecycle_xml import read_lifecycle
 from cellsmono.gateway.s3.post_policy import parse_policy
 from cellsmono.gateway.s3.ranges import parse_copy_range, parse_range
 from cellsmono.gateway.s3.signature_v4 import ChunkSigning, sign_chunk, sign_trailer
@@ -218,10 +221,31 @@ def test_documents(rounds):
         b'<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"e"</ETag></Part></CompleteMultipartUpload>'
     )
     tags = b"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
-    readers = [(xml_read.read_delete, delete), (xml_read.read_complete, complete), (xml_read.read_tagging, tags)]
+    cors = (
+        b"<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin>"
+        b"<MaxAgeSeconds>5</MaxAgeSeconds></CORSRule></CORSConfiguration>"
+    )
+    rules = (
+        b"<LifecycleConfiguration><Rule><ID>r</ID><Filter><And><Prefix>a</Prefix><Tag><Key>k</Key><Value>v</Value>"
+        b"</Tag></And></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration></Rule>"
+        b"</LifecycleConfiguration>"
+    )
+    acl = (
+        b"<AccessControlPolicy><AccessControlList><Grant><Grantee><URI>http://acs.amazonaws.com/groups/global/AllUsers"
+        b"</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>"
+    )
+    readers = [
+        (xml_read.read_delete, delete),
+        (xml_read.read_complete, complete),
+        (xml_read.read_tagging, tags),
+        (read_cors, cors),
+        (read_lifecycle, rules),
+        (read_acl_document, acl),
+    ]
+    assert all(status_of(read, good) == 0 for read, good in readers)
     for _ in range(rounds):
         read, good = rng.choice(readers)
-        assert status_of(read, mutate(rng, good)) in {0, 400}
+        assert status_of(read, mutate(rng, good)) in {0, 400, 501}
 
 
 def test_forms(rounds):

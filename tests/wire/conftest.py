@@ -3,15 +3,18 @@
 import asyncio
 import hashlib
 import hmac
+import http.client
 import itertools
 import socket
 import threading
 import time
+import urllib.parse
 from contextlib import contextmanager
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
@@ -193,6 +196,37 @@ def _new_bucket(endpoint, format_):
     name = f"bucket-{next(_numbers)}"
     endpoint.make_bucket(name, format=format_)
     return name
+
+
+@pytest.fixture
+def fetch(endpoint):
+    """Sends one request as it is given; returns (status, headers, body)."""
+
+    def send(method, url, body=None, headers=None):
+        parts = urllib.parse.urlsplit(url)
+        connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=10)
+        try:
+            target = parts.path + (f"?{parts.query}" if parts.query else "")
+            connection.request(method, target, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    return send
+
+
+@pytest.fixture
+def refuse(s3):
+    """Calls an operation that must fail; returns status and code."""
+
+    def call(operation, **arguments):
+        with pytest.raises(ClientError) as caught:
+            getattr(s3, operation)(**arguments)
+        answer = caught.value.response
+        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
+
+    return call
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Presigned URLs, form uploads, wrong keys, anonymous access: who may do what."""
 
 import hashlib
-import http.client
-import urllib.parse
 
 import pytest
 from botocore.auth import S3SigV4QueryAuth
@@ -18,24 +16,6 @@ EMPTY_SUMS = {
     "x-amz-checksum-sha1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
     "x-amz-checksum-sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
 }
-
-
-@pytest.fixture
-def fetch(endpoint):
-    """Sends one request as it is given; returns (status, headers, body)."""
-
-    def send(method, url, body=None, headers=None):
-        parts = urllib.parse.urlsplit(url)
-        connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=10)
-        try:
-            target = parts.path + (f"?{parts.query}" if parts.query else "")
-            connection.request(method, target, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        finally:
-            connection.close()
-
-    return send
 
 
 def post_form(fetch, url, fields, content, filename="photo.jpg", closing=True):

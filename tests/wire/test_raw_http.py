@@ -317,7 +317,8 @@ def test_methods_and_places_that_do_not_fit(endpoint, signer, bucket):
 
 
 def test_a_browser_is_told_that_it_may_not(endpoint, bucket):
-    request = f"OPTIONS /{bucket}/x HTTP/1.1\r\nHost: x\r\nOrigin: http://example.com\r\nConnection: close\r\n\r\n"
+    asked = "Origin: http://example.com\r\nAccess-Control-Request-Method: GET\r\n"
+    request = f"OPTIONS /{bucket}/x HTTP/1.1\r\nHost: x\r\n{asked}Connection: close\r\n\r\n"
     answer = endpoint.talk(request.encode())
     assert b" 403 " in answer[:20]
     assert b"AccessForbidden" in answer

@@ -11,6 +11,7 @@ from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
@@ -97,7 +98,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
         installation = Installation(loaded, settings, datasources, registry, clock)
-        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, Router(installation))
+        router = Router(installation, settings.buckets)
+        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 
 
 @asynccontextmanager
@@ -108,8 +110,12 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
-        snapshots = SnapshotService(core.installation.snapshots, core.clock)
-        await core.supervisor.start(snapshots, kind=Kind.GRPC, optional=True)
+        day_seconds = loaded.config.s3.lifecycle_day_seconds
+        for service in (
+            LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds),
+            SnapshotService(core.installation.snapshots, core.clock),
+        ):
+            await core.supervisor.start(service, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 
@@ -137,6 +143,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         clock_skew_seconds=int(config.s3.clock_skew_seconds),
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
+        day_seconds=config.s3.lifecycle_day_seconds,
     )
     s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))

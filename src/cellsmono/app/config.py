@@ -57,7 +57,8 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     ``domains`` are host names whose sub-domains are buckets (virtual-host style). ``sigv2`` accepts the older
     signatures too. ``bucket_root`` is the folder in which CreateBucket makes new ones (empty: ``buckets`` in the data
-    folder), ``bucket_format`` the format that they get. ``max_object_size`` is in bytes.
+    folder), ``bucket_format`` the format that they get. ``max_object_size`` is in bytes. ``lifecycle_day_seconds`` is
+    how long a day of lifecycle rules lasts.
     """
 
     listen: str = "127.0.0.1:9000"
@@ -69,6 +70,7 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     clock_skew_seconds: Seconds = 900.0
     stale_upload_hours: Hours = 168.0
     max_object_size: Bytes = 5 * 1024**4
+    lifecycle_day_seconds: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 86_400.0
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -42,6 +42,7 @@ TEXTS = {
     "s3.clock_skew_seconds": "How far the clocks of clients may be off, in seconds.",
     "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
     "s3.max_object_size": "Largest object, in bytes.",
+    "s3.lifecycle_day_seconds": "How long a day of lifecycle rules lasts, in seconds. Less is for trying them out.",
     "limits.request_line": "Longest request line, in bytes.",
     "limits.header_line": "Longest header line, in bytes.",
     "limits.headers": "Number of headers.",

@@ -126,6 +126,10 @@ class Installation:
         return await self.read_datasource(config.name)
 
     async def _add(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
+        is_new = config.name not in {known.name for known in self._datasources.configs()}
+        if is_new and self._settings.buckets.find(config.name) is not None:
+            # An older bucket of this name may have left the configuration: what was set for it was not meant for this.
+            await self._settings.buckets.forget(config.name)
         await self._datasources.open(config, prepare)
         try:
             failure = self._datasources.failure(config.name)

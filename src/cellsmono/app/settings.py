@@ -1,4 +1,4 @@
-"""The configuration store ``cellsmono.db``: datasources and access keys that were made at run time."""
+"""The configuration store ``cellsmono.db``: datasources, access keys and bucket settings that were made at run time."""
 
 import secrets
 import string
@@ -8,7 +8,9 @@ from typing import Self
 
 import msgspec
 
+from cellsmono.app.bucket_settings import StoredBucketSettings, delete_settings, read_settings
 from cellsmono.app.config import OwnerConfig
+from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.kernel.clock import Clock
@@ -94,8 +96,15 @@ class StoredCredentials:
 class Settings:
     """The open configuration store. Make it with ``open``."""
 
-    def __init__(self, database: Database, credentials: StoredCredentials, sources: Mapping[str, DatasourceConfig]):
+    def __init__(
+        self,
+        database: Database,
+        credentials: StoredCredentials,
+        sources: Mapping[str, DatasourceConfig],
+        buckets: StoredBucketSettings,
+    ) -> None:
         self.credentials = credentials
+        self.buckets = buckets
         self._database = database
         self._sources = dict(sources)
 
@@ -108,7 +117,7 @@ class Settings:
         migrations = load_migrations("cellsmono.app", APPLICATION_ID)
         database = await Database.open(data_dir / FILE_NAME, migrations, readers=1, name="settings")
         try:
-            keys, sources = await database.read(_read_all)
+            keys, sources, buckets = await database.read(_read_all)
             preset = None
             if owner is not None and owner.access_key:
                 preset = AccessKey(owner.access_key, owner.secret_key, "preset by the configuration", preset=True)
@@ -116,7 +125,7 @@ class Settings:
         except BaseException:
             await database.close()
             raise
-        return cls(database, credentials, sources)
+        return cls(database, credentials, sources, StoredBucketSettings(database, buckets))
 
     async def close(self) -> None:
         """Close the store."""
@@ -143,16 +152,20 @@ class Settings:
             raise
 
     async def remove_datasource(self, name: str) -> None:
-        """Forget a datasource. Raises NotFound."""
+        """Forget a datasource, and what was set for its bucket. Raises NotFound."""
         if name not in self._sources:
             raise NotFound(f"no datasource {name!r} was added at run time", path=name)
-        await self._database.write(
-            lambda tx: tx.execute("DELETE FROM setting_datasource WHERE name = ?", (name,)).rowcount
-        )
+
+        def delete(tx: Tx) -> None:
+            tx.execute("DELETE FROM setting_datasource WHERE name = ?", (name,))
+            delete_settings(tx, name)
+
+        await self._database.write(delete)
         self._sources.pop(name, None)
+        self.buckets.drop(name)
 
 
-def _read_all(reader: Reader) -> tuple[list[AccessKey], dict[str, DatasourceConfig]]:
+def _read_all(reader: Reader) -> tuple[list[AccessKey], dict[str, DatasourceConfig], dict[str, BucketSettings]]:
     rows = reader.execute("SELECT access_key, secret, description, created FROM setting_key").fetchall()
     keys = [AccessKey(access_key, secret, description, created) for access_key, secret, description, created in rows]
     sources = {}
@@ -161,7 +174,7 @@ def _read_all(reader: Reader) -> tuple[list[AccessKey], dict[str, DatasourceConf
             sources[name] = msgspec.json.decode(text, type=DatasourceConfig)
         except msgspec.DecodeError as error:
             raise Corrupt(f"the stored datasource {name!r} can not be read: {error}", path=name) from None
-    return keys, sources
+    return keys, sources, read_settings(reader)
 
 
 def _draw(signs: str, length: int) -> str:

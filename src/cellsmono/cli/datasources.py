@@ -58,8 +58,6 @@ app = typer.Typer(
     help="Datasources: the folders that are served.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
 
-app.command("export", epilog=EXPORT_EPILOG)(export_tree)
-app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 
@@ -257,3 +255,7 @@ def check_datasource(
         raise typer.Exit(FAILED)
     if report.differences is not None and report.differences.skipped_total:
         raise typer.Exit(PARTIAL)
+
+
+app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
+app.command("export", epilog=EXPORT_EPILOG)(export_tree)

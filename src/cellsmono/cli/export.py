@@ -17,7 +17,7 @@ EXPORT_EPILOG = """Examples:
 
   cellsmono ds export archive /mnt/rescued
 
-  cellsmono ds export --snapshot /backup/archive.db --blobs /mnt/disk/archive /mnt/rescued"""
+  cellsmono ds export --snapshot archive.db --blobs /mnt/archive /mnt/rescued"""
 
 
 def export_tree(
@@ -42,7 +42,9 @@ def export_tree(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Write the tree of a flat datasource as plain files, from a snapshot and its blobs alone.
+    """Write a flat datasource's tree as plain files, without the server.
+
+    A snapshot and the blobs are all that it needs.
 
     Nothing is changed but DEST. Exit code 5 when files are missing or are not what the snapshot says.
     """

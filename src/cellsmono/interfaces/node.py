@@ -50,7 +50,8 @@ class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``headers`` holds standard headers by lower-case name (cache-control, content-disposition, content-encoding,
     content-language, expires, x-amz-storage-class, x-amz-website-redirect-location); ``user`` holds user metadata by
-    lower-case name without ``x-amz-meta-``.
+    lower-case name without ``x-amz-meta-``. ``acl`` is a canned ACL as in ``interfaces.bucket_settings``, empty for
+    ``private``.
     """
 
     content_type: str | None = None
@@ -59,6 +60,7 @@ class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: dict[str, str] = {}
     checksum: Checksum | None = None
     parts: tuple[PartInfo, ...] = ()
+    acl: str = ""
 
 
 NO_META = NodeMeta()

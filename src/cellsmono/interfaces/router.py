@@ -1,10 +1,11 @@
 """The router: what every gateway talks to. It resolves a user-visible path and decides what the actor may do."""
 
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
+from cellsmono.interfaces.bucket_settings import BucketSettings, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -18,12 +19,31 @@ from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Part, PartDigest, Upload
 
 
+class Circumstances(msgspec.Struct, frozen=True):
+    """How somebody asks, for bucket policies.
+
+    ``action`` is the request as a whole in S3's words (``s3:GetObjectTagging``), empty where its parts say it well
+    enough: reading a node is ``s3:GetObject`` and so on. ``values`` are what conditions may ask for, by key in lower
+    case (``aws:sourceip``).
+    """
+
+    action: str = ""
+    values: Mapping[str, str] = {}
+
+
+NO_CIRCUMSTANCES = Circumstances()
+
+
 class Actor(msgspec.Struct, frozen=True):
-    """Who asks. ``access_key`` is the key that signed the request, empty for an anonymous one."""
+    """Who asks. ``access_key`` is the key that signed the request, empty for an anonymous one.
+
+    ``circumstances`` must be told for whoever is not the owner, and where a bucket with settings is concerned.
+    """
 
     name: str
     kind: Literal["owner", "anonymous", "system"] = "owner"
     access_key: str = ""
+    circumstances: Circumstances = NO_CIRCUMSTANCES
 
 
 class Root(msgspec.Struct, frozen=True):
@@ -54,6 +74,33 @@ class NodeRouter(Protocol):
 
     async def delete_root(self, actor: Actor, root: str) -> None:
         """Remove an empty datasource. Raises Conflict (reason ``not_empty``)."""
+
+    def find_settings(self, root: str) -> BucketSettings | None:
+        """What is set for a root, None when nothing is. Never blocks, and asks for no right: it is for what every
+        answer must say about them (CORS, expiry).
+        """
+
+    def find_anonymous(self, root: str) -> str:
+        """What the configuration opens of a root to unsigned requests, unless a public access block takes it away:
+        nothing, ``read`` or ``write``. As ``find_settings`` it asks for no right.
+        """
+
+    async def read_settings(self, actor: Actor, root: str, action: str) -> BucketSettings:
+        """The settings of a root. ``action`` is what reads them in S3's words (``s3:GetBucketCORS``)."""
+
+    async def change_settings(self, actor: Actor, root: str, action: str, change: Change) -> None:
+        """Change the settings of a root, as ``BucketSettingsStore.change`` does.
+
+        Raises Invalid for a policy that is none (reason ``policy``), for an ACL where ACLs count for nothing
+        (``acl``), for ownership that the present ACL contradicts (``acl_ownership``); Forbidden for what would open a
+        root that is kept from becoming public.
+        """
+
+    async def is_public(self, actor: Actor, root: str) -> bool:
+        """Whether the policy of a root lets in everybody. Raises NotFound (reason ``policy``) when it has none."""
+
+    async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
+        """Raise what storing a node with this ACL and these tags would raise: Forbidden, Invalid (reason ``acl``)."""
 
     async def read_node(self, actor: Actor, root: str, path: str) -> Node:
         """See ``NodeStore.read_node``."""

@@ -1,9 +1,23 @@
-"""The router over datasources: for the owner each datasource is a root; others see what its configuration opens."""
+"""The router over datasources: each is a root. Who may do what with it is in ``rights``, and asked for here alone."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Protocol
 
+from cellsmono.data.policy.document import parse_policy
 from cellsmono.data.router.digest import PlainDigest
+from cellsmono.data.router.rights import (
+    DELETE,
+    GET,
+    LIST,
+    PUT,
+    PUT_TAGS,
+    Rights,
+    Verdict,
+    check_change,
+    forbid,
+    is_open,
+)
+from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, BucketSettingsStore, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -14,7 +28,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.index import KeyPage, Usage
-from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
+from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.router import Actor, Root
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, PreconditionFailed, Unavailable
@@ -41,8 +55,10 @@ class Roots(Protocol):
 class Router:
     """``NodeRouter`` that maps the first step of a path to a datasource."""
 
-    def __init__(self, roots: Roots) -> None:
+    def __init__(self, roots: Roots, settings: BucketSettingsStore) -> None:
         self._roots = roots
+        self._settings = settings
+        self._rights = Rights(settings)
 
     # roots
 
@@ -55,7 +71,7 @@ class Router:
 
     async def read_root(self, actor: Actor, root: str) -> Root:
         """See ``NodeRouter``."""
-        return _root(self._readable(actor, root))
+        return _root(self._allow(actor, root, LIST))
 
     async def create_root(self, actor: Actor, root: str) -> Root:
         """See ``NodeRouter``."""
@@ -67,18 +83,79 @@ class Router:
     async def delete_root(self, actor: Actor, root: str) -> None:
         """See ``NodeRouter``."""
         _require_owner(actor)
-        self._writable(actor, root)
+        self._allow(actor, root, "s3:DeleteBucket")
         await self._roots.delete(root)
+
+    # settings
+
+    def find_settings(self, root: str) -> BucketSettings | None:
+        """See ``NodeRouter``."""
+        return self._settings.find(root)
+
+    def find_anonymous(self, root: str) -> str:
+        """See ``NodeRouter``."""
+        store = self._roots.find(root)
+        settings = self._settings.find(root)
+        if store is None or (settings is not None and settings.block.ignore_acls):
+            return ""
+        return store.config.anonymous
+
+    async def read_settings(self, actor: Actor, root: str, action: str) -> BucketSettings:
+        """See ``NodeRouter``."""
+        self._allow(actor, root, action)
+        return self._settings.find(root) or NO_SETTINGS
+
+    async def change_settings(self, actor: Actor, root: str, action: str, change: Change) -> None:
+        """See ``NodeRouter``."""
+        _require_owner(actor)
+        self._allow(actor, root, action)
+
+        def change_checked(old: BucketSettings) -> BucketSettings:
+            new = change(old)
+            check_change(root, old, new)
+            return new
+
+        await self._settings.change(root, change_checked)
+
+    async def is_public(self, actor: Actor, root: str) -> bool:
+        """See ``NodeRouter``."""
+        settings = await self.read_settings(actor, root, "s3:GetBucketPolicyStatus")
+        if not settings.policy:
+            raise NotFound(f"The bucket {root!r} has no policy", reason="policy", path=root)
+        return parse_policy(settings.policy, root).is_public
+
+    async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
+        """See ``NodeRouter``."""
+        self._allow(actor, root, PUT, path, meta)
 
     # nodes
 
     async def read_node(self, actor: Actor, root: str, path: str) -> Node:
         """See ``NodeRouter``."""
-        return await self._readable(actor, root).read_node(path)
+        store, verdict = self._judge_reading(actor, root, path)
+        try:
+            node = await store.read_node(path)
+        except NotFound:
+            self._be_discreet(actor, store, path)
+            raise
+        if verdict is Verdict.BY_ACL and not is_open(node):
+            raise forbid(store, path)
+        if node.is_folder and node.kind is FolderKind.IMPLICIT:
+            self._be_discreet(actor, store, path)
+        return node
 
     async def open_node(self, actor: Actor, root: str, path: str) -> OpenNode:
         """See ``NodeRouter``."""
-        return await self._readable(actor, root).open_node(path)
+        store, verdict = self._judge_reading(actor, root, path)
+        try:
+            opened = await store.open_node(path)
+        except NotFound:
+            self._be_discreet(actor, store, path)
+            raise
+        if verdict is Verdict.BY_ACL and not is_open(opened.node):
+            opened.reader.close()
+            raise forbid(store, path)
+        return opened
 
     async def put_node(
         self,
@@ -90,22 +167,24 @@ class Router:
         options: WriteOptions,
     ) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).put_node(path, body, digest, options)
+        return await self._allow(actor, root, PUT, path, options.meta).put_node(path, body, digest, options)
 
     async def create_folder(
         self, actor: Actor, root: str, path: str, kind: FolderKind, meta: NodeMeta | None = None
     ) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).create_folder(path, kind, meta)
+        store = self._allow(actor, root, PUT, path, meta or NO_META)
+        return await store.create_folder(path, kind, meta)
 
     async def copy_node(
         self, actor: Actor, source_root: str, source: str, root: str, path: str, options: CopyOptions
     ) -> Node:
         """See ``NodeRouter``."""
-        origin, target = self._readable(actor, source_root), self._writable(actor, root)
-        if origin is target:
+        target = self._allow(actor, root, PUT, path, options.meta or NO_META)
+        origin, verdict = self._judge_reading(actor, source_root, source)
+        if origin is target and verdict is Verdict.YES:
             return await target.copy_node(source, path, options)
-        opened = await origin.open_node(source)
+        opened = await self.open_node(actor, source_root, source)
         try:
             node = opened.node
             if options.source_etag and node.effective_etag != options.source_etag:
@@ -124,51 +203,62 @@ class Router:
 
     async def move_node(self, actor: Actor, root: str, source: str, path: str) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).move_node(source, path)
+        for action, end in ((GET, source), (DELETE, source), (PUT, path)):
+            self._allow(actor, root, action, end)
+        return await self._find(actor, root).move_node(source, path)
 
     async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).delete_node(path, conditions)
+        return await self._allow(actor, root, DELETE, path).delete_node(path, conditions)
 
     async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).delete_nodes(paths)
+        store = self._find(actor, root)
+        refused = {path for path in paths if self._rights.judge(actor, store, DELETE, path) is not Verdict.YES}
+        if not refused:
+            return await store.delete_nodes(paths) if paths else []
+        if len(refused) == len(set(paths)):
+            raise forbid(store, "")
+        allowed = [path for path in paths if path not in refused]
+        outcomes = dict(zip(allowed, await store.delete_nodes(allowed), strict=True))
+        return [forbid(store, path) if path in refused else outcomes[path] for path in paths]
 
     async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).update_meta(path, change)
+        return await self._allow(actor, root, PUT_TAGS, path).update_meta(path, change)
 
     # listings
 
     async def list_children(self, actor: Actor, root: str, path: str, after: str = "", limit: int = 1000) -> list[Node]:
         """See ``NodeRouter``."""
-        return await self._readable(actor, root).index.list_children(path, after, limit)
+        return await self._allow(actor, root, LIST).index.list_children(path, after, limit)
 
     async def list_keys(
         self, actor: Actor, root: str, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000
     ) -> KeyPage:
         """See ``NodeRouter``."""
-        return await self._readable(actor, root).index.list_keys(prefix, delimiter, after, limit)
+        return await self._allow(actor, root, LIST).index.list_keys(prefix, delimiter, after, limit)
 
     async def usage(self, actor: Actor, root: str, path: str) -> Usage:
         """See ``NodeRouter``."""
-        return await self._readable(actor, root).index.usage(path)
+        return await self._allow(actor, root, LIST).index.usage(path)
 
     # uploads in parts
 
     async def create_upload(self, actor: Actor, root: str, path: str, context: bytes) -> Upload:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).create_upload(path, context)
+        return await self._allow(actor, root, PUT, path).create_upload(path, context)
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).read_upload(upload_id)
+        return await (await self._allow_upload(actor, root, upload_id)).read_upload(upload_id)
 
     async def list_uploads(
         self, actor: Actor, root: str, prefix: str, after_key: str, after_id: str, limit: int
     ) -> list[Upload]:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).list_uploads(prefix, after_key, after_id, limit)
+        store = self._allow(actor, root, "s3:ListBucketMultipartUploads")
+        return await store.list_uploads(prefix, after_key, after_id, limit)
 
     async def put_part(
         self,
@@ -181,35 +271,58 @@ class Router:
         size: int | None,
     ) -> Part:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).put_part(upload_id, number, body, digest, size)
+        store = await self._allow_upload(actor, root, upload_id)
+        return await store.put_part(upload_id, number, body, digest, size)
 
     async def list_parts(self, actor: Actor, root: str, upload_id: str, after: int, limit: int) -> list[Part]:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).list_parts(upload_id, after, limit)
+        return await (await self._allow_upload(actor, root, upload_id)).list_parts(upload_id, after, limit)
 
     async def complete_upload(
         self, actor: Actor, root: str, upload_id: str, parts: Sequence[Part], etag: str, options: WriteOptions
     ) -> Node:
         """See ``NodeRouter``."""
-        return await self._writable(actor, root).complete_upload(upload_id, parts, etag, options)
+        store = await self._allow_upload(actor, root, upload_id, options.meta)
+        return await store.complete_upload(upload_id, parts, etag, options)
 
     async def abort_upload(self, actor: Actor, root: str, upload_id: str) -> None:
         """See ``NodeRouter``."""
-        await self._writable(actor, root).abort_upload(upload_id)
+        await (await self._allow_upload(actor, root, upload_id)).abort_upload(upload_id)
 
     # rights
 
-    def _readable(self, actor: Actor, root: str) -> NodeStore:
+    def _allow(self, actor: Actor, root: str, action: str, path: str = "", meta: NodeMeta = NO_META) -> NodeStore:
+        """The datasource, if the actor may do this with it, and may give what is written its ACL and tags."""
         store = self._find(actor, root)
-        if actor.kind == "anonymous" and store.config.anonymous not in ("read", "write"):
-            raise Forbidden("This bucket is not open to unsigned requests", path=root)
+        self._rights.require(actor, store, action, path)
+        self._rights.require_meta(actor, store, path, meta)
         return store
 
-    def _writable(self, actor: Actor, root: str) -> NodeStore:
+    async def _allow_upload(self, actor: Actor, root: str, upload_id: str, meta: NodeMeta = NO_META) -> NodeStore:
+        """As ``_allow``, for what is done with an upload: its key decides, where rules look at keys at all."""
         store = self._find(actor, root)
-        if actor.kind == "anonymous" and store.config.anonymous != "write":
-            raise Forbidden("This bucket is not open to unsigned writes", path=root)
+        if actor.kind == "anonymous" or self._settings.find(root) is not None:
+            try:
+                key = (await store.read_upload(upload_id)).key
+            except NotFound:
+                key = ""  # what is not there is told to those who may do it with every key
+            self._rights.require(actor, store, PUT, key)
+            self._rights.require_meta(actor, store, key, meta)
+        else:
+            self._rights.require_meta(actor, store, "", meta)
         return store
+
+    def _judge_reading(self, actor: Actor, root: str, path: str) -> tuple[NodeStore, Verdict]:
+        store = self._find(actor, root)
+        verdict = self._rights.judge(actor, store, GET, path)
+        if verdict is Verdict.NO:
+            raise forbid(store, path)
+        return store, verdict
+
+    def _be_discreet(self, actor: Actor, store: NodeStore, path: str) -> None:
+        """Raise Forbidden instead of telling a stranger, who may not list, that something is not there."""
+        if actor.kind == "anonymous" and self._rights.judge(actor, store, LIST) is not Verdict.YES:
+            raise forbid(store, path) from None
 
     def _find(self, actor: Actor, root: str) -> NodeStore:
         store = self._roots.find(root)

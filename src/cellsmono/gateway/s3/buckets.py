@@ -1,20 +1,27 @@
 """Buckets: list, create, delete, and what is asked about them."""
 
-from typing import Final
+from typing import Final, cast
+
+import msgspec
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_listings, xml_read, xml_write
 from cellsmono.gateway.s3.addressing import is_bucket_name
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.grants import is_acl_header, read_acl_headers
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.metadata import refuse_header
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
 from cellsmono.gateway.s3.settings import OWNER
+from cellsmono.interfaces.bucket_settings import Ownership
 from cellsmono.interfaces.router import Root
 
 _MAX_BUCKETS: Final = 10_000
 _NS_PER_SECOND: Final = 1_000_000_000
+
+DEFAULT_OWNERSHIP: Final = "BucketOwnerEnforced"
+_OWNERSHIPS: Final = frozenset({DEFAULT_OWNERSHIP, "BucketOwnerPreferred", "ObjectWriter"})
 
 
 async def list_buckets(s3: S3Context, request: S3Request) -> Reply:
@@ -62,13 +69,31 @@ async def create_bucket(s3: S3Context, request: S3Request) -> Reply:
     if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
         raise S3Error("NotImplemented", "Object lock is not implemented.")
     for name, value in headers.items():
-        if name[:6].lower() == "x-amz-":
+        if name[:6].lower() == "x-amz-" and not is_acl_header(name.lower()):
             refuse_header(name.lower(), value)
+    acl = read_acl_headers(headers) or ""
+    ownership = read_ownership(headers.get("x-amz-object-ownership", DEFAULT_OWNERSHIP))
+    if acl and ownership == DEFAULT_OWNERSHIP:
+        raise S3Error("InvalidBucketAclWithObjectOwnership")
     location = xml_read.read_location(await read_document(s3, request))
     if location not in {"", s3.settings.region}:
         raise S3Error("InvalidLocationConstraint", fields={"LocationConstraint": location})
     await s3.router.create_root(request.actor, request.bucket)
+    if ownership != DEFAULT_OWNERSHIP:
+        await s3.router.change_settings(
+            request.actor,
+            request.bucket,
+            "s3:PutBucketOwnershipControls",
+            lambda old: msgspec.structs.replace(old, ownership=ownership, acl=acl),
+        )
     return reply_empty(200, [("Location", f"/{request.bucket}")])
+
+
+def read_ownership(text: str) -> Ownership:
+    """An ObjectOwnership as a client writes it. Raises S3Error InvalidArgument."""
+    if text not in _OWNERSHIPS:
+        raise invalid_argument("Invalid x-amz-object-ownership", "x-amz-object-ownership", text)
+    return cast(Ownership, text)
 
 
 async def delete_bucket(s3: S3Context, request: S3Request) -> Reply:

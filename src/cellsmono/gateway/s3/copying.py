@@ -12,6 +12,7 @@ from cellsmono.gateway.s3.checksums import find_algorithm
 from cellsmono.gateway.s3.conditions import check_copy_source, parse_write_conditions
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import etag_of
@@ -82,7 +83,8 @@ async def _copy_version(
         copied = await s3.router.copy_node(
             request.actor, source.bucket, source.key, request.bucket, request.key, options
         )
-    return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum))
+    headers = expiration_headers(s3, request, copied)
+    return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum), headers)
 
 
 def read_copy_source(request: S3Request) -> CopySource:
@@ -125,7 +127,7 @@ def _changes_otherwise(node: Node, asked: NodeMeta) -> bool:
 def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_tags: bool) -> NodeMeta:
     """The copy's metadata. The checksums describe the bytes, which stay: they are kept in any case.
 
-    Storage class and redirect are never taken over from the source, as in S3.
+    Storage class, redirect and ACL are never taken over from the source, as in S3.
     """
     kept = {"x-amz-storage-class", "x-amz-website-redirect-location"}
     if replaces_meta:
@@ -133,7 +135,7 @@ def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_
     else:
         headers = {name: value for name, value in old.headers.items() if name not in kept}
         headers |= {name: value for name, value in asked.headers.items() if name in kept}
-        base = msgspec.structs.replace(old, headers=headers)
+        base = msgspec.structs.replace(old, headers=headers, acl=asked.acl)
     return msgspec.structs.replace(base, tags=asked.tags if replaces_tags else old.tags)
 
 

@@ -44,6 +44,10 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": (403, "The AWS Access Key Id you provided does not exist in our records."),
     "InvalidArgument": (400, "Invalid Argument"),
+    "InvalidBucketAclWithObjectOwnership": (
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
     "InvalidDigest": (400, "The Content-MD5 or checksum value that you specified is not valid."),
@@ -70,6 +74,7 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedACLError": (400, "The ACL that you provided was not well formed or did not validate."),
     "MalformedPOSTRequest": (400, "The body of your POST request is not well-formed multipart/form-data."),
+    "MalformedPolicy": (400, "Policies must be valid JSON and the first byte must be '{'"),
     "MalformedTrailerError": (
         400,
         "The request contained trailing data that was not well-formed or did not conform to our published schema.",
@@ -182,6 +187,7 @@ def invalid_argument(message: str, name: str, value: str) -> S3Error:
 def _not_found(error: domain.CellsError) -> S3Error:
     code = {
         "root": "NoSuchBucket",
+        "policy": "NoSuchBucketPolicy",
         "upload": "NoSuchUpload",
         "part": "InvalidPart",
         "access_key": "InvalidAccessKeyId",
@@ -211,6 +217,9 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "trailer": ("MalformedTrailerError", False),
     "length": ("IncompleteBody", False),
     "name": ("InvalidBucketName", False),
+    "policy": ("MalformedPolicy", True),
+    "acl": ("AccessControlListNotSupported", False),
+    "acl_ownership": ("InvalidBucketAclWithObjectOwnership", False),
     "key": ("InvalidArgument", True),
     "key_too_long": ("KeyTooLongError", False),
     "part": ("InvalidPart", False),

@@ -7,10 +7,12 @@ from email.header import decode_header
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from multidict import MultiMapping
 
 from cellsmono.gateway.s3.content_types import DEFAULT_TYPE, guess_type
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.grants import is_acl_header, read_acl_headers
 from cellsmono.gateway.s3.settings import STORAGE_CLASSES
 from cellsmono.gateway.s3.xml_read import check_tags
 from cellsmono.interfaces.node import NO_META, NodeMeta
@@ -29,7 +31,6 @@ _NAMES: Final = {
     "content-language": "Content-Language",
     "expires": "Expires",
 }
-_CANNED_ACLS: Final = frozenset({"private", "bucket-owner-full-control"})
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 _ENCODED_WORDS: Final = re.compile(r"=\?[\w-]+\?[BbQq]\?[^? ]*\?=(?:\s+=\?[\w-]+\?[BbQq]\?[^? ]*\?=)*", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -38,13 +39,14 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
     """The metadata that a request asks to be stored with an object.
 
-    Raises S3Error for headers that promise what this server does not do (encryption, ACLs, object lock): storing the
-    object without it would be a lie.
+    Raises S3Error for headers that promise what this server does not do (encryption, object lock, some ACLs): storing
+    the object without it would be a lie.
     """
     content_type: str | None = None
     standard: dict[str, str] = {}
     user: dict[str, str] = {}
     tags: dict[str, str] = {}
+    has_acl = False
     for raw_name, value in headers.items():
         name = raw_name.lower()
         if name.startswith("x-amz-"):
@@ -56,6 +58,8 @@ def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
                 tags = parse_tagging_header(value)
             elif name in _STANDARD:
                 standard[name] = value
+            elif is_acl_header(name):
+                has_acl = True
             else:
                 refuse_header(name, value)
         elif name == "content-type":
@@ -68,7 +72,9 @@ def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
             standard[name] = value
     _check_user_size(user)
     _check_redirect(standard)
-    return build_meta(key, content_type, standard, user, tags)
+    meta = build_meta(key, content_type, standard, user, tags)
+    acl = read_acl_headers(headers) if has_acl else ""
+    return msgspec.structs.replace(meta, acl=acl) if acl else meta
 
 
 def build_meta(
@@ -91,12 +97,7 @@ def strip_aws_chunked(value: str) -> str:
 
 def refuse_header(name: str, value: str) -> None:
     """Raise S3Error for an ``x-amz-`` header whose promise can not be kept."""
-    if name == "x-amz-acl":
-        if value not in _CANNED_ACLS:
-            raise S3Error("AccessControlListNotSupported")
-    elif name.startswith("x-amz-grant-"):
-        raise S3Error("AccessControlListNotSupported")
-    elif name.startswith("x-amz-server-side-encryption"):
+    if name.startswith("x-amz-server-side-encryption"):
         raise S3Error(
             "NotImplemented", "Server side encryption is not implemented; leave it out.", fields={"Header": name}
         )

@@ -19,6 +19,14 @@ from cellsmono.gateway.s3 import (
     writing,
 )
 from cellsmono.gateway.s3.addressing import Query
+from cellsmono.gateway.s3.bucket_settings import (
+    SETTINGS,
+    answer_setting,
+    get_policy_status,
+    remove_setting,
+    replace_setting,
+)
+from cellsmono.gateway.s3.cors import answer_preflight
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.request import Operation
 from cellsmono.gateway.s3.subresources import (
@@ -31,7 +39,6 @@ from cellsmono.gateway.s3.subresources import (
     answer_list,
     answer_missing,
     delete_nothing,
-    forbid_cors,
     refuse_feature,
     refuse_lock,
     refuse_restore,
@@ -56,17 +63,18 @@ _TABLE: Final[dict[tuple[str, str, str], Row]] = {
     ("GET", BUCKET, "location"): ("GetBucketLocation", buckets.get_location),
     ("GET", BUCKET, "versioning"): ("GetBucketVersioning", buckets.get_versioning),
     ("PUT", BUCKET, "versioning"): ("PutBucketVersioning", buckets.put_versioning),
+    ("GET", BUCKET, "policyStatus"): ("GetBucketPolicyStatus", get_policy_status),
     ("GET", BUCKET, "acl"): ("GetBucketAcl", acls.get_bucket_acl),
     ("PUT", BUCKET, "acl"): ("PutBucketAcl", acls.put_bucket_acl),
     ("GET", BUCKET, "versions"): ("ListObjectVersions", versions_listing.list_versions),
     ("GET", BUCKET, "uploads"): ("ListMultipartUploads", uploads_listing.list_uploads),
     ("POST", BUCKET, "delete"): ("DeleteObjects", deleting.delete_objects),
-    ("OPTIONS", BUCKET, ""): ("Options", forbid_cors),
+    ("OPTIONS", BUCKET, ""): ("Options", answer_preflight),
     ("GET", OBJECT, ""): ("GetObject", reading.get_object),
     ("HEAD", OBJECT, ""): ("HeadObject", reading.head_object),
     ("PUT", OBJECT, ""): ("PutObject", writing.put_object),
     ("DELETE", OBJECT, ""): ("DeleteObject", deleting.delete_object),
-    ("OPTIONS", OBJECT, ""): ("Options", forbid_cors),
+    ("OPTIONS", OBJECT, ""): ("Options", answer_preflight),
     ("GET", OBJECT, "acl"): ("GetObjectAcl", acls.get_object_acl),
     ("PUT", OBJECT, "acl"): ("PutObjectAcl", acls.put_object_acl),
     ("GET", OBJECT, "tagging"): ("GetObjectTagging", tagging.get_tagging),
@@ -86,6 +94,10 @@ _TABLE: Final[dict[tuple[str, str, str], Row]] = {
     ("PUT", OBJECT, "uploadId"): ("UploadPart", uploads_parts.upload_part),
     ("GET", OBJECT, "uploadId"): ("ListParts", uploads_parts.list_parts),
 }
+for _sub, _setting in SETTINGS.items():
+    _TABLE["GET", BUCKET, _sub] = ("Get" + _setting.name, answer_setting(_setting))
+    _TABLE["PUT", BUCKET, _sub] = ("Put" + _setting.name, replace_setting(_setting))
+    _TABLE["DELETE", BUCKET, _sub] = ("Delete" + _setting.name, remove_setting(_setting))
 for _sub, (_name, _code) in MISSING.items():
     _TABLE["GET", BUCKET, _sub] = ("Get" + _name, answer_missing(_code))
 for _sub, (_name, _document) in EMPTY.items():
@@ -122,7 +134,7 @@ def find_operation(method: str, bucket: str, key: str, query: Query, is_copy: bo
     """
     level = OBJECT if key else BUCKET if bucket else SERVICE
     subresource = ""
-    if query:
+    if query and method != "OPTIONS":  # a browser asks about the address as a whole, whatever its query is for
         known = _KNOWN[level]
         for name in query:
             if name in known:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
+import msgspec
 from aiohttp import BodyPartReader, MultipartReader
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.web import RequestPayloadError
@@ -15,6 +16,7 @@ from cellsmono.gateway.s3 import xml_write
 from cellsmono.gateway.s3.addressing import check_key
 from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.checksums import decode_content_md5, read_announced
+from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
@@ -133,7 +135,9 @@ async def _store(
     )
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
     options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
-    return await s3.router.put_node(actor_of(identity), request.bucket, key, body, digest, options)
+    now = s3.clock.time()
+    actor = with_circumstances(actor_of(identity), identity, request.exchange, headers, request.query, now)
+    return await s3.router.put_node(actor, request.bucket, key, body, digest, options)
 
 
 def _as_headers(fields: Mapping[str, str], file: BodyPartReader) -> CIMultiDict[str]:
@@ -156,7 +160,7 @@ def _read_meta(headers: CIMultiDict[str], key: str, fields: Mapping[str, str]) -
     if not tagging:
         return meta
     tags = read_tagging(tagging.encode()) if tagging.lstrip().startswith("<") else parse_tagging_header(tagging)
-    return NodeMeta(content_type=meta.content_type, headers=meta.headers, user=meta.user, tags=tags)
+    return msgspec.structs.replace(meta, tags=tags)
 
 
 async def _read_file(reader: MultipartReader, file: BodyPartReader, limit: int) -> AsyncIterator[bytes]:

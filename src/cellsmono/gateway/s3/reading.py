@@ -6,6 +6,7 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import conditions
 from cellsmono.gateway.s3.dates import format_http
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import is_header_safe, write_meta
 from cellsmono.gateway.s3.ranges import ByteRange, parse_range
 from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
@@ -33,7 +34,9 @@ async def get_object(s3: S3Context, request: S3Request) -> Reply:
         return _reply_folder(await read_visible(s3, request), request)
     opened = await s3.router.open_node(request.actor, request.bucket, request.key)
     try:
-        return _reply_node(opened.node, request, opened.reader)
+        reply = _reply_node(opened.node, request, opened.reader)
+        reply.headers += expiration_headers(s3, request, opened.node)
+        return reply
     except BaseException:
         opened.reader.close()
         raise
@@ -43,9 +46,9 @@ async def head_object(s3: S3Context, request: S3Request) -> Reply:
     """HeadObject: what GetObject would say, without the bytes."""
     check_version(request.query)
     node = await read_visible(s3, request)
-    if node.is_folder:
-        return _reply_folder(node, request)
-    return _reply_node(node, request, None)
+    reply = _reply_folder(node, request) if node.is_folder else _reply_node(node, request, None)
+    reply.headers += expiration_headers(s3, request, node)
+    return reply
 
 
 async def read_visible(s3: S3Context, request: S3Request) -> Node:

@@ -9,10 +9,12 @@ from aiohttp import web
 from cellsmono.gateway.http import Exchange, Reply, send_reply
 from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
 from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.claims import merge_hoisted
+from cellsmono.gateway.s3.cors import build_cors_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
 from cellsmono.gateway.s3.operations import find_operation
-from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of, check_expected_owner
+from cellsmono.gateway.s3.request import ANONYMOUS, S3Context, S3Request, actor_of, check_expected_owner
 from cellsmono.gateway.s3.respond import XML_TYPE
 from cellsmono.gateway.s3.settings import S3Settings
 from cellsmono.interfaces.credentials import Credentials
@@ -56,22 +58,25 @@ class S3Gateway:
         """Answer one request. Never raises for what a client or the storage did wrong; ConnectionError when it left."""
         target = Target()
         try:
-            target, reply = await self._run(exchange)
+            raw_path, raw_query = split_target(exchange.raw_path)
+            target = parse_target(raw_path, exchange.headers.get("Host", ""), self._domains)
+            reply = await self._run(exchange, target, raw_path, raw_query)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            reply = self._reply_error(exchange, error, target)
+            reply = self._reply_error(exchange, error)
+        bucket_settings = self._context.router.find_settings(target.bucket)
+        if bucket_settings is not None and bucket_settings.cors and exchange.method != "OPTIONS":
+            reply.headers += build_cors_headers(bucket_settings.cors, exchange.method, exchange.headers)
         reply.headers.append(("x-amz-request-id", exchange.request_id))
         reply.headers.append(("x-amz-id-2", self._host_id))
         if exchange.shares_origin:
             reply.headers += _SANDBOX
         return await send_reply(exchange, reply)
 
-    async def _run(self, exchange: Exchange) -> tuple[Target, Reply]:
+    async def _run(self, exchange: Exchange, target: Target, raw_path: str, raw_query: str) -> Reply:
         headers = exchange.headers
-        raw_path, raw_query = split_target(exchange.raw_path)
         host = headers.get("Host", "")
-        target = parse_target(raw_path, host, self._domains)
         signed = SignedRequest(
             exchange.method,
             raw_path,
@@ -90,9 +95,13 @@ class S3Gateway:
             is_copy = _COPY_SOURCE in request.headers
             exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         check_expected_owner(request.headers)
-        return target, await operation(self._context, request)
+        router = self._context.router
+        if request.actor is ANONYMOUS or is_copy or router.find_settings(target.bucket) is not None:
+            now = self._context.clock.time()
+            request.actor = with_circumstances(request.actor, identity, exchange, request.headers, query, now)
+        return await operation(self._context, request)
 
-    def _reply_error(self, exchange: Exchange, cause: Exception, target: Target) -> Reply:
+    def _reply_error(self, exchange: Exchange, cause: Exception) -> Reply:
         error = from_domain(cause)
         if error.status >= 500 and not isinstance(cause, S3Error):  # noqa: PLR2004
             # What the domain foresees says it all; only for the rest does it help to know where it came from.

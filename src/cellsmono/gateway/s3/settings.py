@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from cellsmono.gateway.s3.xml_write import Owner
+from cellsmono.interfaces.lifecycle import DAY_SECONDS
 
 MIB: Final = 1024 * 1024
 GIB: Final = 1024 * MIB
@@ -38,6 +39,7 @@ class S3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ``domains`` are host names whose sub-domains are buckets. ``sigv2`` accepts the older signatures too.
     ``max_put_bytes`` bounds a single PUT or part, ``max_object_bytes`` a multipart upload, ``xml_bytes`` an XML body,
     ``form_bytes`` the fields of a POST form. ``min_part_bytes`` is the least size of every part but the last.
+    ``day_seconds`` is the length of a day in lifecycle rules.
     """
 
     region: str = "us-east-1"
@@ -49,3 +51,4 @@ class S3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     min_part_bytes: int = 5 * MIB
     xml_bytes: int = 2 * MIB
     form_bytes: int = 64 * 1024
+    day_seconds: float = DAY_SECONDS

@@ -1,4 +1,4 @@
-"""Sub-resources of a bucket that has none of them set: what AWS answers then, and that they can not be set here."""
+"""Sub-resources of a bucket that can not be set here: what AWS answers when nobody set them."""
 
 from typing import Final
 
@@ -8,16 +8,10 @@ from cellsmono.gateway.s3.request import Operation, S3Context, S3Request
 from cellsmono.gateway.s3.respond import build_empty_document, element, reply_empty, reply_xml
 
 MISSING: Final = {
-    "policy": ("BucketPolicy", "NoSuchBucketPolicy"),
-    "policyStatus": ("BucketPolicyStatus", "NoSuchBucketPolicy"),
-    "cors": ("BucketCors", "NoSuchCORSConfiguration"),
-    "lifecycle": ("BucketLifecycleConfiguration", "NoSuchLifecycleConfiguration"),
-    "tagging": ("BucketTagging", "NoSuchTagSet"),
     "website": ("BucketWebsite", "NoSuchWebsiteConfiguration"),
     "encryption": ("BucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
     "replication": ("BucketReplication", "ReplicationConfigurationNotFoundError"),
     "object-lock": ("ObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"),
-    "publicAccessBlock": ("PublicAccessBlock", "NoSuchPublicAccessBlockConfiguration"),
 }
 """Sub-resource: (name in operations, error of a bucket that has none)."""
 
@@ -28,11 +22,6 @@ EMPTY: Final = {
     "requestPayment": (
         "BucketRequestPayment",
         build_empty_document("RequestPaymentConfiguration", element("Payer", "BucketOwner")),
-    ),
-    # Access goes by keys alone: that is what AWS calls this.
-    "ownershipControls": (
-        "BucketOwnershipControls",
-        build_empty_document("OwnershipControls", f"<Rule>{element('ObjectOwnership', 'BucketOwnerEnforced')}</Rule>"),
     ),
 }
 """Sub-resource: (name in operations, document of a bucket that has none)."""
@@ -110,13 +99,6 @@ async def delete_nothing(s3: S3Context, request: S3Request) -> Reply:
         raise S3Error("AccessDenied")
     await s3.router.read_root(request.actor, request.bucket)
     return reply_empty(204)
-
-
-async def forbid_cors(s3: S3Context, request: S3Request) -> Reply:
-    """OPTIONS: a browser asks whether it may; without a CORS configuration it may not."""
-    if "origin" not in request.headers:
-        raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
-    raise S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.")
 
 
 async def refuse_lock(s3: S3Context, request: S3Request) -> Reply:

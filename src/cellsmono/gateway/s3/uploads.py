@@ -11,6 +11,7 @@ from cellsmono.gateway.s3 import xml_read, xml_write
 from cellsmono.gateway.s3.checksums import COMPOSITE, combine_parts, find_by_header, multipart_etag, resolve_type
 from cellsmono.gateway.s3.conditions import parse_write_conditions
 from cellsmono.gateway.s3.errors import S3Error, from_domain, invalid_argument
+from cellsmono.gateway.s3.expiration import abort_headers, expiration_headers
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
@@ -67,9 +68,11 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     meta = read_meta(headers, request.key)
     algorithm, kind = resolve_type(headers.get("x-amz-checksum-algorithm", ""), headers.get("x-amz-checksum-type", ""))
     await read_document(s3, request)
+    await s3.router.check_meta(request.actor, request.bucket, request.key, meta)
     context = _encoder.encode(UploadContext(meta, algorithm, kind))
     upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context)
     answer = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
+    answer += abort_headers(s3, request, upload)
     return reply_xml(xml_write.write_initiate(request.bucket, request.key, upload.upload_id), answer)
 
 
@@ -91,7 +94,7 @@ async def complete_upload(s3: S3Context, request: S3Request) -> Reply:
         except (NotFound, S3Error) as error:
             if from_domain(error).code != "NoSuchUpload":
                 raise
-            return _answer(request, await _find_completed(s3, request, wanted, error))
+            return _answer(s3, request, await _find_completed(s3, request, wanted, error))
         context = read_context(upload)
         parts = _choose_parts(wanted, await read_parts(s3, request, upload.upload_id), context, s3)
         checksum = _combine(parts, context, request)
@@ -104,7 +107,7 @@ async def complete_upload(s3: S3Context, request: S3Request) -> Reply:
         )
         etag = multipart_etag(part.etag for part in parts)
         node = await s3.router.complete_upload(request.actor, request.bucket, upload.upload_id, parts, etag, options)
-    return _answer(request, node)
+    return _answer(s3, request, node)
 
 
 async def read_parts(s3: S3Context, request: S3Request, upload_id: str) -> dict[int, Part]:
@@ -226,6 +229,7 @@ async def _find_completed(
     return node
 
 
-def _answer(request: S3Request, node: Node) -> Reply:
+def _answer(s3: S3Context, request: S3Request, node: Node) -> Reply:
     etag = node.etag or node.effective_etag
-    return reply_xml(xml_write.write_complete(request.location, request.bucket, request.key, etag, node.meta.checksum))
+    document = xml_write.write_complete(request.location, request.bucket, request.key, etag, node.meta.checksum)
+    return reply_xml(document, expiration_headers(s3, request, node))

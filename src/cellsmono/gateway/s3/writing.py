@@ -4,6 +4,7 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3.body import IncomingBody
 from cellsmono.gateway.s3.conditions import parse_write_conditions
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.intake import open_upload
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
@@ -31,7 +32,7 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
         body.digest,
         WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions),
     )
-    return Reply(200, written_headers(node))
+    return Reply(200, written_headers(node) + expiration_headers(s3, request, node))
 
 
 def written_headers(node: Node) -> list[tuple[str, str]]:

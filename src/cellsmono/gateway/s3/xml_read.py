@@ -91,7 +91,8 @@ def child_text(element: Element, name: str, default: str | None = None) -> str:
     return found[0].text or ""
 
 
-def _only(element: Element, *names: str) -> Iterator[Element]:
+def only_children(element: Element, *names: str) -> Iterator[Element]:
+    """All children, which must have these names."""
     for child in element:
         if child.tag not in names:
             raise S3Error("MalformedXML")
@@ -119,7 +120,7 @@ def read_delete(body: bytes) -> DeleteRequest:
     """Parse a ``Delete`` document: 1 to 1,000 objects."""
     root = parse_xml(body, "Delete")
     entries: list[DeleteEntry] = []
-    for child in _only(root, "Object", "Quiet"):
+    for child in only_children(root, "Object", "Quiet"):
         if child.tag == "Object":
             key = child_text(child, "Key")
             if not key or len(entries) >= MAX_DELETES:
@@ -135,10 +136,11 @@ def read_delete(body: bytes) -> DeleteRequest:
             )
     if not entries:
         raise S3Error("MalformedXML")
-    return DeleteRequest(tuple(entries), _read_bool(child_text(root, "Quiet", "false")))
+    return DeleteRequest(tuple(entries), read_bool(child_text(root, "Quiet", "false")))
 
 
-def _read_bool(text: str) -> bool:
+def read_bool(text: str) -> bool:
+    """A truth value as XML writes it; empty is false."""
     value = text.strip().lower()
     if value not in {"true", "false", "1", "0", ""}:
         raise S3Error("MalformedXML")
@@ -157,7 +159,7 @@ def read_complete(body: bytes) -> tuple[CompletePart, ...]:
     """Parse a ``CompleteMultipartUpload`` document: 1 to 10,000 parts, in the client's order (not checked here)."""
     root = parse_xml(body, ("CompleteMultipartUpload", "CompleteMultipartUploadRequest"))
     parts: list[CompletePart] = []
-    for child in _only(root, "Part"):
+    for child in only_children(root, "Part"):
         if len(parts) >= MAX_PARTS:
             raise S3Error("MalformedXML")
         number = child_text(child, "PartNumber").strip()
@@ -183,18 +185,18 @@ def read_location(body: bytes) -> str:
     return child_text(root, "LocationConstraint", "").strip()
 
 
-def read_tagging(body: bytes, limit: int = MAX_TAGS) -> dict[str, str]:
+def read_tagging(body: bytes, limit: int = MAX_TAGS, subject: str = "Object") -> dict[str, str]:
     """The tags of a ``Tagging`` document. Raises S3Error MalformedXML, InvalidTag, BadRequest (too many)."""
     root = parse_xml(body, "Tagging")
-    sets = list(_only(root, "TagSet"))
+    sets = list(only_children(root, "TagSet"))
     if len(sets) != 1:
         raise S3Error("MalformedXML")
-    pairs = [(child_text(tag, "Key"), child_text(tag, "Value")) for tag in _only(sets[0], "Tag")]
-    return check_tags(pairs, limit)
+    pairs = [(child_text(tag, "Key"), child_text(tag, "Value")) for tag in only_children(sets[0], "Tag")]
+    return check_tags(pairs, limit, subject)
 
 
-def check_tags(pairs: Iterable[tuple[str, str]], limit: int = MAX_TAGS) -> dict[str, str]:
-    """Tags as AWS allows them: at most 10, distinct keys of 1 to 128 characters, values of at most 256."""
+def check_tags(pairs: Iterable[tuple[str, str]], limit: int = MAX_TAGS, subject: str = "Object") -> dict[str, str]:
+    """Tags as AWS allows them: at most ``limit``, distinct keys of 1 to 128 characters, values of at most 256."""
     tags: dict[str, str] = {}
     for key, value in pairs:
         if key in tags:
@@ -207,7 +209,7 @@ def check_tags(pairs: Iterable[tuple[str, str]], limit: int = MAX_TAGS) -> dict[
             raise S3Error("InvalidTag", "System tags cannot be added/updated by requester", fields={"TagKey": key})
         tags[key] = value
     if len(tags) > limit:
-        raise S3Error("BadRequest", f"Object tags cannot be greater than {limit}")
+        raise S3Error("BadRequest", f"{subject} tags cannot be greater than {limit}")
     return tags
 
 

@@ -180,13 +180,16 @@ def write_tagging(tags: Mapping[str, str]) -> bytes:
     return document("Tagging", f"<TagSet>{rows}</TagSet>")
 
 
-def write_acl(owner: Owner) -> bytes:
-    """GetBucketAcl and GetObjectAcl: the owner has full control, nobody else anything (canned ``private``)."""
+def write_acl(owner: Owner, groups: Iterable[tuple[str, str]] = ()) -> bytes:
+    """GetBucketAcl and GetObjectAcl: the owner has full control; ``groups`` (by URI) have one permission each."""
     grantee = (
         f'<Grantee{_XSI} xsi:type="CanonicalUser">{element("ID", owner.id)}'
         f"{element('DisplayName', owner.name)}</Grantee>"
     )
     grant = f"<Grant>{grantee}<Permission>FULL_CONTROL</Permission></Grant>"
+    for uri, permission in groups:
+        grantee = f'<Grantee{_XSI} xsi:type="Group">{element("URI", uri)}</Grantee>'
+        grant += f"<Grant>{grantee}{element('Permission', permission)}</Grant>"
     return document("AccessControlPolicy", f"{write_owner(owner)}<AccessControlList>{grant}</AccessControlList>")
 
 
