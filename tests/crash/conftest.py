@@ -5,6 +5,11 @@ never came. After a restart the key must hold the one or the other, whole.
 """
 
 import hashlib
+import mmap
+import os
+import struct
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -159,3 +164,46 @@ def site(start_server, tmp_path):
 def wire_errors():
     """What a client sees when the server dies under its request."""
     return (BotoCoreError, ClientError)
+
+
+@pytest.fixture(scope="session")
+def points_library(tmp_path_factory):
+    """The library that counts system calls, built by the C compiler of this machine."""
+    built = tmp_path_factory.mktemp("points") / "points.so"
+    source = Path(__file__).with_name("points.c")
+    try:
+        command = ["cc", "-shared", "-fPIC", "-O1", "-w", "-o", str(built), str(source), "-ldl"]
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs a C compiler (cc)")
+    if done.returncode:
+        pytest.skip(f"the C compiler does not build here: {done.stderr[-300:]}")
+    return built
+
+
+@pytest.fixture
+def run_to_point(points_library, tmp_path):
+    """Runs a Python script that is killed at a point: ``run(script, *arguments, kill_at=n)``.
+
+    The script gets two more arguments: the board, whose first integer it sets to 1 for as long as points are to be
+    counted, and the point, which it writes into the third. It says ``ack`` when it is done. What is returned is whether
+    it said so, and how many points it passed.
+    """
+    board = tmp_path / "board"
+
+    def run(script: str, *arguments: str, kill_at: int) -> tuple[bool, int]:
+        board.write_bytes(bytes(4096))
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "POINTS_BOARD": str(board),
+            "LD_PRELOAD": str(points_library),
+        }
+        command = [sys.executable, "-c", script, *arguments, str(board), str(kill_at)]
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=60)
+        assert done.returncode in (0, -9), done.stderr.decode()
+        with board.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as shared:
+            count = struct.unpack("iii", shared[0:12])[1]
+        return done.stdout == b"ack", count
+
+    return run

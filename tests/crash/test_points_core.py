@@ -1,16 +1,11 @@
 """D2: the process is killed at the K-th system call that changes the disk, counted over all its threads.
 
-A small library that the process loads before any other counts ``write``, ``fsync``, ``rename`` and their kin and ends
-the process at the number it was told, before the call is made. One operation runs in a process of its own; the points
-from 1 on until it survives are all the states that a crash can leave behind.
+A small library that the process loads before any other (``points.c``) counts ``write``, ``fsync``, ``rename`` and their
+kin and ends the process at the number it was told, before the call is made. One operation runs in a process of its own;
+the points from 1 on until it survives are all the states that a crash can leave behind.
 """
 
-import mmap
-import os
 import shutil
-import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,65 +18,6 @@ from cellsmono.interfaces.operations import BlobProblem
 BUCKET = "docs"
 PART = 5 * 1024 * 1024
 MOST_POINTS = 400
-
-LIBRARY = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-struct board { int armed, count, kill_at; };
-static struct board *board;
-
-__attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("POINTS_BOARD");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    if (fd < 0) return;
-    void *at = mmap(0, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    board = at == MAP_FAILED ? 0 : at;
-    close(fd);
-}
-
-static void pass(void) {
-    if (board && board->armed && __sync_add_and_fetch(&board->count, 1) == board->kill_at)
-        syscall(SYS_kill, getpid(), SIGKILL);
-}
-
-static int counts(int fd) {
-    struct stat status;
-    return board && board->armed && !fstat(fd, &status) && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
-}
-
-#define REAL(name) ({ static void *real; if (!real) real = dlsym(RTLD_NEXT, #name); real; })
-#define AT_FD(type, name, params, args) \
-    type name params { if (counts(fd)) pass(); return ((type (*) params) REAL(name)) args; }
-#define ALWAYS(type, name, params, args) \
-    type name params { pass(); return ((type (*) params) REAL(name)) args; }
-
-AT_FD(ssize_t, write, (int fd, const void *data, size_t size), (fd, data, size))
-AT_FD(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at))
-AT_FD(ssize_t, pwrite64, (int fd, const void *data, size_t size, off64_t at), (fd, data, size, at))
-AT_FD(int, fsync, (int fd), (fd))
-AT_FD(int, fdatasync, (int fd), (fd))
-AT_FD(int, ftruncate, (int fd, off_t size), (fd, size))
-AT_FD(int, ftruncate64, (int fd, off64_t size), (fd, size))
-AT_FD(int, futimens, (int fd, const struct timespec times[2]), (fd, times))
-AT_FD(int, fsetxattr, (int fd, const char *n, const void *v, size_t s, int f), (fd, n, v, s, f))
-ALWAYS(int, rename, (const char *from, const char *to), (from, to))
-ALWAYS(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
-ALWAYS(int, renameat2, (int a, const char *from, int b, const char *to, unsigned f), (a, from, b, to, f))
-ALWAYS(int, linkat, (int a, const char *from, int b, const char *to, int f), (a, from, b, to, f))
-ALWAYS(int, unlink, (const char *path), (path))
-ALWAYS(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
-ALWAYS(int, mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
-ALWAYS(int, rmdir, (const char *path), (path))
-ALWAYS(ssize_t, copy_file_range, (int a, off64_t *i, int b, off64_t *o, size_t n, unsigned f), (a, i, b, o, n, f))
-"""
 
 CHILD = """
 import asyncio, hashlib, mmap, os, struct, sys
@@ -180,30 +116,14 @@ def expected_after(operation: str) -> dict[str, bytes]:
     return after
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    """The counting library, built by the C compiler of this machine."""
-    folder = tmp_path_factory.mktemp("points")
-    source, built = folder / "points.c", folder / "points.so"
-    source.write_text(LIBRARY)
-    try:
-        command = ["cc", "-shared", "-fPIC", "-O1", "-w", "-o", str(built), str(source), "-ldl"]
-        done = subprocess.run(command, capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("needs a C compiler (cc)")
-    if done.returncode:
-        pytest.skip(f"the C compiler does not build here: {done.stderr[-300:]}")
-    return built
-
-
 class Place:
     """A datasource that is brought to the same beginning for each point."""
 
     format = "structured"
 
-    def __init__(self, root: Path, library: Path) -> None:
-        self.root, self.library = root, library
-        self.now, self.begin, self.board = root / "now", root / "begin", root / "board"
+    def __init__(self, root: Path, run_to_point) -> None:
+        self.root, self.run_to_point = root, run_to_point
+        self.now, self.begin = root / "now", root / "begin"
         self.folder, self.data, self.config = self.now / BUCKET, self.now / "data", root / "config.toml"
         self.config.write_text(
             f'[[datasource]]\nname = "{BUCKET}"\nfolder = "{self.folder}"\nwatch = "off"\nhash_content = false\n'
@@ -216,21 +136,7 @@ class Place:
 
     def run(self, operation: str, kill_at: int) -> tuple[bool, int]:
         """Run it in a process of its own; whether it was acknowledged, and how many points were passed."""
-        self.board.write_bytes(bytes(4096))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "POINTS_BOARD": str(self.board),
-            "LD_PRELOAD": str(self.library),
-        }
-        command = [sys.executable, "-c", CHILD, str(self.data), str(self.config), operation]
-        done = subprocess.run(
-            [*command, str(self.board), str(kill_at)], capture_output=True, env=environment, timeout=60
-        )
-        assert done.returncode in (0, -9), done.stderr.decode()
-        with self.board.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as shared:
-            count = struct.unpack("iii", shared[0:12])[1]
-        return done.stdout == b"ack", count
+        return self.run_to_point(CHILD, str(self.data), str(self.config), operation, kill_at=kill_at)
 
     def keep(self) -> None:
         """Remember this state as the beginning."""
@@ -337,9 +243,10 @@ class FlatPlace(Place):
 
 
 @pytest.fixture
-def place(tmp_path, library, request):
+def place(tmp_path, run_to_point, request):
     """A place in the format that the test's operation is for: ``flat-copy``."""
-    made = (FlatPlace if request.node.callspec.params["operation"].startswith("flat-") else Place)(tmp_path, library)
+    is_flat = request.node.callspec.params["operation"].startswith("flat-")
+    made = (FlatPlace if is_flat else Place)(tmp_path, run_to_point)
     made.keep()
     return made
 

@@ -25,7 +25,7 @@ COMMANDS = dict(walk(ROOT_COMMAND))
 LEAVES = [path for path, command in COMMANDS.items() if not hasattr(command, "commands")]
 PROMISED = [
     ("serve",), ("ps",), ("doctor",),
-    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check")),
+    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "snapshot", "export")),
     *((("key", name)) for name in ("create", "list", "revoke")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
@@ -55,6 +55,11 @@ def test_help_can_be_shown(path: tuple[str, ...]) -> None:
     text = render_help(path)
     assert text.startswith("Usage: cellsmono")
     assert "--help" in text
+    assert not re.search(r"(?m)^  \w+ .*\.\.\.$", text), "a summary is cut short"
+
+
+def test_examples_fit_into_a_line() -> None:
+    assert [example for example in examples() if len(example) > 76] == []
 
 
 @pytest.mark.parametrize("example", examples())

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = dict(re.findall(r"^```\w+ run=(\S+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+BLOCKS = {
+    tag: textwrap.dedent(text)
+    for tag, text in re.findall(r"^ *```\w+ run=(\S+)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+}
 SETUP = ["python3 -m venv .venv", ".venv/bin/pip install ."]
 STATED = "127.0.0.1:9000"
 
@@ -179,11 +183,21 @@ def test_looking_after_it(reader):
     assert "data.index.documents" in told
 
 
+@pytest.mark.timeout(240)
+def test_snapshots(reader):
+    run_boto3(reader)
+    assert re.search(r"(?m)^good\.db .* ok$", reader.follow("dump"))
+    assert "before-load-" in reader.follow("load")
+    assert re.search(r"content +\d+ folders, [1-9]\d* files", reader.follow("rescue"))
+
+
 @pytest.mark.client("aws")
 @pytest.mark.timeout(240)
 def test_a_flat_datasource(reader):
     assert "1 blobs, 6 B" in reader.follow("flat")
     assert (reader.home / "blobs" / "cellsmono-flat.json").exists()
+    assert re.search(r"written +\d+ folders, 1 files", reader.follow("export"))
+    assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 
 
 def test_every_tagged_block_is_executed():

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -114,6 +115,15 @@ def test_a_working_default_with_keys_that_are_shown_once(serve: Callable[..., Se
     assert secret not in (tmp_path / "log-0").read_text()
 
 
+def test_a_start_that_fails_makes_no_keys_that_nobody_sees(serve: Callable[..., Server], run: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        failed = run("serve", "--listen", "127.0.0.1:0", "--s3-listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert failed.returncode == 1
+    assert "Address already in use" in failed.stderr
+    assert read_json(run("key", "list", "--output", "json")) == []
+    assert "secret key" in serve().banner
+
+
 def test_what_runs_is_told_and_probed(serve: Callable[..., Server], run: Command, pictures: Path) -> None:
     server = serve(str(pictures), **OWNER)
     assert "secret" not in server.banner
@@ -171,6 +181,34 @@ def test_datasources_are_the_same_whether_the_server_runs_or_not(
     assert run("ds", "remove", "pics", "--yes", **OWNER).returncode == 0
     assert (pictures / "c.txt").read_text() == "c"
     assert "pics" not in run("ds", "list", **OWNER).stdout
+
+
+def test_snapshots_are_taken_and_loaded_whether_the_server_runs_or_not(
+    serve: Callable[..., Server], run: Command, pictures: Path, tmp_path: Path
+) -> None:
+    server = serve(f"pics={pictures}", **OWNER)
+    assert run("ds", "resync", "pics").returncode == 0
+    snapshot = ("ds", "snapshot", "pics", "--operation")
+    dumped = read_json(run(*snapshot, "dump", "--basename", "a.db", "-o", "json"))
+    assert dumped["header"]["files"] == 2
+    (pictures / "b.txt").unlink()
+    assert run(*snapshot, "load", "--basename", "a.db").returncode == 2, "without a terminal it wants --yes"
+    loaded = run(*snapshot, "load", "--basename", "a.db", "--yes")
+    assert (loaded.returncode, loaded.stderr) == (5, "absent: b.txt\n")
+    assert "before-load-" in loaded.stdout
+    assert server.stop() == 0
+    assert re.search(r"(?m)^a\.db +\S+ \S+ +manual +2 +\S+ \S+ +ok$", run(*snapshot, "list", **OWNER).stdout)
+    assert run(*snapshot, "dump", **OWNER).returncode == 0
+    assert read_json(run(*snapshot, "load", "--yes", "-o", "json", **OWNER))["absent_total"] == 0
+    assert run(*snapshot, "load", "--basename", "none.db", "--yes", **OWNER).returncode == 1
+    stored = next(tmp_path.rglob("a.db"))
+    again = run("ds", "add", f"again={pictures}", "--from-snapshot", str(stored), "--data-dir", "other", **OWNER)
+    assert again.returncode == 0, again.stderr
+    stored.write_bytes(stored.read_bytes()[:-1])
+    listed = run(*snapshot, "list", **OWNER)
+    assert (listed.returncode, "cut short or altered" in listed.stdout) == (1, True)
+    assert run(*snapshot, "delete", "--basename", "a.db", "--yes", **OWNER).returncode == 0
+    assert not stored.exists()
 
 
 def test_skipped_entries_make_the_exit_code_5(run: Command, pictures: Path) -> None:

@@ -10,10 +10,10 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.settings import Settings
+from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
-from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
@@ -58,11 +58,6 @@ class Server(msgspec.Struct, frozen=True):
     def supervisor(self) -> Supervisor:
         """Who notices when a needed service dies."""
         return self.core.supervisor
-
-    @property
-    def new_key(self) -> AccessKey | None:
-        """The owner's key pair when this start made it."""
-        return self.core.settings.new_key
 
 
 @asynccontextmanager
@@ -113,6 +108,7 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
+        await core.supervisor.start(SnapshotService(core.installation.snapshots, core.clock), optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 

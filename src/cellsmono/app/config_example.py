@@ -81,6 +81,9 @@ DATASOURCE_TEXTS = {
     "max_delete_nodes": "... and more than this number of them waits for `ds resync --accept-deletes`.",
     "hash_content": "Compute missing content hashes in the background.",
     "anonymous": 'What unsigned requests may do: "" nothing, "read", or "write" (read and write).',
+    "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
+    "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",
+    "snapshot_keep_days": "How long such a snapshot is kept, in days. Those taken by hand stay.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 

@@ -247,6 +247,8 @@ def _check_datasource(source: DatasourceConfig, origin: str) -> None:
         ("max_delete_nodes", source.max_delete_nodes >= 0, "a number that is not negative"),
         ("reconcile_seconds", source.reconcile_seconds >= 0, "seconds, not negative (0: never)"),
         ("full_reconcile_hours", source.full_reconcile_hours >= 0, "hours, not negative (0: never)"),
+        ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
+        ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
         ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
     ]
     for key, is_right, expected in rules:

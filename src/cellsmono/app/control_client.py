@@ -16,6 +16,7 @@ import msgspec
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel import errors
 from cellsmono.kernel.registry import ServiceRow
@@ -24,6 +25,7 @@ from cellsmono.kernel.sockets import short_socket_path
 SOCKET_NAME = "control.sock"
 CONNECT_SECONDS = 5.0
 T = TypeVar("T")
+P = TypeVar("P")
 
 _KINDS: dict[str, type[errors.CellsError]] = {
     kind.code: kind for kind in errors.CellsError.__subclasses__() if kind.__module__ == errors.__name__
@@ -91,13 +93,40 @@ class ControlClient:
         """See ``Operations``."""
         return self._call("GET", _datasource(name), DatasourceInfo)
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
-        return self._call("POST", "/datasources", DatasourceInfo, config)
+        query = f"?snapshot={quote(snapshot, safe='')}" if snapshot else ""
+        return self._call("POST", "/datasources" + query, DatasourceInfo, config)
 
-    async def remove_datasource(self, name: str) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
         """See ``Operations``."""
-        self._exchange("DELETE", _datasource(name))
+        self._exchange("DELETE", _datasource(name) + ("?snapshots=delete" if with_snapshots else ""))
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        """See ``Operations``."""
+        target = _snapshot(name, basename) + "/dump"
+        return await self._follow(target, {}, SnapshotInfo, progress, SnapshotProgress)
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        """See ``Operations``."""
+        return self._call("GET", _datasource(name) + "/snapshots", list[SnapshotInfo])
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        """See ``Operations``."""
+        target = _snapshot(name, basename) + "/load"
+        return await self._follow(target, options, LoadReport, progress, SnapshotProgress)
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        """See ``Operations``."""
+        self._exchange("DELETE", _snapshot(name, basename))
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""
@@ -120,7 +149,7 @@ class ControlClient:
     ) -> ResyncReport:
         """See ``Operations``."""
         body = {"path": path, **msgspec.structs.asdict(options)}
-        return await self._follow(_datasource(name) + "/resync", body, ResyncReport, progress)
+        return await self._follow(_datasource(name) + "/resync", body, ResyncReport, progress, Progress)
 
     async def start_resync(self, name: str, path: str, options: ResyncOptions) -> None:
         """Start a resync that goes on by itself."""
@@ -131,7 +160,7 @@ class ControlClient:
         self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
     ) -> CheckReport:
         """See ``Operations``."""
-        return await self._follow(_datasource(name) + "/check", {"repair": repair}, CheckReport, progress)
+        return await self._follow(_datasource(name) + "/check", {"repair": repair}, CheckReport, progress, Progress)
 
     def _call(self, method: str, target: str, kind: type[T], body: object = None) -> T:
         return msgspec.json.decode(self._exchange(method, target, body), type=kind)
@@ -158,14 +187,16 @@ class ControlClient:
         connection.request(method, target, content, {"Content-Type": "application/json"})
         return connection.getresponse()
 
-    async def _follow(self, target: str, body: object, kind: type[T], progress: Callable[[Progress], None] | None) -> T:
+    async def _follow(
+        self, target: str, body: object, kind: type[T], progress: Callable[[P], None] | None, step: type[P]
+    ) -> T:
         """Run a long operation; cancelling the awaiting task cuts the connection, and the server stops the work."""
         connection = _Connection(self._path)
         loop = asyncio.get_running_loop()
 
-        def note(line: Progress) -> None:
+        def note(line: msgspec.Raw) -> None:
             if progress is not None:
-                loop.call_soon_threadsafe(progress, line)
+                loop.call_soon_threadsafe(progress, msgspec.json.decode(line, type=step))
 
         work = loop.run_in_executor(None, self._read_lines, connection, target, body, kind, note)
         try:
@@ -178,7 +209,7 @@ class ControlClient:
             connection.close()
 
     def _read_lines(
-        self, connection: _Connection, target: str, body: object, kind: type[T], note: Callable[[Progress], None]
+        self, connection: _Connection, target: str, body: object, kind: type[T], note: Callable[[msgspec.Raw], None]
     ) -> T:
         try:
             response = self._send(connection, "POST", target, body)
@@ -187,7 +218,7 @@ class ControlClient:
             while line := response.readline():
                 message = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
                 if "progress" in message:
-                    note(msgspec.json.decode(message["progress"], type=Progress))
+                    note(message["progress"])
                 elif "report" in message:
                     return msgspec.json.decode(message["report"], type=kind)
                 else:
@@ -199,6 +230,10 @@ class ControlClient:
 
 def _datasource(name: str) -> str:
     return "/datasources/" + quote(name, safe="")
+
+
+def _snapshot(name: str, basename: str) -> str:
+    return f"{_datasource(name)}/snapshots/{quote(basename, safe='')}"
 
 
 def _read_error(content: bytes) -> errors.CellsError:

@@ -8,13 +8,15 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
-from cellsmono.datasource.build import Datasources, Triple
+from cellsmono.app.snapshots import Snapshots
+from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
-from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
+from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -22,8 +24,6 @@ from cellsmono.kernel.registry import Registry, ServiceRow
 from cellsmono.kernel.service import ServiceState
 
 log = get_logger("installation")
-
-_FINE = (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING, SyncState.STOPPED)
 
 
 class Installation:
@@ -37,6 +37,7 @@ class Installation:
         self._datasources = datasources
         self._registry = registry
         self._clock = clock
+        self.snapshots = Snapshots(datasources, clock)
 
     # roots of the router
 
@@ -116,15 +117,16 @@ class Installation:
         """See ``Operations``."""
         return await self._describe(self._config_of(name))
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
         if not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for a command of an administrator
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
-        await self._add(msgspec.structs.replace(config, created=config.created or self._clock.time()))
+        config = msgspec.structs.replace(config, created=config.created or self._clock.time())
+        await self._add(config, self.snapshots.adopting(config, snapshot) if snapshot else None)
         return await self.read_datasource(config.name)
 
-    async def _add(self, config: DatasourceConfig) -> None:
-        await self._datasources.open(config)
+    async def _add(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
+        await self._datasources.open(config, prepare)
         try:
             failure = self._datasources.failure(config.name)
             if failure:
@@ -135,15 +137,42 @@ class Installation:
             raise
         log.info("datasource added", datasource=config.name, folder=config.folder)
 
-    async def remove_datasource(self, name: str) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
-        tree = await self._datasources.find_only_tree(name)
-        await self._datasources.close(name)
-        await self._settings.remove_datasource(name)
-        self._datasources.forget_index(name, tree)
+        async with self.snapshots.exclusive(name):
+            tree = await self._datasources.find_only_tree(name)
+            if with_snapshots:
+                await self.snapshots.delete_all(name)
+            await self._datasources.close(name)
+            await self._settings.remove_datasource(name)
+            self._datasources.forget_index(name, tree)
         log.info("datasource removed", datasource=name)
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        """See ``Operations``."""
+        return await self.snapshots.dump(name, basename, progress)
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        """See ``Operations``."""
+        return await self.snapshots.list_checked(name)
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        """See ``Operations``."""
+        return await self.snapshots.load(name, basename, options, progress)
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        """See ``Operations``."""
+        await self.snapshots.delete(name, basename)
 
     async def resync(
         self,
@@ -215,7 +244,7 @@ class Installation:
             return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
         sync = None if triple.store.sync is None else triple.store.sync.status()
-        state = ServiceState.READY if sync is None or sync.state in _FINE else ServiceState.DEGRADED
+        state = ServiceState.READY if sync is None or sync.state.is_fine else ServiceState.DEGRADED
         alarm = triple.store.alarm.reason
         if alarm:
             state = ServiceState.DEGRADED

@@ -83,7 +83,10 @@ async def _serve(loaded: LoadedConfig, output: TextIO) -> None:
         if (period := read_watchdog_period()) is not None:
             watchdog = create_task(feed_watchdog(period), "watchdog")
             stack.push_async_callback(cancel_and_wait, watchdog)
-        banner = describe_start(loaded, server.addresses, await operations.list_datasources(), server.new_key)
+        sources = await operations.list_datasources()
+        # Last, so that a start that fails (a port that is taken) makes no pair that nobody ever sees.
+        new_key = await server.core.settings.credentials.make_first_key()
+        banner = describe_start(loaded, server.addresses, sources, new_key)
         print(banner, file=output, flush=True)
         freeze_garbage()
         notify_manager(f"READY=1\nSTATUS=Serving {loaded.data_dir}")

@@ -68,6 +68,13 @@ class StoredCredentials:
         self._keys[key.access_key] = key
         return key
 
+    async def make_first_key(self) -> AccessKey | None:
+        """The owner's pair, when there is no key at all, neither stored nor preset; None when there is one.
+
+        Its secret is told nowhere else: call it only when everything that can fail before it is shown has been done.
+        """
+        return None if self._keys else await self.create_key("owner")
+
     async def revoke_key(self, access_key: str) -> None:
         """Make a key unusable at once. Raises NotFound; Invalid for one that is preset by the configuration."""
         key = self._keys.get(access_key)
@@ -89,14 +96,12 @@ class Settings:
 
     def __init__(self, database: Database, credentials: StoredCredentials, sources: Mapping[str, DatasourceConfig]):
         self.credentials = credentials
-        self.new_key: AccessKey | None = None
-        """The owner's pair when it was made by this very start: to be shown once."""
         self._database = database
         self._sources = dict(sources)
 
     @classmethod
     async def open(cls, data_dir: Path, clock: Clock, owner: OwnerConfig | None = None) -> Self:
-        """Open or make the store; without a preset key and without a stored one the owner gets a new pair.
+        """Open or make the store.
 
         Raises what ``Database.open`` raises, and Corrupt for a stored datasource that can not be read.
         """
@@ -108,13 +113,10 @@ class Settings:
             if owner is not None and owner.access_key:
                 preset = AccessKey(owner.access_key, owner.secret_key, "preset by the configuration", preset=True)
             credentials = StoredCredentials(database, clock, keys, preset)
-            settings = cls(database, credentials, sources)
-            if not keys and preset is None:
-                settings.new_key = await credentials.create_key("owner")
         except BaseException:
             await database.close()
             raise
-        return settings
+        return cls(database, credentials, sources)
 
     async def close(self) -> None:
         """Close the store."""

@@ -56,7 +56,7 @@ def show_config(
 
 @app.command("check", epilog=CHECK_EPILOG)
 def check_config(data_dir: DataDir = None, config: ConfigFile = None) -> None:
-    """Read the configuration as a start would, and say whether it is right."""
+    """Read the configuration as a start would: is it right?"""
     from cellsmono.cli.session import load_for
 
     loaded = load_for(data_dir, config)
@@ -76,7 +76,10 @@ def init_config(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a configuration file with every key, its default and what it means, all commented out."""
+    """Write a configuration file to start from.
+
+    It holds every key with its default and what it means, all commented out.
+    """
     from cellsmono.app.config_example import render_example
     from cellsmono.app.config_sources import default_config_file
     from cellsmono.kernel.errors import AlreadyExists

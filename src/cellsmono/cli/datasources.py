@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cellsmono.cli.export import EXPORT_EPILOG, export_tree
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
+from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
 from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Symlinks, Watch
 from cellsmono.interfaces.sync import ResyncOptions
 
@@ -29,10 +31,14 @@ ADD_EPILOG = """Examples:
 
   cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
 
-  cellsmono ds add archive=/srv/blobs --format flat"""
+  cellsmono ds add archive=/srv/blobs --format flat
+
+  cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db"""
 REMOVE_EPILOG = """Examples:
 
-  cellsmono ds remove photos --yes"""
+  cellsmono ds remove photos --yes
+
+  cellsmono ds remove photos --delete-snapshots --yes"""
 RESYNC_EPILOG = """Examples:
 
   cellsmono ds resync photos
@@ -51,6 +57,9 @@ CHECK_EPILOG = """Examples:
 app = typer.Typer(
     help="Datasources: the folders that are served.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
 )
+
+app.command("export", epilog=EXPORT_EPILOG)(export_tree)
+app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 
@@ -109,6 +118,10 @@ def add_datasource(
     anonymous: Annotated[
         str, typer.Option(metavar="read|write", help="What unsigned requests may do.", show_default=False)
     ] = "",
+    from_snapshot: Annotated[
+        str,
+        typer.Option(metavar="FILE|BASENAME", help="A snapshot that the index begins with.", show_default=False),
+    ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -136,7 +149,7 @@ def add_datasource(
             "anonymous": anonymous,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
-        return await operations.add_datasource(source)
+        return await operations.add_datasource(source, locate_snapshot(from_snapshot))
 
     info = perform(load_for(data_dir, config), work)
     if output is Output.JSON:
@@ -146,12 +159,20 @@ def add_datasource(
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)
-def remove_datasource(name: Name, yes: Yes = False, data_dir: DataDir = None, config: ConfigFile = None) -> None:
-    """Stop serving a folder and forget its index. Its files stay."""
+def remove_datasource(
+    name: Name,
+    delete_snapshots: Annotated[
+        bool, typer.Option("--delete-snapshots", help="Also delete the snapshots of its index.")
+    ] = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Stop serving a folder and forget its index. Its files stay, and the snapshots of its index, too."""
     from cellsmono.cli.session import load_for, perform
 
     confirm(f"Stop serving {name!r}? Its files stay where they are.", yes)
-    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name))
+    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name, delete_snapshots))
     tell(f"{name!r} is no longer served; its files are where they were")
 
 
@@ -173,9 +194,10 @@ def resync_datasource(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Compare a datasource with its folder now, and carry over what differs.
+    """Compare a datasource with its folder now.
 
-    Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops it; what was done stays.
+    What differs is carried over. Exit code 5 when entries were skipped, 4 when deletions are held back. Ctrl-C stops
+    it; what was done stays.
     """
     from cellsmono.cli.describe import describe_report
     from cellsmono.cli.output import print_fields

@@ -4,6 +4,7 @@ from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
+from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 
 SHOWN_SKIPPED = 20
@@ -99,3 +100,30 @@ def describe_report(report: ResyncReport) -> Fields:
     if report.cancelled:
         fields.append(("cancelled", "what was done stays; run it again to go on"))
     return fields
+
+
+def describe_load(report: LoadReport) -> Fields:
+    """What a load did."""
+    header = report.snapshot.header
+    fields: Fields = [("loaded", report.snapshot.name)]
+    if header is not None:
+        fields += [
+            ("taken", f"{format_time(header.created)} from {header.datasource}"),
+            ("held", f"{header.folders} folders, {header.files} files, {format_bytes(header.bytes)}"),
+        ]
+    fields.append(("before", report.safety or report.kept or "nothing"))
+    fields += [("absent", report.absent_total), ("recognised", report.adopted)]
+    return fields + (describe_report(report.differences) if report.differences is not None else [])
+
+
+def describe_export(report: ExportReport) -> Fields:
+    """What an export wrote."""
+    taken = report.snapshot
+    return [
+        ("exported", f"{taken.datasource} as of {format_time(taken.created)}"),
+        ("into", report.target),
+        ("written", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+        ("missing", report.missing_total),
+        ("differing", report.differing_total),
+        ("renamed", report.renamed_total),
+    ]

@@ -4,23 +4,63 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
-from cellsmono.cli.output import tell
+import msgspec
+
+from cellsmono.cli.output import format_bytes, tell
+from cellsmono.interfaces.snapshots import SnapshotProgress
 from cellsmono.interfaces.sync import Progress
 
 LINE_SECONDS = 5.0
+P = TypeVar("P")
 Report = Callable[[Progress], None]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What is shown of some progress: a text, and how much is done of how much (0: not known)."""
+
+    text: str
+    done: int
+    total: int
 
 
 @contextmanager
 def show_progress(title: str, *, is_terminal: bool | None = None) -> Iterator[Report]:
+    """A function that takes the progress of a comparison, see ``show_lines``."""
+    with show_lines(title, _describe, is_terminal=is_terminal) as report:
+        yield report
+
+
+@contextmanager
+def show_snapshot_progress(title: str) -> Iterator[Callable[[SnapshotProgress], None]]:
+    """A function that takes the progress of a dump or load, see ``show_lines``."""
+    with show_lines(title, _describe_snapshot) as report:
+        yield report
+
+
+@contextmanager
+def show_lines(
+    title: str, describe: Callable[[P], Line], *, is_terminal: bool | None = None
+) -> Iterator[Callable[[P], None]]:
     """A function that takes progress; what it shows goes to stderr and, on a terminal, disappears at the end."""
     is_terminal = sys.stderr.isatty() if is_terminal is None else is_terminal
     if is_terminal:
-        with _show_bar(title) as report:
-            yield report
+        with _show_bar(title) as show:
+            yield lambda progress: show(describe(progress))
     else:
-        yield _make_line_printer(title, time.monotonic)
+        show_line = _make_line_printer(title, time.monotonic)
+        yield lambda progress: show_line(describe(progress))
+
+
+def _describe(progress: Progress) -> Line:
+    return Line(describe_progress(progress), progress.folders, progress.folders_total)
+
+
+def _describe_snapshot(progress: SnapshotProgress) -> Line:
+    show = format_bytes if progress.unit == "bytes" else str
+    far = f" {show(progress.done)} of {show(progress.total)}" if progress.total else ""
+    return Line(progress.phase + far, progress.done, progress.total)
 
 
 def describe_progress(progress: Progress) -> str:
@@ -39,20 +79,20 @@ def format_duration(seconds: float) -> str:
     return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
 
 
-def _make_line_printer(title: str, now: Callable[[], float]) -> Report:
+def _make_line_printer(title: str, now: Callable[[], float]) -> Callable[[Line], None]:
     last = now()
 
-    def report(progress: Progress) -> None:
+    def report(line: Line) -> None:
         nonlocal last
         if now() - last >= LINE_SECONDS:
             last = now()
-            tell(f"{title}: {describe_progress(progress)}")
+            tell(f"{title}: {line.text}")
 
     return report
 
 
 @contextmanager
-def _show_bar(title: str) -> Iterator[Report]:
+def _show_bar(title: str) -> Iterator[Callable[[Line], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -66,8 +106,7 @@ def _show_bar(title: str) -> Iterator[Report]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, line="")
 
-        def report(progress: Progress) -> None:
-            total = progress.folders_total or None
-            bar.update(task, completed=progress.folders, total=total, line=describe_progress(progress))
+        def report(line: Line) -> None:
+            bar.update(task, completed=line.done, total=line.total or None, line=line.text)
 
         yield report

@@ -12,7 +12,7 @@ EPILOG = """Examples:
 
   cellsmono serve ~/Documents
 
-  cellsmono serve photos=/srv/pictures music=/srv/music --s3-listen 0.0.0.0:9000
+  cellsmono serve pics=/srv/pics music=/srv/music --s3-listen 0.0.0.0:9000
 
   cellsmono serve --config /etc/cellsmono.toml --log-level debug"""
 

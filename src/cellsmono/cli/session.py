@@ -73,11 +73,6 @@ async def open_operations(loaded: LoadedConfig) -> AsyncIterator[Operations]:
     with lock_data_dir(loaded.data_dir):
         loaded = add_datasources(loaded, recall_folders(loaded.data_dir), "command line of the last server")
         async with open_core(loaded, follow=False) as core:
-            if (key := core.settings.new_key) is not None:
-                sys.stderr.write(
-                    "A key pair was made for you. The secret is shown this once:\n"
-                    f"  access key   {key.access_key}\n  secret key   {key.secret}\n"
-                )
             yield core.installation
 
 

@@ -4,8 +4,9 @@ One object service serves all buckets of one parent folder. It is started with t
 stopped with the last.
 """
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,18 +17,20 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
-from cellsmono.datasource.index.memory import ignore_events
-from cellsmono.datasource.index.sqlite import FROM_BACKUP, FROM_FOLDER, SqliteIndex
+from cellsmono.datasource.index.service import IndexService
+from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_place
+from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
-from cellsmono.interfaces.sync import SyncState
+from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -47,6 +50,8 @@ _KEPT = "kept-{}.db"
 """Name of an index that was set aside, by the UUID of its root."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
+Prepare = Callable[[LocalStore, Path], Awaitable[None]]
+"""Makes the index file of a datasource that is about to open; its bucket is served already."""
 
 
 class _ObjectsService:
@@ -86,40 +91,6 @@ class _ObjectsService:
         return ServiceStatus(detail=f"{self.parent} ({', '.join(sorted(self.buckets))})")
 
 
-class _IndexService:
-    """``data.index.NAME``: the database of one datasource. That of an internal one tells nobody of changes."""
-
-    tag = TAG
-
-    def __init__(self, config: DatasourceConfig, path: Path, clock: Clock, publish: Publish) -> None:
-        self.name = f"data.index.{config.name}"
-        self._config = config
-        self._path = path
-        self._clock = clock
-        self._publish = ignore_events if config.format == Format.INTERNAL else publish
-        self.index: SqliteIndex
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the database open."""
-        self.index = await SqliteIndex.open(
-            self._path,
-            datasource=self._config.name,
-            durability=self._config.durability,
-            clock=self._clock,
-            publish=self._publish,
-            remedy=FROM_FOLDER if self._config.format == Format.STRUCTURED else FROM_BACKUP,
-        )
-        try:
-            yield
-        finally:
-            await self.index.close()
-
-    def status(self) -> ServiceStatus:
-        """The format of the datasource."""
-        return ServiceStatus(detail=self._config.format)
-
-
 class _SyncService:
     """``data.sync.NAME``: the synchronizer of one datasource."""
 
@@ -141,8 +112,7 @@ class _SyncService:
         if self._alarm.reason:
             return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
         status = self._sync.status()
-        is_fine = status.state in (SyncState.WATCHING, SyncState.SCANNING, SyncState.STARTING)
-        state = ServiceState.READY if is_fine else ServiceState.DEGRADED
+        state = ServiceState.READY if status.state.is_fine else ServiceState.DEGRADED
         return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
@@ -150,11 +120,12 @@ Store = StructuredStore | FlatStore
 
 
 class Triple(msgspec.Struct, frozen=True):
-    """An open datasource and the name of the object service that holds its bytes."""
+    """An open datasource, its index, and the object service that holds its bytes."""
 
     store: Store
     objects_name: str
     objects: LocalStore
+    index: SqliteIndex
 
 
 class Datasources:
@@ -183,18 +154,24 @@ class Datasources:
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
 
-    async def open(self, config: DatasourceConfig) -> None:
+    async def open(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         """Start the services of a datasource.
 
         Raises what ``check_place`` raises. A service that can not start (index corrupt, folder unreadable) does not
-        raise: the datasource is kept as failed, with its reason, and the others go on.
+        raise: the datasource is kept as failed, with its reason, and the others go on. With ``prepare`` every failure
+        is raised, and nothing of the datasource is kept.
         """
         folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
         self._configs[config.name] = config
         self._failed.pop(config.name, None)
         try:
-            await self._start(config, folder)
-        except CellsError as error:
+            await self._start(config, folder, prepare)
+        except BaseException as error:
+            if prepare is not None:
+                await self.close(config.name)
+                self.forget_index(config.name)
+            if prepare is not None or not isinstance(error, CellsError):
+                raise
             self._failed[config.name] = error.message
             log.error("datasource could not be opened", datasource=config.name, error=error.message)
 
@@ -205,11 +182,40 @@ class Datasources:
         del self._configs[name]
         self._failed.pop(name, None)
         self._open.pop(name, None)
-        for part in ("sync", "blobs", "index"):
-            await self._stop_service(f"data.{part}.{name}")
+        await self._stop_parts(name)
         await self._leave_objects(name)
 
-    async def _start(self, config: DatasourceConfig, folder: Path) -> None:
+    async def _stop_parts(self, name: str) -> None:
+        for part in ("sync", "blobs", "index"):
+            await self._stop_service(f"data.{part}.{name}")
+
+    async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
+        """Stop a datasource and let ``swap`` change its index file; then start it again, whatever became of that.
+
+        Meanwhile its users are told to try again. Goes on to its end when the caller is cancelled. Raises what ``swap``
+        raises, Unavailable when it does not start again, NotFound.
+        """
+        if name not in self._configs:
+            raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+        await see_through(asyncio.ensure_future(self._replace_index(self._configs[name], swap)))
+
+    async def _replace_index(self, config: DatasourceConfig, swap: Callable[[], Awaitable[None]]) -> None:
+        name = config.name
+        self._failed[name] = "its index is being replaced; try again in a moment"
+        self._open.pop(name, None)
+        try:
+            await self._stop_parts(name)
+            await swap()
+        finally:
+            self.objects(name).forget_bucket(name)
+            try:
+                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve))
+                del self._failed[name]
+            except Exception as error:
+                self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
+                raise
+
+    async def _start(self, config: DatasourceConfig, folder: Path, prepare: Prepare | None = None) -> None:
         is_structured = config.format == Format.STRUCTURED
         objects = await self._find_objects(folder.parent)
         objects.store.add_bucket(
@@ -220,18 +226,22 @@ class Datasources:
             markers=config.markers if is_structured else Markers.NONE,
         )
         objects.buckets.add(config.name)
+        await objects.store.remove_finished_uploads(config.name)
         path = self.index_path(config.name)
         if is_structured:
             self._refuse_flat_index(config.name)
-        else:
+        elif prepare is None:
             await self._take_index_back(config.name, objects.store)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
-        index = _IndexService(config, path, self._clock, self._publish)
+        remove_leftovers(path)
+        if prepare is not None:
+            await prepare(objects.store, path)
+        index = IndexService(config, path, self._clock, self._publish)
         await self._start_service(index)
         start = self._start_structured if is_structured else self._start_flat
         store = await start(config, objects.store, index.index)
-        self._open[config.name] = Triple(store, objects.name, objects.store)
+        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
 
     async def _start_structured(
         self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex
@@ -356,6 +366,20 @@ class Datasources:
 
     def _kept_index(self, name: str, tree: str) -> Path:
         return self.index_path(name).with_name(_KEPT.format(tree))
+
+    def objects(self, name: str) -> LocalStore:
+        """The object service of a datasource, also of one whose index can not be opened.
+
+        Raises NotFound, Unavailable.
+        """
+        for objects in self._objects.values():
+            if name in objects.buckets:
+                return objects.store
+        return self.triple(name).objects  # says what is wrong
+
+    def snapshots(self, name: str) -> SnapshotPlace:
+        """Where the snapshots of a datasource lie. Raises as ``objects``."""
+        return self.objects(name).snapshots(name)
 
     def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""

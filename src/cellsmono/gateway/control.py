@@ -17,7 +17,8 @@ from aiohttp import web
 from cellsmono.gateway.http import Listener, build_app_handler
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.operations import Operations, no_synchronizer
-from cellsmono.interfaces.sync import Progress, ResyncOptions
+from cellsmono.interfaces.snapshots import LoadOptions
+from cellsmono.interfaces.sync import ResyncOptions
 from cellsmono.kernel.errors import CellsError, Invalid
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.sockets import short_socket_path
@@ -63,6 +64,12 @@ class CheckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/check`` takes."""
 
     repair: bool = False
+
+
+class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/snapshots/{basename}/load`` takes."""
+
+    force_foreign: bool = False
 
 
 class KeyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,6 +119,10 @@ def build_control_app(operations: Operations) -> web.Application:
             web.delete("/datasources/{name}", _remove_datasource),
             web.post("/datasources/{name}/resync", _resync),
             web.post("/datasources/{name}/check", _check),
+            web.get("/datasources/{name}/snapshots", _list_snapshots),
+            web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
+            web.post("/datasources/{name}/snapshots/{basename}/dump", _dump_snapshot),
+            web.post("/datasources/{name}/snapshots/{basename}/load", _load_snapshot),
             web.get("/keys", _list_keys),
             web.post("/keys", _create_key),
             web.delete("/keys/{key}", _revoke_key),
@@ -135,7 +146,7 @@ async def _list_datasources(request: web.Request) -> web.Response:
 
 async def _add_datasource(request: web.Request) -> web.Response:
     config = await _read_body(request, DatasourceConfig)
-    return _json(await request.app[OPERATIONS].add_datasource(config), 201)
+    return _json(await request.app[OPERATIONS].add_datasource(config, request.query.get("snapshot", "")), 201)
 
 
 async def _read_datasource(request: web.Request) -> web.Response:
@@ -143,7 +154,8 @@ async def _read_datasource(request: web.Request) -> web.Response:
 
 
 async def _remove_datasource(request: web.Request) -> web.Response:
-    await request.app[OPERATIONS].remove_datasource(request.match_info["name"])
+    with_snapshots = request.query.get("snapshots") == "delete"
+    await request.app[OPERATIONS].remove_datasource(request.match_info["name"], with_snapshots)
     return web.Response(status=204)
 
 
@@ -182,11 +194,34 @@ async def _check(request: web.Request) -> web.StreamResponse:
     return await _stream(request, lambda note: operations.check(name, body.repair, note), f"check {name}")
 
 
+async def _list_snapshots(request: web.Request) -> web.Response:
+    return _json(await request.app[OPERATIONS].list_snapshots(request.match_info["name"]))
+
+
+async def _dump_snapshot(request: web.Request) -> web.StreamResponse:
+    operations, name, basename = request.app[OPERATIONS], request.match_info["name"], request.match_info["basename"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.dump_snapshot(name, basename, note), f"dump {name}")
+
+
+async def _load_snapshot(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, LoadRequest)
+    operations, name, basename = request.app[OPERATIONS], request.match_info["name"], request.match_info["basename"]
+    options = LoadOptions(force_foreign=body.force_foreign)
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.load_snapshot(name, basename, options, note), f"load {name}")
+
+
+async def _delete_snapshot(request: web.Request) -> web.Response:
+    await request.app[OPERATIONS].delete_snapshot(request.match_info["name"], request.match_info["basename"])
+    return web.Response(status=204)
+
+
 async def _stream(
-    request: web.Request, start: Callable[[Callable[[Progress], None]], Awaitable[Any]], name: str
+    request: web.Request, start: Callable[[Callable[[Any], None]], Awaitable[Any]], name: str
 ) -> web.StreamResponse:
     """Run an operation and report on it line by line; a client that goes away cancels it."""
-    latest: list[Progress] = []
+    latest: list[Any] = []
     job = _start_job(request.app, start(latest.append), f"control:{name}")
     response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Cache-Control": "no-store"})
     try:

@@ -64,7 +64,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     file is (0: never). ``max_delete_share`` and ``max_delete_nodes`` are the mass-deletion guard: a scan that would
     delete more than this share (0..1) *and* more than this number of nodes is held. ``hash_content`` fills in missing
     content hashes in the background. ``anonymous`` lets unsigned S3 requests read (``read``) or read and write
-    (``write``).
+    (``write``). ``snapshot_hours`` is how often the index is dumped (0: never, -1: as suits the format),
+    ``snapshot_keep_days`` how long such a snapshot is kept.
     """
 
     name: Name
@@ -80,6 +81,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     max_delete_nodes: int = 1000
     hash_content: bool = True
     anonymous: str = ""
+    snapshot_hours: float = -1.0
+    snapshot_keep_days: float = 10.0
     created: float = 0.0
 
 

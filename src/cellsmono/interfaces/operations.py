@@ -9,6 +9,7 @@ import msgspec
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.index import IndexStats
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.registry import ServiceRow
@@ -141,21 +142,47 @@ class Operations(Protocol):
     async def read_datasource(self, name: str) -> DatasourceInfo:
         """One datasource."""
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """Serve one more folder, from now on and after a restart.
 
-        Raises AlreadyExists for a name that is taken, Conflict for a folder that is inside another datasource's or
-        holds one, NotFound for a folder that is missing, Unavailable with the reason why it can not be served.
+        ``snapshot`` is one to begin with: the absolute path of a file, or the basename of one on the datasource's own
+        storage; also of a datasource of another name. Raises AlreadyExists for a name that is taken, Conflict for a
+        folder that is inside another datasource's or holds one, NotFound for a folder that is missing, Unavailable with
+        the reason why it can not be served, and what ``load_snapshot`` raises; then nothing was added.
         """
 
-    async def remove_datasource(self, name: str) -> None:
-        """Stop serving a folder and forget its index. Files are never deleted.
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+        """Stop serving a folder and forget its index. Files are never deleted, snapshots only when asked for.
 
         The index of a flat datasource that holds something is kept in the data folder: it comes back when the same
         folder is added under the same name again.
 
         Raises Conflict for one that the configuration file, environment or command line names.
         """
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        """Dump the index as it is now; one of this basename is replaced. Raises Corrupt, Invalid, QuotaExceeded."""
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        """All snapshots of a datasource by name, checked; also of one that could not be opened."""
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        """Put the index of a snapshot in the place of the present one, which is dumped before.
+
+        All or nothing, also when the process is killed. Raises NotFound; Corrupt for one that was altered; Invalid for
+        a newer one; Conflict (reasons ``foreign``, ``format``) for one that does not fit. Then nothing was changed.
+        """
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        """Remove a snapshot. Raises NotFound."""
 
     async def resync(
         self,

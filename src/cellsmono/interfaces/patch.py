@@ -142,7 +142,7 @@ class Patch(msgspec.Struct, frozen=True):
     """
 
     operations: tuple[Operation, ...]
-    origin: Literal["write", "watch", "resync", "hash", "repair"] = "write"
+    origin: Literal["write", "watch", "resync", "hash", "repair", "load"] = "write"
     bulk: bool = False
     bulk_path: str = ""
     more: bool = False

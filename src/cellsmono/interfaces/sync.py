@@ -24,6 +24,11 @@ class SyncState(enum.StrEnum):
     OFFLINE = "offline"
     STOPPED = "stopped"
 
+    @property
+    def is_fine(self) -> bool:
+        """Whether nobody has to do anything about it."""
+        return self not in (SyncState.DEGRADED, SyncState.HELD, SyncState.OFFLINE)
+
 
 class ResyncOptions(msgspec.Struct, frozen=True):
     """How to resync.

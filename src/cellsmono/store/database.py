@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, TypeVar
 from cellsmono.kernel.calm import Calm
 from cellsmono.kernel.crowd import gather_crowd
 from cellsmono.kernel.errors import DISK_FAILED, Unavailable
+from cellsmono.store.backup import Copy, Report
 from cellsmono.store.connection import Connection
 from cellsmono.store.failures import is_io_failure, translate_failure
 from cellsmono.store.migrations import Migrations, create_private, migrate
@@ -295,6 +296,35 @@ class Database:
         for unit in units:
             unit.error = Unavailable(self._failure, reason=DISK_FAILED)
             resolve_unit(unit, self._translate)
+
+    # --- copying -----------------------------------------------------------------------------------------------------
+
+    async def back_up(self, target: Path, describe: Callable[[Reader], T], report: Report | None = None) -> T:
+        """Copy the database, as it is at one moment, into a file (mode 0600); returns what ``describe`` read then.
+
+        Nobody who reads or writes waits for it; memory stays small. Cancelling the caller ends the copy and removes the
+        file. The copy is checked: Corrupt for a database that is damaged. Raises QuotaExceeded, Unavailable.
+        """
+        if self._writer is None:
+            raise self._closed()
+        copy = Copy(target, self.name, report)
+        connection = await Connection.open(self.path, name=f"{self.name}: backup")
+        try:
+            work = asyncio.ensure_future(
+                connection.run(lambda inner: copy.make(inner, lambda one: describe(Reader(one))))
+            )
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                copy.abandon()
+                await asyncio.wait([work])
+                if not work.cancelled():
+                    work.exception()  # seen
+                raise
+        except sqlite3.Error as error:
+            raise self._translate(error) from error
+        finally:
+            await connection.close()
 
     # --- looking after the file --------------------------------------------------------------------------------------
 

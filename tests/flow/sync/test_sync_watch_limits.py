@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from cellsmono.datasource.sync import filesystems, notify
-from cellsmono.datasource.sync.watcher import WatchFailed, explain_exhausted
+from cellsmono.datasource.sync.watcher import WatchFailed, WatchfilesWatcher, explain_exhausted
 from cellsmono.interfaces.datasource import Watch
 from cellsmono.interfaces.sync import SyncState
 
@@ -92,6 +92,23 @@ async def test_w3_polling_begins_at_once_when_watching_ends(root, open_followed,
     warnings = [line["reason"] for line in logs if line["event"] == "changes are found by polling"]
     assert len(warnings) == 1
     assert_explained(warnings[0])
+
+
+async def test_a_fault_in_the_watcher_is_told_and_it_is_started_anew(root, open_followed):
+    class Faulty(WatchfilesWatcher):
+        lives = 0
+
+        async def follow(self, root, sink, ready):
+            self.lives += 1
+            if self.lives == 1:
+                raise UnboundLocalError("a fault of ours")
+            await super().follow(root, sink, ready)
+
+    with structlog.testing.capture_logs() as logs:
+        async with open_followed(watcher=Faulty()) as site:
+            (root / "new").write_bytes(b"1")
+            await site.wait_for("new")
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["the watcher failed"]
 
 
 @pytest.mark.parametrize(("magic", "kind"), [(0x6969, "nfs"), (0xFF534D42, "cifs"), (0x65735546, "fuse")])

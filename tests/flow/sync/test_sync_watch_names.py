@@ -1,12 +1,15 @@
 """Names that the watcher can not tell of, and links that it must not follow."""
 
+import asyncio
 import os
 
 import structlog
 
+from cellsmono.datasource.sync import notify
 from cellsmono.interfaces.sync import SyncState
 
 BYTE = "‛FF"
+PATIENCE = 30.0
 
 
 def make_bad(folder, name=b"bad\xff"):
@@ -65,6 +68,41 @@ async def test_w2_a_bad_name_that_appears_costs_its_folder_only(root, open_follo
             (root / "odd" / "later").write_bytes(b"longer")
             await site.converge()
     assert len([line for line in logs if line["log_level"] in ("warning", "error")]) == 1
+
+
+async def test_a_quiet_while_beside_a_bad_name_ends_nothing(root, open_followed, monkeypatch):
+    monkeypatch.setattr(notify, "RECHECK_SECONDS", 0.01)
+    looked, loop, often = [], asyncio.get_running_loop(), asyncio.Event()
+    look_again = notify.TreeFeeds._look_again
+
+    def note(feeds):
+        looked.append(len(feeds.blind))
+        if len(looked) == 4:
+            loop.call_soon_threadsafe(often.set)
+        return look_again(feeds)
+
+    monkeypatch.setattr(notify.TreeFeeds, "_look_again", note)
+    (root / "good").mkdir()
+    os.mkdir(make_bad(root) + b"/plain")
+    with structlog.testing.capture_logs() as logs:
+        async with open_followed(reconcile_seconds=3600.0) as site:
+            async with asyncio.timeout(PATIENCE):
+                await often.wait()
+            (root / "good" / "x").write_bytes(b"1")
+            await site.wait_for("good/x")
+    assert set(looked) == {3}, "a folder below a bad name is no better for having plain names in it"
+    assert len([line for line in logs if "can not be watched" in line["event"]]) == 1
+
+
+async def test_a_folder_that_appears_beside_a_bad_name_is_watched(root, open_followed, monkeypatch):
+    monkeypatch.setattr(notify, "RECHECK_SECONDS", 0.1)
+    make_bad(root)
+    async with open_followed(reconcile_seconds=3600.0) as site:
+        (root / "new" / "deep").mkdir(parents=True)
+        (root / "new" / "deep" / "x").write_bytes(b"1")
+        await site.wait_for("new/deep/x")
+        (root / "new" / "deep" / "x").write_bytes(b"rewritten in place: no folder's time tells of it")
+        await site.converge()
 
 
 async def test_links_lead_the_watcher_nowhere(tmp_path, root, open_followed):

@@ -10,6 +10,7 @@ from cellsmono.gateway.control import ControlService
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.errors import Conflict, NotFound
 from cellsmono.kernel.registry import Kind, ServiceRow
@@ -41,12 +42,14 @@ class FakeOperations:
             raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
         return self._describe(self.sources[name])
 
-    async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
+    async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
+        self.asked.append(snapshot)
         self.sources[config.name] = config
         return self._describe(config)
 
-    async def remove_datasource(self, name: str) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
         await self.read_datasource(name)
+        self.asked.append(with_snapshots)
         raise Conflict("it is configured", reason="configured")
 
     async def resync(
@@ -70,6 +73,30 @@ class FakeOperations:
             self.cancelled.set()
             raise
         return ResyncReport(path, created=7)
+
+    async def dump_snapshot(
+        self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
+    ) -> SnapshotInfo:
+        if progress is not None:
+            progress(SnapshotProgress("packing", 1, 2))
+        await self.release.wait()
+        return SnapshotInfo(basename, 5)
+
+    async def list_snapshots(self, name: str) -> list[SnapshotInfo]:
+        return [SnapshotInfo("x.db", 5, problem="cut short")]
+
+    async def load_snapshot(
+        self,
+        name: str,
+        basename: str,
+        options: LoadOptions = LoadOptions(),
+        progress: Callable[[SnapshotProgress], None] | None = None,
+    ) -> LoadReport:
+        self.asked.append((name, basename, options))
+        return LoadReport(name, SnapshotInfo(basename, 5), absent=("gone",), absent_total=1)
+
+    async def delete_snapshot(self, name: str, basename: str) -> None:
+        raise NotFound(f"There is no snapshot {basename!r}.", reason="snapshot", path=basename)
 
     async def check(
         self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None

@@ -8,6 +8,7 @@ import pytest
 from cellsmono.app.control_client import ControlClient, Unreachable
 from cellsmono.gateway.control import SOCKET_NAME, STATUSES, ControlService
 from cellsmono.interfaces.datasource import DatasourceConfig, Watch
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions
 from cellsmono.kernel import errors
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound
@@ -42,6 +43,29 @@ async def test_a_datasource_is_added_whole(control: Path, operations: Any) -> No
     config = DatasourceConfig(name="new", folder="/y", watch=Watch.POLL)
     assert (await ask(control, "add_datasource", config)).config == config
     assert operations.sources["new"] == config
+    await ask(control, "add_datasource", config, "/a folder/x&y?.db")
+    assert operations.asked == ["", "/a folder/x&y?.db"]
+
+
+async def test_snapshots_come_and_go(control: Path, operations: Any) -> None:
+    seen: asyncio.Queue[SnapshotProgress] = asyncio.Queue()
+    work = asyncio.create_task(ControlClient(control).dump_snapshot("abc", "x.db", seen.put_nowait))
+    assert await seen.get() == SnapshotProgress("packing", 1, 2)
+    operations.release.set()
+    assert await work == SnapshotInfo("x.db", 5)
+    assert await ask(control, "list_snapshots", "abc") == [SnapshotInfo("x.db", 5, problem="cut short")]
+    report = await ControlClient(control).load_snapshot("abc", "x.db", LoadOptions(force_foreign=True))
+    assert report == LoadReport("abc", SnapshotInfo("x.db", 5), absent=("gone",), absent_total=1)
+    assert operations.asked == [("abc", "x.db", LoadOptions(force_foreign=True))]
+    with pytest.raises(NotFound, match=r"x/y\.db"):
+        await ask(control, "delete_snapshot", "abc", "x/y.db")
+
+
+async def test_a_removal_says_whether_snapshots_go(control: Path, operations: Any) -> None:
+    for is_asked in (False, True):
+        with pytest.raises(Conflict):
+            await ask(control, "remove_datasource", "abc", is_asked)
+    assert operations.asked == [False, True]
 
 
 async def test_errors_come_back_as_what_they_were(control: Path) -> None:

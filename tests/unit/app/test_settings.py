@@ -34,26 +34,26 @@ async def open_settings(tmp_path: Path) -> AsyncIterator[Opener]:
 
 async def test_the_first_start_makes_a_pair_and_shows_it_once(open_settings: Opener, tmp_path: Path) -> None:
     settings = await open_settings()
-    key = settings.new_key
+    key = await settings.credentials.make_first_key()
     assert key is not None
     assert len(key.access_key) == 20
     assert len(key.secret) == 40
     assert settings.credentials.find_secret(key.access_key) == key.secret
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
     again = await open_settings()
-    assert again.new_key is None
+    assert await again.credentials.make_first_key() is None
     assert again.credentials.find_secret(key.access_key) == key.secret
 
 
 async def test_a_preset_pair_is_used_and_not_stored(open_settings: Opener) -> None:
     settings = await open_settings(OWNER)
-    assert settings.new_key is None
+    assert await settings.credentials.make_first_key() is None
     assert settings.credentials.find_secret("PRESET") == "preset-secret"
     with pytest.raises(Invalid, match="preset by the configuration"):
         await settings.credentials.revoke_key("PRESET")
     without = await open_settings()
     assert without.credentials.find_secret("PRESET") is None
-    assert without.new_key is not None, "somebody must be able to sign"
+    assert await without.credentials.make_first_key() is not None, "somebody must be able to sign"
 
 
 async def test_keys_are_made_listed_and_revoked(open_settings: Opener) -> None:

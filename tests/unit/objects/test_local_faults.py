@@ -493,6 +493,29 @@ async def test_orphans_of_uploads_are_removed_when_old(local: LocalStore, tmp_pa
     assert len(await local.list_parts("docs", upload.upload_id)) == 1
 
 
+async def test_what_a_crash_left_of_a_finished_upload_goes_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docs").mkdir()
+    work = tmp_path / ".cellsmono" / "docs"
+    for is_killed in (True, False):
+        register = await DatabaseRegistry.open(tmp_path / "uploads.db")
+        store = LocalStore("s", tmp_path, uploads=register)
+        store.add_bucket("docs", "docs")
+        await store.remove_finished_uploads("docs")
+        if is_killed:
+            open_one, done = await store.create_upload("docs", "a"), await store.create_upload("docs", "b")
+            for upload in (open_one, done):
+                await store.put_part("docs", upload.upload_id, 1, body(b"1" * 9), Digest(), 9)
+            with monkeypatch.context() as patch:
+                patch.setattr("cellsmono.datasource.objects.assembly.remove_upload_folder", lambda *_: None)
+                await store.finish_upload("docs", done.upload_id)
+            assert len(list(work.glob("u-*"))) == 2
+        await store.close()
+        await register.close()
+    assert [folder.name for folder in work.iterdir()] == [f"u-{open_one.upload_id}"]
+
+
 async def test_buckets_that_can_not_be(local: LocalStore, tmp_path: Path) -> None:
     for folder in ("", ".", "..", "a/b", ".cellsmono"):
         with pytest.raises(Invalid):

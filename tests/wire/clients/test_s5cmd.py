@@ -24,6 +24,8 @@ def test_tree_there_and_back(s5cmd, bench, request, photos, tmp_path, files_of):
 
 def test_sync_follows_changes(s5cmd, bench, request, photos, files_of):
     remote, folder = f"s3://{bench.bucket}/{request.node.name}", bench.folder / request.node.name
+    for path in photos.rglob("*\u200d*"):
+        path.unlink()  # s5cmd's own limit: it plans a sync as lines of text, and does not read this sign back from them
     s5cmd("sync", f"{photos}/", f"{remote}/")
     (photos / "100%.txt").unlink()
     (photos / "one byte").write_bytes(b"more bytes")

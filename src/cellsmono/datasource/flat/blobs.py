@@ -13,6 +13,7 @@ from cellsmono.datasource.flat.layout import (
     FlatRecord,
     Layout,
     blob_key,
+    key_of_leaf,
     once,
     parse_key,
     read_record,
@@ -131,7 +132,7 @@ class Blobs:
 
     def key_of(self, node: Node) -> str:
         """The object key of a leaf's content."""
-        return self.key(node.uuid, node.blob)
+        return key_of_leaf(self._record.layout, node)
 
     def next_blob(self, node: Node) -> int:
         """A number for new content of a node that no blob in use has: the time in milliseconds, or more.

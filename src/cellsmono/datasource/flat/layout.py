@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import ObjectStore
 from cellsmono.kernel.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound, TooLarge
 
@@ -51,6 +52,11 @@ def blob_key(layout: Layout, uuid: str, blob: int) -> str:
     """
     name = f"{uuid}.{blob:x}" if blob else uuid
     return f"{uuid[9:11]}/{name}" if layout is Layout.SHARDED else name
+
+
+def key_of_leaf(layout: Layout, node: Node) -> str:
+    """The object key of a leaf's content."""
+    return blob_key(layout, node.uuid, node.blob)
 
 
 def parse_key(layout: Layout, key: str) -> tuple[str, int] | None:

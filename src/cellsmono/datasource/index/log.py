@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from cellsmono.datasource.index.rows import COLUMNS as NODE_COLUMNS
 from cellsmono.datasource.index.rows import (
+    ABOVE_ROOT,
     NODES,
     Execute,
     Row,
@@ -12,6 +12,7 @@ from cellsmono.datasource.index.rows import (
     unpack_node,
     unpack_uuid,
 )
+from cellsmono.datasource.index.rows import COLUMNS as NODE_COLUMNS
 from cellsmono.interfaces.events import ChangePage, EventKind, NodeEvent
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.patch import Patch
@@ -93,6 +94,16 @@ class EventLog:
         upto = min(last - self._kept, first + max(TRIM_SLICE, 2 * len(self._events)))
         if first <= upto:
             self._tx.execute(TRIM, (upto,))
+
+
+def restart_log(tx: Tx, last: int) -> None:
+    """Forget all events, and owe everybody one that says to read everything again, numbered after ``last``."""
+    last = max(last, tx.execute(SELECT_LAST).fetchone()[0] or 0)
+    tx.execute("DELETE FROM index_change")
+    if last:
+        root = tx.execute("SELECT uuid FROM index_node WHERE parent = ? AND name = ''", (ABOVE_ROOT,)).fetchone()[0]
+        tx.execute(INSERT_EVENT, (last, EventKind.RELOAD, "", root, 0, "", "load"))
+    tx.execute("UPDATE index_state SET owed = ''")
 
 
 def read_changes(execute: Execute, datasource: str, since: int, limit: int) -> ChangePage:

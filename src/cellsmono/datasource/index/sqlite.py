@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
+import msgspec
+
 from cellsmono.datasource.index import reading, rules
 from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.labels import HIGHEST, LOWEST
-from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes
+from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes, restart_log
 from cellsmono.datasource.index.memory import Publish, ignore_events
 from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
 from cellsmono.datasource.index.verify import verify_tree
@@ -20,8 +22,9 @@ from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders
 from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
+from cellsmono.store.backup import Report
 from cellsmono.store.database import Database, Reader, Tx
-from cellsmono.store.migrations import load_migrations
+from cellsmono.store.migrations import Migrations, load_migrations
 
 T = TypeVar("T")
 
@@ -32,9 +35,10 @@ FROM_FOLDER = (
 )
 """What to do about an index that is damaged and only follows its storage."""
 FROM_BACKUP = (
-    "It alone knows the names and folders of this datasource: stop, keep {path} (with its -wal and -shm) aside, and "
-    "put a backup in its place. Without one, start with no index file: `cellsmono ds check {name} --repair` then "
-    "brings the files back below lost+found/."
+    "It alone knows the names and folders of this datasource: `cellsmono ds snapshot {name} --operation list` shows "
+    "what was saved of it, `--operation load` puts that in its place and keeps {path} aside. Without any, stop, move "
+    "{path} (with its -wal and -shm) away, and start again: `cellsmono ds check {name} --repair` then brings the files "
+    "back below lost+found/."
 )
 """What to do about an index that is damaged and is the only one to know the tree."""
 KEPT_IN_CACHE = 64
@@ -43,6 +47,15 @@ BRIEF_OPERATIONS = 8
 """A patch of at most so many single nodes is written in a moment."""
 CURSORS = 256
 """Ends of pages that are remembered, so that paging goes on also when the node at the end went meanwhile."""
+
+
+class IndexSummary(msgspec.Struct, frozen=True):
+    """What a copy of an index holds: its usage, the UUID of its root, its last event, the version of its schema."""
+
+    usage: Usage
+    root: str
+    last_sequence: int
+    schema: int
 
 
 class SqliteIndex:
@@ -78,7 +91,7 @@ class SqliteIndex:
         newer program wrote, Locked, Unavailable.
         """
         clock = clock or SystemClock()
-        migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+        migrations = _load_migrations()
         level: Literal["fsync", "relaxed"] = "relaxed" if durability == "relaxed" else "fsync"
         database: Database | None = None
         try:
@@ -235,6 +248,19 @@ class SqliteIndex:
         """See ``NodeIndex.verify``."""
         return await self._page(lambda reader: verify_tree(reader.execute))
 
+    # --- as a whole --------------------------------------------------------------------------------------------------
+
+    async def back_up(self, target: Path, report: Report | None = None) -> IndexSummary:
+        """Copy the index of this moment into a file, and tell what is in the copy. See ``Database.back_up``."""
+        return await self._database.back_up(target, _summarize, report)
+
+    async def restart_log(self, last: int) -> None:
+        """Forget all events; the next opening publishes one ``reload`` of everything, numbered after ``last``.
+
+        For an index that is about to take the place of another one. To be called last.
+        """
+        await self._database.write(lambda tx: restart_log(tx, last))
+
     # --- changes -----------------------------------------------------------------------------------------------------
 
     async def apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
@@ -262,6 +288,23 @@ class SqliteIndex:
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended
+
+
+def _load_migrations() -> Migrations:
+    return load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+
+
+def known_schema() -> int:
+    """The version of the tables that this program writes; it reads all older ones."""
+    return _load_migrations().version
+
+
+def _summarize(reader: Reader) -> IndexSummary:
+    total = reading.read_usage(reader, "") or Usage(0, 0, 0)
+    root = reading.read_nodes(reader, [""])[0]
+    last = reader.execute(SELECT_LAST).fetchone()[0] or 0
+    schema = reader.execute("PRAGMA user_version").fetchone()[0]
+    return IndexSummary(total, "" if root is None else root.uuid, last, schema)
 
 
 def _footprint(patch: Patch) -> frozenset[str] | None:

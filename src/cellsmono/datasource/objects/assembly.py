@@ -123,7 +123,7 @@ def free_place(bucket: LocalBucket, upload_id: str, start: int, length: int) -> 
 
 
 def remove_upload_folder(bucket: LocalBucket, upload_id: str) -> None:
-    """Remove everything an upload has on the disk; what is left after a crash is removed with the stale uploads."""
+    """Remove everything an upload has on the disk; the register still knows it as finished, should a crash come."""
     for work in bucket.work.existing():
         try:
             remove_tree(work, UPLOAD + upload_id.encode())

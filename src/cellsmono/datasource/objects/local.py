@@ -21,6 +21,7 @@ from cellsmono.datasource.objects.names import (
 from cellsmono.datasource.objects.publishing import Job
 from cellsmono.datasource.objects.reader import LocalReader
 from cellsmono.datasource.objects.scanner import LocalScanner
+from cellsmono.datasource.objects.snapshots import LocalSnapshots
 from cellsmono.datasource.objects.uploads import LocalUploads
 from cellsmono.datasource.objects.writer import stage_body
 from cellsmono.interfaces.node import Facts, NodeAttributes, facts_of
@@ -58,6 +59,10 @@ class LocalStore(LocalScanner, LocalUploads):
             )
         finally:
             os.close(descriptor)
+
+    def snapshots(self, bucket: str) -> LocalSnapshots:
+        """Where the snapshots of a bucket lie. Raises NotFound for a bucket that is not served."""
+        return LocalSnapshots(self.bucket(bucket), self.workers)
 
     async def stat(self, bucket: str, key: str) -> ObjectInfo:
         """Facts of an object or folder now."""

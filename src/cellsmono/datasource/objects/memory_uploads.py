@@ -1,13 +1,11 @@
 """Multipart uploads in memory."""
 
-import os
 from collections.abc import AsyncIterable, Sequence
 
-from cellsmono.datasource.objects.names import refuse_folder_key
+from cellsmono.datasource.objects.multipart import UploadMaker, check_part, check_part_number
 from cellsmono.datasource.objects.registry import is_after, no_upload
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Invalid
 
 
 class MemoryUploads:
@@ -15,7 +13,7 @@ class MemoryUploads:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._last_ns = 0
+        self._maker = UploadMaker(clock)
         self._uploads: dict[str, tuple[Upload, dict[int, tuple[Part, bytes]]]] = {}
 
     def _check_bucket(self, bucket: str) -> None:
@@ -34,9 +32,7 @@ class MemoryUploads:
     async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
         """Begin an upload."""
         self._check_bucket(bucket)
-        refuse_folder_key(key)
-        self._last_ns = max(self.clock.time_ns(), self._last_ns + 1)
-        upload = Upload(bucket, key, new_upload_id(self._last_ns), self._last_ns, context)
+        upload = self._maker.make(bucket, key, context)
         self._uploads[upload.upload_id] = (upload, {})
         return upload
 
@@ -67,8 +63,8 @@ class MemoryUploads:
         size: int | None = None,
     ) -> Part:
         """Keep a part."""
-        _, parts = self._upload(bucket, upload_id)
         check_part_number(number)
+        _, parts = self._upload(bucket, upload_id)
         data = bytearray()
         async for chunk in body:
             digest.update(chunk)
@@ -89,10 +85,9 @@ class MemoryUploads:
         stored = self._upload(bucket, upload_id)[1]
         pieces = []
         for part in parts:
-            found = stored.get(part.number)
-            if found is None or found[0].etag != part.etag or found[0].size != part.size:
-                raise no_part(part.number)
-            pieces.append(found[1])
+            found, data = stored.get(part.number, (None, b""))
+            check_part(part, found)
+            pieces.append(data)
         return self._stage_bytes(bucket, b"".join(pieces))
 
     async def finish_upload(self, bucket: str, upload_id: str) -> None:
@@ -106,23 +101,3 @@ class MemoryUploads:
         for upload_id in stale:
             del self._uploads[upload_id]
         return len(stale)
-
-
-MAX_PARTS = 10_000
-"""S3's highest part number."""
-
-
-def new_upload_id(initiated_ns: int) -> str:
-    """An id that can not be guessed (96 random bits) and sorts by the time of initiation."""
-    return f"{initiated_ns:016x}{os.urandom(12).hex()}"
-
-
-def no_part(number: int) -> Invalid:
-    """The error for a part that is not as the caller thinks."""
-    return Invalid(f"Part {number} was not uploaded, or was replaced meanwhile.", reason="part")
-
-
-def check_part_number(number: int) -> None:
-    """Part numbers run from 1 to 10,000."""
-    if not 1 <= number <= MAX_PARTS:
-        raise Invalid(f"The part number {number} is not between 1 and {MAX_PARTS}.", reason="part_number")

@@ -1,5 +1,6 @@
 """The register of multipart uploads: which there are, and where the bytes of each part lie."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,7 +33,13 @@ class UploadRegistry(Protocol):
         """Ids of all uploads of a bucket."""
 
     async def remove_upload(self, upload_id: str) -> bool:
-        """Forget an upload and its parts; False when there was none."""
+        """Forget an upload and its parts; False when there was none. From now on its id is a finished one."""
+
+    async def list_finished(self, bucket: str) -> list[str]:
+        """Ids of uploads that were removed and whose folders may still be there."""
+
+    async def forget_finished(self, upload_ids: Sequence[str]) -> None:
+        """The folders of these finished uploads are gone."""
 
     async def put_part(self, upload_id: str, stored: StoredPart, part_bytes: int) -> StoredPart | None:
         """Enter a part, and return the one that it replaced.
@@ -63,6 +70,7 @@ class MemoryRegistry:
         self._uploads: dict[str, Upload] = {}
         self._part_bytes: dict[str, int] = {}
         self._parts: dict[str, dict[int, StoredPart]] = {}
+        self._finished: dict[str, str] = {}
 
     async def add_upload(self, upload: Upload) -> None:
         """Begin to know an upload."""
@@ -88,7 +96,20 @@ class MemoryRegistry:
         """Forget an upload and its parts."""
         self._parts.pop(upload_id, None)
         self._part_bytes.pop(upload_id, None)
-        return self._uploads.pop(upload_id, None) is not None
+        upload = self._uploads.pop(upload_id, None)
+        if upload is None:
+            return False
+        self._finished[upload_id] = upload.bucket
+        return True
+
+    async def list_finished(self, bucket: str) -> list[str]:
+        """Ids of uploads that were removed."""
+        return [upload_id for upload_id, of_bucket in self._finished.items() if of_bucket == bucket]
+
+    async def forget_finished(self, upload_ids: Sequence[str]) -> None:
+        """The folders of these finished uploads are gone."""
+        for upload_id in upload_ids:
+            self._finished.pop(upload_id, None)
 
     async def put_part(self, upload_id: str, stored: StoredPart, part_bytes: int) -> StoredPart | None:
         """Enter a part."""

@@ -1,5 +1,6 @@
 """The register of multipart uploads in a database."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -90,9 +91,31 @@ class DatabaseRegistry:
 
         def remove(tx: Tx) -> bool:
             tx.execute("DELETE FROM objects_part WHERE upload = ?", (upload_id,))
+            tx.execute(
+                "INSERT OR IGNORE INTO objects_finished SELECT id, bucket FROM objects_upload WHERE id = ?",
+                (upload_id,),
+            )
             return tx.execute("DELETE FROM objects_upload WHERE id = ?", (upload_id,)).rowcount > 0
 
         return await self._database.write(remove)
+
+    async def list_finished(self, bucket: str) -> list[str]:
+        """Ids of uploads that were removed."""
+
+        def find(reader: Reader) -> list[str]:
+            rows = reader.execute("SELECT id FROM objects_finished WHERE bucket = ?", (bucket,))
+            return [upload_id for (upload_id,) in rows]
+
+        return await self._database.read(find)
+
+    async def forget_finished(self, upload_ids: Sequence[str]) -> None:
+        """The folders of these finished uploads are gone."""
+
+        def forget(tx: Tx) -> None:
+            for upload_id in upload_ids:
+                tx.execute("DELETE FROM objects_finished WHERE id = ?", (upload_id,))
+
+        await self._database.write(forget)
 
     async def put_part(self, upload_id: str, stored: StoredPart, part_bytes: int) -> StoredPart | None:
         """Enter a part."""

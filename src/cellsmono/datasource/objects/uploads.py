@@ -11,8 +11,7 @@ from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.copying import SLICE_BYTES
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import flush_file
-from cellsmono.datasource.objects.memory_uploads import check_part_number, new_upload_id, no_part
-from cellsmono.datasource.objects.names import refuse_folder_key
+from cellsmono.datasource.objects.multipart import UploadMaker, check_part, check_part_number
 from cellsmono.datasource.objects.registry import MemoryRegistry, StoredPart, UploadRegistry, no_upload
 from cellsmono.datasource.objects.service import LocalService
 from cellsmono.datasource.objects.workers import DEFAULT_THREADS
@@ -39,14 +38,12 @@ class LocalUploads(LocalService):
         super().__init__(name, parent, clock=clock, threads=threads)
         self._register: UploadRegistry = uploads or MemoryRegistry()
         self._slots: dict[str, Slots] = {}
-        self._last_ns = 0
+        self._maker = UploadMaker(self.clock)
 
     async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
         """Begin an upload."""
         self.bucket(bucket)
-        refuse_folder_key(key)
-        self._last_ns = max(self.clock.time_ns(), self._last_ns + 1)
-        upload = Upload(bucket, key, new_upload_id(self._last_ns), self._last_ns, context)
+        upload = self._maker.make(bucket, key, context)
         await self._register.add_upload(upload)
         return upload
 
@@ -171,7 +168,9 @@ class LocalUploads(LocalService):
         found = self.bucket(bucket)
         async with self._use_slots(bucket, upload_id) as slots, slots.lock:
             stored = {one.part.number: one for one in await self._register.list_parts(upload_id, 0, _ALL)}
-            chosen = [_choose(stored, part) for part in parts]
+            for part in parts:
+                check_part(part, stored[part.number].part if part.number in stored else None)
+            chosen = [stored[part.number] for part in parts]
             try:
                 kept = await self._link(found, upload_id, chosen, stored, slots)
                 if kept is None:
@@ -211,6 +210,14 @@ class LocalUploads(LocalService):
             raise no_upload(upload_id)
         await self.workers.run(assembly.remove_upload_folder, self.bucket(bucket), upload_id)
 
+    async def remove_finished_uploads(self, bucket: str) -> None:
+        """Remove what completed and aborted uploads left on the disk, when a crash came before their clean-up."""
+        finished = await self._register.list_finished(bucket)
+        for upload_id in finished:
+            await self.workers.run(assembly.remove_upload_folder, self.bucket(bucket), upload_id)
+        if finished:
+            await self._register.forget_finished(finished)
+
     async def remove_stale_uploads(self, older_than_ns: int) -> int:
         """Abort uploads begun before this time; remove what lies in the work folders and belongs to none."""
         removed = 0
@@ -222,6 +229,7 @@ class LocalUploads(LocalService):
                 if upload_id not in await self._register.list_ids(name):
                     await self.workers.run(assembly.remove_upload_folder, bucket, upload_id)
             await self.workers.run(bucket.work.remove_leftovers, older_than_ns)
+            await self.remove_finished_uploads(name)
         return removed
 
     async def _abort_quietly(self, bucket: str, upload_id: str) -> bool:
@@ -235,13 +243,6 @@ class LocalUploads(LocalService):
 def _discard_if_any(kept: TemporaryFile | None) -> None:
     if kept is not None:
         kept.discard()
-
-
-def _choose(stored: dict[int, StoredPart], part: Part) -> StoredPart:
-    found = stored.get(part.number)
-    if found is None or found.part.etag != part.etag or found.part.size != part.size:
-        raise no_part(part.number)
-    return found
 
 
 async def _bounded(body: AsyncIterable[bytes], limit: int) -> AsyncIterator[bytes]:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-from cellsmono.datasource.sync.survey import Survey, find_latecomers, is_folder, list_folder, survey_folders
+from cellsmono.datasource.sync.polling import choose_pause
+from cellsmono.datasource.sync.survey import Survey, find_latecomers, is_folder, is_utf8, list_folder, survey_folders
 from cellsmono.datasource.sync.watcher import Change, WatchFailed, explain_exhausted
 from cellsmono.interfaces.node import facts_of
 
@@ -36,7 +37,7 @@ MOST_OLD_FEEDS = 8
 MOST_YOUNG_FEEDS = 3
 MOST_ROUNDS = 10
 RECHECK_SECONDS = 60.0
-"""How often a folder that could not be watched is looked at again."""
+"""How often at least the folders that can not be watched are looked at again; more often where that costs little."""
 
 log = structlog.get_logger("cellsmono.sync")
 
@@ -121,6 +122,7 @@ class TreeFeeds:
         self._young: list[Feed] = []
         self._most_young = MOST_YOUNG_FEEDS
         self._checked = time.monotonic()
+        self._pause = choose_pause(0.0, RECHECK_SECONDS)
         self.blind: dict[str, None] = {}
 
     def covers(self, folder: str) -> bool:
@@ -228,8 +230,9 @@ class TreeFeeds:
 
     def _receive(self) -> list[tuple[Feed, set[Found] | Exception]]:
         """What came; empty after a while in which nothing came."""
+        items = []
         try:
-            items = [self._inbox.get(timeout=RECHECK_SECONDS if self.blind else None)]
+            items.append(self._inbox.get(timeout=self._pause if self.blind else None))
             while True:
                 items.append(self._inbox.get_nowait())
         except queue.Empty:
@@ -243,9 +246,8 @@ class TreeFeeds:
                 self._replace(feed, told)
             else:
                 found |= told
-        if self.blind and time.monotonic() - self._checked >= RECHECK_SECONDS:
-            self._checked = time.monotonic()
-            found |= self._look_again()
+        unheard = self._look_again() if self.blind and time.monotonic() - self._checked >= self._pause else set()
+        found |= unheard
         changes, tops = [], []
         for kind, path in found:
             status = None if kind == DELETED else _look_at(path)
@@ -256,6 +258,9 @@ class TreeFeeds:
         late = self._grow(outermost(tops)) if tops else []
         if changes or late:
             self._sink([*changes, *(Change(os.fsencode(path), True) for path in late)])
+        if any(self.covers(path) for _, path in unheard):
+            # The comparison may have found them before they were watched, and nobody heard of what came between.
+            self._ready()
 
     def _is_unwatched(self, kind: int, path: str) -> bool:
         """Whether a folder stands there that appeared, or may be read since its mode was changed."""
@@ -276,14 +281,19 @@ class TreeFeeds:
         self._ready()
 
     def _look_again(self) -> set[Found]:
-        """Folders that could not be watched and can be now are told as if they had appeared."""
-        healed = set()
+        """Folders that could not be watched and can be now, and those that came into one that can not: nobody told."""
+        began = time.monotonic()
+        unheard = set()
         for folder in list(self.blind):
             listed = list_folder(folder)
-            if listed is None or listed[1]:
+            if listed is None or (listed[1] and is_utf8(folder)):
                 del self.blind[folder]
-                healed.add((ADDED, folder))
-        return {each for each in healed if is_folder(each[1])}
+                unheard.add(folder)
+            else:
+                unheard.update(path for path in listed[0] if path not in self.blind and not self.covers(path))
+        self._checked = time.monotonic()
+        self._pause = choose_pause(self._checked - began, RECHECK_SECONDS)
+        return {(ADDED, folder) for folder in unheard if is_folder(folder)}
 
     def _note_blind(self, folders: Iterable[str]) -> None:
         fresh = [folder for folder in folders if folder not in self.blind]

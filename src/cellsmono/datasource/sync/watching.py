@@ -77,6 +77,11 @@ class WatchKeeper:
             follow.result()
         except WatchFailed as error:
             await self._note_failure(error, loop.time() - began)
+        except Exception as error:
+            # A fault of ours must not leave a datasource unwatched without a word.
+            log.exception("the watcher failed", datasource=self._config.name)
+            fault = WatchFailed(f"{type(error).__name__}: {error}", can_retry=True)
+            await self._note_failure(fault, loop.time() - began)
         finally:
             self.is_watching = False
             self._begun.clear()

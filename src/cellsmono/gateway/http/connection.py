@@ -84,7 +84,7 @@ class Connection(RequestHandler):
         self._deadline = None
         if self._request_in_progress or self._messages:
             return
-        _LOG.info("connection_cut", why="headers did not arrive in time", peer=str(self.peername))
+        _LOG.info("connection_cut", why="headers did not arrive in time", peer=describe_peer(self.peername))
         self.force_close()
 
     @property
@@ -104,7 +104,7 @@ class Connection(RequestHandler):
         if self._body_seen >= 0:
             least = self._limits.body_rate * self._limits.rate_seconds
             if self.received - self._body_seen < least:
-                _LOG.info("connection_cut", why="the body came too slowly", peer=str(self.peername))
+                _LOG.info("connection_cut", why="the body came too slowly", peer=describe_peer(self.peername))
                 self.abort()
                 return
         self._body_seen = self.received
@@ -138,7 +138,7 @@ class Connection(RequestHandler):
         if isinstance(exc, ConnectionError):
             raise exc
         if status == 400:  # noqa: PLR2004
-            _LOG.info("request_refused", why=type(exc).__name__, peer=str(self.peername))
+            _LOG.info("request_refused", why=type(exc).__name__, peer=describe_peer(self.peername))
             body = _BAD_REQUEST_BODY
         else:
             _LOG.error("request_failed", exc_info=exc)
@@ -150,6 +150,14 @@ class Connection(RequestHandler):
         response.headers["Server"] = "cellsmono"
         response.force_close()
         return response
+
+
+def describe_peer(name: object) -> str:
+    """Address and port of a client, for the log: from what a socket calls its peer."""
+    if not isinstance(name, tuple):
+        return "unknown"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Refusal(asyncio.Protocol):

@@ -1,0 +1,1 @@
+"""Snapshots of a datasource's index: dumped, kept, checked, loaded."""

@@ -1,0 +1,139 @@
+"""Snapshots of a flat datasource, whose index alone knows the tree."""
+
+import shutil
+
+import pytest
+
+from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.snapshots import LoadOptions, SnapshotOrigin
+from cellsmono.kernel.errors import CellsError, Conflict, Unavailable
+
+
+@pytest.fixture
+def flat(site):
+    """The site, with a flat datasource."""
+    site.settings = {"format": "flat"}
+    return site
+
+
+def index_of(core):
+    return core.datasources.triple("docs").index
+
+
+async def seed(site, core):
+    for path, data in {"a/b/one": b"one", "a//b": b"odd", "a": b"beside its folder", "z" * 900: b"long"}.items():
+        await site.put(core, path, data, user={"of": path[:9]})
+
+
+async def read(core, path):
+    opened = await core.datasources.triple("docs").store.open_node(path)
+    try:
+        return await opened.reader.read(0, 1000)
+    finally:
+        opened.reader.close()
+
+
+async def test_a_load_brings_the_tree_back_with_its_bytes(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        store = core.datasources.triple("docs").store
+        await store.move_node("a/b/", "moved/b/")
+        await flat.put(core, "later", b"later")
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert (report.absent_total, report.differences) == (0, None)
+        assert await tree_of(index_of(core)) == before
+        assert await read(core, "a/b/one") == b"one"
+        assert await read(core, "a//b") == b"odd"
+        await core.installation.load_snapshot("docs", report.safety)
+        assert await read(core, "moved/b/one") == b"one"
+        assert await read(core, "later") == b"later", "nothing that was acknowledged is lost"
+
+
+async def test_leaves_without_blobs_go_with_the_folders_that_they_implied(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        await core.datasources.triple("docs").store.delete_node("a/b/one")
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert report.absent == ("a/b/one",)
+        assert set(before) - set(await tree_of(index_of(core))) == {"a/b/one", "a/b/"}
+        assert await index_of(core).verify() == []
+
+
+async def test_a_lost_data_folder_costs_nothing(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+    shutil.rmtree(flat.data)
+    flat.data.mkdir()
+    async with flat.open(configured=False) as core:
+        config = DatasourceConfig(name="docs", folder=str(flat.folder), format="flat")
+        await core.installation.add_datasource(config, "snapshot.db")
+        assert await tree_of(index_of(core)) == before
+        assert await read(core, "z" * 900) == b"long"
+        assert (await core.installation.check("docs")).violations == ()
+
+
+async def test_an_index_that_was_lost_is_loaded_into_the_empty_one(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+    shutil.rmtree(flat.index_path.parent)
+    async with flat.open() as core:
+        assert await tree_of(index_of(core)) == {}
+        await core.installation.load_snapshot("docs", "snapshot.db")
+        assert await tree_of(index_of(core)) == before
+
+
+async def test_a_damaged_index_says_what_to_do_and_that_helps(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+    flat.index_path.write_bytes(b"rubbish " * 4000)
+    async with flat.open() as core:
+        assert "ds snapshot docs --operation list" in core.datasources.failure("docs")
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert report.kept
+        assert await tree_of(index_of(core)) == before
+        assert await read(core, "a/b/one") == b"one"
+
+
+async def test_it_is_dumped_every_day_unless_told_otherwise(flat):
+    async with flat.open() as core:
+        await seed(flat, core)
+        await core.installation.snapshots.dump_due()
+        (info,) = await core.installation.list_snapshots("docs")
+        assert info.header.origin is SnapshotOrigin.SCHEDULE
+    async with flat.open(snapshot_hours=0.0) as core:
+        flat.clock.advance(10**7)
+        await flat.put(core, "more")
+        await core.installation.snapshots.dump_due()
+        assert len(await core.installation.list_snapshots("docs")) == 1
+
+
+async def test_another_store_is_refused(flat, tree_of):
+    async with flat.open() as core:
+        await seed(flat, core)
+        before = await tree_of(index_of(core))
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        (flat.folder / "cellsmono-flat.json").rename(flat.root / "aside")
+        with pytest.raises(Unavailable, match="mounted"):
+            await core.installation.load_snapshot("docs", "snapshot.db", LoadOptions(force_foreign=True))
+        (flat.root / "aside").rename(flat.folder / "cellsmono-flat.json")
+        assert await tree_of(index_of(core)) == before
+    kept = flat.root / "kept.db"
+    kept.write_bytes((flat.snapshots / "snapshot.db").read_bytes())
+    for format_ in ("flat", "structured"):
+        other = flat.root / f"other-{format_}"
+        other.mkdir()
+        async with flat.open(configured=False) as core:
+            config = DatasourceConfig(name=f"other-{format_}", folder=str(other), format=format_)
+            with pytest.raises((Conflict, CellsError)):
+                await core.installation.add_datasource(config, str(kept))
+            assert core.datasources.configs() == []
