@@ -557,15 +557,18 @@ async def test_markers(store: Full) -> None:
     await store.make_folder(BUCKET, "m/")
     before = (await store.stat_folders(BUCKET, ["m/"]))[0]
     assert before is not None
-    assert await store.write_marker(BUCKET, "m/", uuid) is True
+    (marked,) = await store.write_markers(BUCKET, [("m/", uuid)])
     assert await store.read_marker(BUCKET, "m/") == uuid
     assert (await list_folder(store, "m/")).marker == uuid
     after = (await store.stat_folders(BUCKET, ["m/"]))[0]
     assert after is not None
     assert after[0] == before[0]
+    assert marked == after
     assert await store.read_marker(BUCKET, "gone/") == ""
-    assert await store.write_marker(BUCKET, "gone/", uuid) is False
-    assert await store.write_marker(BUCKET, "", uuid) is True
+    other = "01890000-0000-7000-8000-000000000002"
+    times = await store.write_markers(BUCKET, [("gone/", uuid), ("", uuid), ("m/", other)])
+    assert times == [None, *await store.stat_folders(BUCKET, ["", "m/"])]
+    assert await store.read_marker(BUCKET, "m/") == other
     assert await store.read_marker(BUCKET, "") == uuid
 
 

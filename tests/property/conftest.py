@@ -393,7 +393,7 @@ class SyncMachine(RuleBasedStateMachine):
         key = self._choose(key_pick)
         if self._kind(key) == "folder":
             self.clock.advance(0.001)
-            self.run(self.store.write_marker(BUCKET, key + "/", marker))
+            self.run(self.store.write_markers(BUCKET, [(key + "/", marker)]))
             self.pending.append(key)
 
     # --- the watcher

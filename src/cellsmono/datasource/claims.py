@@ -44,6 +44,7 @@ class Claims:
             await waiter
         for path in wanted:
             self._take(path)
+        self._upset_watches({path for path in wanted if is_folder(path)})
         try:
             yield
         finally:
@@ -86,13 +87,20 @@ class Claims:
         return False
 
     def _take(self, path: str) -> None:
-        self._held[_key(path)] = path
+        key = _key(path)
+        self._held[key] = path
+        if path:
+            for watch in self._watches.get(parent_of(path), ()):
+                watch.touched.add(key)
         if is_folder(path):
             self._subtrees.add(path)
-        if self._watches:
-            for watches in self._watches.values():
+
+    def _upset_watches(self, folders: set[str]) -> None:
+        """Tell the watches of these folders, and of those below them. For all at once: a scan claims a hundred."""
+        for folder, watches in self._watches.items() if folders else ():
+            if any(above in folders for above in ("", *ancestors_of(folder), folder)):
                 for watch in watches:
-                    self._note(path, watch)
+                    watch.is_upset = True
 
     def _release(self, path: str) -> None:
         self._held.pop(_key(path), None)

@@ -230,8 +230,12 @@ class FolderScanner(Protocol):
     async def read_marker(self, bucket: str, folder: str) -> str:
         """The UUID in the folder's marker file, empty when there is none or it is not a UUID."""
 
-    async def write_marker(self, bucket: str, folder: str, uuid: str) -> bool:
-        """Write the folder's marker, atomically, keeping the folder's own mtime; False where it can not be written."""
+    async def write_markers(self, bucket: str, markers: Sequence[tuple[str, str]]) -> list[tuple[int, int] | None]:
+        """Write the markers of these (folder, UUID), keeping each folder's own mtime. One hop for all.
+
+        Half a marker is never read as one. Returns the folder's (mtime_ns, ctime_ns) then, None where it can not be
+        written.
+        """
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
         """MD5 of an object in hex and the facts it had before and after; None when it changed meanwhile or is gone."""

@@ -1,6 +1,7 @@
 """Listeners: limits on connections, their end, sockets of files, and answers from files."""
 
 import asyncio
+import errno
 import os
 from contextlib import asynccontextmanager
 
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from cellsmono.gateway.http import Limits, Listener, Reply, build_app_handler, build_main_handler, send_reply
 from cellsmono.gateway.http.access import scrub_target
-from cellsmono.gateway.http.reply import CHUNK_BYTES, INLINE_BYTES
+from cellsmono.gateway.http.reply import CHUNK_BYTES, INLINE_BYTES, SENDFILE_BYTES
 from cellsmono.kernel.errors import Unavailable
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -143,7 +144,7 @@ class Opened:
         self.closed = True
 
 
-SIZES = [1, INLINE_BYTES, INLINE_BYTES + 1, CHUNK_BYTES * 3 + 5]
+SIZES = [1, INLINE_BYTES, INLINE_BYTES + 1, CHUNK_BYTES * 3 + 5, SENDFILE_BYTES + 5]
 
 
 @pytest.mark.parametrize("has_descriptor", [True, False])
@@ -181,6 +182,54 @@ async def test_a_file_that_became_shorter_is_never_padded_nor_taken_for_whole(tm
         except ConnectionResetError:
             return
         assert len(answer.partition(b"\r\n\r\n")[2]) < size
+
+
+async def test_a_transfer_to_a_client_that_reads_nothing_ends_with_the_connection(tmp_path):
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        file.truncate(8 * SENDFILE_BYTES)
+    connections, opened = asyncio.Queue(), []
+
+    async def send(request):
+        opened.append(Opened(path, True))
+        connections.put_nowait(request.connection)
+        return await send_reply(request, Reply(200, [], file=opened[-1], length=8 * SENDFILE_BYTES))
+
+    async with serve(send, access_log=False) as (listener, port):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(REQUEST)
+        connection = await connections.get()
+        task = connection._task_handler
+        while connection.gate is None:
+            await asyncio.sleep(0)
+        connection.abort()
+        await asyncio.wait([task], timeout=10)
+        assert opened[0].closed
+        assert listener.active_count == 0
+        writer.close()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ETIMEDOUT])
+async def test_a_file_that_sendfile_refuses_is_read_and_a_socket_that_fails_is_cut(tmp_path, monkeypatch, number):
+    path = tmp_path / "file"
+    content = os.urandom(SENDFILE_BYTES + 1)
+    path.write_bytes(content)
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "sendfile", refuse)
+
+    async def send(request):
+        return await send_reply(request, Reply(200, [], file=Opened(path, True), length=len(content), close=True))
+
+    async with serve(send, access_log=False) as (_, port):
+        try:
+            answer = await talk(port)
+        except ConnectionResetError:
+            answer = b""
+    is_whole = answer.partition(b"\r\n\r\n")[2] == content
+    assert is_whole is (number == errno.EINVAL)
 
 
 async def test_an_answer_without_body_says_how_long_it_would_be():

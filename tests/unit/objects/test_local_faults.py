@@ -89,7 +89,7 @@ async def test_another_file_system_mounted_inside(tmp_path: Path, put: Put, work
                 done = await put(store, key, b"x" * size, mtime_ns=10**18)
                 assert (await store.stat("docs", key)).facts == done.info.facts
                 assert (tmp_path / "docs" / key).read_bytes() == b"x" * size
-        assert await store.write_marker("docs", "mnt/", "01890000-0000-7000-8000-000000000001")
+        assert all(await store.write_markers("docs", [("mnt/", "01890000-0000-7000-8000-000000000001")]))
         assert await store.read_marker("docs", "mnt/") == "01890000-0000-7000-8000-000000000001"
         assert len(await store.read_marker("docs", "mnt/new/sub/")) == 36
         assert work_files(tmp_path) == []
@@ -147,7 +147,7 @@ async def main():
     assert not closed.complete and not closed.missing, closed
     assert [s.reason for s in closed.skipped] == ["unreadable"], closed
     assert {e.name for e in root.entries} == {"closed/", "readonly/", "open/", "secret"}, root
-    assert await store.write_marker("docs", "readonly/", "0" * 36) is False
+    assert await store.write_markers("docs", [("readonly/", "0" * 36)]) == [None]
     await store.commit(await store.stage("docs", one()), "open/x")
     await store.close()
 
@@ -253,7 +253,7 @@ async def test_no_descriptor_leaks(local: LocalStore, put: Put, tmp_path: Path) 
         await local.scan("docs", [("", b""), ("a/", b"x"), ("gone/", b"")])
         await local.stat_entries("docs", ["a", "gone", "a/b/c/d"])
         await local.hash_object("docs", "a/b/c")
-        await local.write_marker("docs", "a/", "0" * 36)
+        await local.write_markers("docs", [("a/", "0" * 36)])
         await local.read_attributes("docs", ["a/small", "gone"])
         await local.remove_folder("docs", "a/")
         upload = await local.create_upload("docs", "m")

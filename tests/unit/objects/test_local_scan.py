@@ -115,7 +115,7 @@ async def test_garbage_in_markers(local: LocalStore, tmp_path: Path, put: Put) -
     marker.unlink()
     marker.mkdir()
     assert await local.read_marker("docs", "") == ""
-    assert await local.write_marker("docs", "", "01890000-0000-7000-8000-00000000abcd") is False
+    assert await local.write_markers("docs", [("", "01890000-0000-7000-8000-00000000abcd")]) == [None]
 
 
 async def test_cold_reads_go_through_a_thread(local: LocalStore, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:

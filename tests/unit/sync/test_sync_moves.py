@@ -123,7 +123,7 @@ async def test_a_removed_marker_is_written_again(rig):
     uuid = (await rig.uuids())["a/"]
     for marker in ("", "01890000-0000-7000-8000-000000000000"):
         rig.clock.advance(1)
-        await rig.store.write_marker("files", "a/", marker)
+        await rig.store.write_markers("files", [("a/", marker)])
         await rig.resync()
         assert await rig.store.read_marker("files", "a/") == uuid
         assert (await rig.uuids())["a/"] == uuid

@@ -60,10 +60,10 @@ async def test_a_full_resync_counts_what_it_looked_at(rig):
 
 
 async def test_folders_without_a_marker_are_shown(rig, monkeypatch):
-    async def refuse(bucket, folder, uuid):
-        return False
+    async def refuse(bucket, markers):
+        return [None] * len(markers)
 
-    monkeypatch.setattr(rig.store, "write_marker", refuse)
+    monkeypatch.setattr(rig.store, "write_markers", refuse)
     rig.write("a/x", "b/y")
     await rig.resync()
     assert rig.sync.status().skipped == {"marker": 3}

@@ -4,9 +4,10 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 
 from cellsmono.datasource.objects.beneath import READ
-from cellsmono.datasource.objects.bucket import new_temporary
+from cellsmono.datasource.objects.bucket import WorkFolder, new_temporary
 from cellsmono.datasource.objects.flushing import settle_file
 from cellsmono.datasource.objects.names import MARKER
 
@@ -56,6 +57,10 @@ def put_marker(work: int, folder: int, uuid: str, *, durable: bool) -> None:
 def _write_in_place(folder: int, uuid: str) -> None:
     """For a folder on another mount than the work folder. Half a marker counts as none, and is written anew."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    _write(folder, uuid, flags)
+
+
+def _write(folder: int, uuid: str, flags: int) -> None:
     descriptor = os.open(MARKER_NAME, flags, 0o666, dir_fd=folder)
     try:
         os.write(descriptor, uuid.encode())
@@ -63,16 +68,20 @@ def _write_in_place(folder: int, uuid: str) -> None:
         os.close(descriptor)
 
 
-def replace_marker(work: int, folder: int, uuid: str, *, durable: bool) -> bool:
-    """Write a folder's marker and give the folder its own mtime back; False where it can not be written."""
+def mark_folder(work: WorkFolder, folder: int, uuid: str) -> tuple[int, int]:
+    """Write an existing folder's marker and give the folder its own mtime back; its mtime and ctime then.
+
+    Where there is none, the marker is made in its place: half of one counts as none, and after a crash the index knows
+    the UUID or a new one is as good. One that is there is replaced in one step. Not flushed. Raises OSError.
+    """
     before = os.fstat(folder)
     try:
-        put_marker(work, folder, uuid, durable=durable)
-    except OSError:
-        return False
-    try:
+        _write(folder, uuid, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
+    except FileExistsError:
+        with work.opened() as place:
+            put_marker(place, folder, uuid, durable=False)
+    # Only the owner may set times. The marker counts all the same.
+    with suppress(OSError):
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
-    except OSError:
-        # Only the owner may set times. The marker counts all the same.
-        return True
-    return True
+    after = os.fstat(folder)
+    return after.st_mtime_ns, after.st_ctime_ns

@@ -352,14 +352,17 @@ class MemoryStore(MemoryUploads):
         item = tree.look_up(self._root(bucket), folder)
         return item.marker if isinstance(item, Folder) else ""
 
-    async def write_marker(self, bucket: str, folder: str, uuid: str) -> bool:
-        """Set the folder's marker."""
-        item = tree.look_up(self._root(bucket), folder)
+    async def write_markers(self, bucket: str, markers: Sequence[tuple[str, str]]) -> list[tuple[int, int] | None]:
+        """Set the markers of these folders."""
+        root = self._root(bucket)
+        return [self._set_marker(tree.look_up(root, folder), uuid) for folder, uuid in markers]
+
+    def _set_marker(self, item: object, uuid: str) -> tuple[int, int] | None:
         if not isinstance(item, Folder) or item.unreadable:
-            return False
+            return None
         item.marker = uuid
         item.ctime_ns = self.clock.time_ns()
-        return True
+        return tree.times_of(item)
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
         """MD5 of an object."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from cellsmono.datasource.objects import markers, scan
+from cellsmono.datasource.objects.beneath import LIST, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.names import key_below, split_read
 from cellsmono.datasource.objects.service import LocalService
@@ -36,9 +37,9 @@ class LocalScanner(LocalService):
         """The UUID in the folder's marker."""
         return await self.workers.scan(_read_marker, self.bucket(bucket), folder)
 
-    async def write_marker(self, bucket: str, folder: str, uuid: str) -> bool:
-        """Write the folder's marker; False where it can not be written, or markers are not wanted."""
-        return await self.workers.run(_write_marker, self.bucket(bucket), folder, uuid)
+    async def write_markers(self, bucket: str, markers: Sequence[tuple[str, str]]) -> list[tuple[int, int] | None]:
+        """Write the markers of these folders; None where one can not be written, or markers are not wanted."""
+        return await self.workers.scan(_write_markers, self.bucket(bucket), markers)
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
         """MD5 of an object, computed in a thread of low priority."""
@@ -76,18 +77,22 @@ def _read_marker(bucket: LocalBucket, key: str) -> str:
         os.close(folder)
 
 
-def _write_marker(bucket: LocalBucket, key: str, uuid: str) -> bool:
+def _write_markers(bucket: LocalBucket, wanted: Sequence[tuple[str, str]]) -> list[tuple[int, int] | None]:
     if not bucket.marked:
-        return False
+        return [None] * len(wanted)
+    with bucket.opened() as root:
+        return [_write_marker(bucket, root, key, uuid) for key, uuid in wanted]
+
+
+def _write_marker(bucket: LocalBucket, root: int, key: str, uuid: str) -> tuple[int, int] | None:
     try:
-        folder = bucket.open_folder(split_read(key))
+        folder = open_beneath(root, split_read(key), LIST, follow=bucket.follow)
     except (OSError, NotFound):
-        return False
+        return None
     try:
-        with bucket.work.opened() as work:
-            return markers.replace_marker(work, folder, uuid, durable=False)
+        return markers.mark_folder(bucket.work, folder, uuid)
     except OSError:
-        return False
+        return None
     finally:
         os.close(folder)
 

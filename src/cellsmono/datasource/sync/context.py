@@ -124,16 +124,18 @@ class SyncContext:
         stats = await self.index.stats()
         return stats.folders + stats.files
 
-    async def mark_folder(self, folder: str, uuid: str) -> bool:
-        """Write a folder's marker; where that is not possible the UUID is kept in the index alone."""
-        if not self.uses_markers:
-            return False
-        if await self.objects.write_marker(self.bucket, folder, uuid):
-            self.unmarkable.discard(folder)
-            return True
-        if len(self.unmarkable) < MOST_LISTED:
-            self.unmarkable.add(folder)
-        return False
+    async def mark_folders(self, markers: Sequence[tuple[str, str]]) -> list[tuple[int, int] | None]:
+        """Write the markers of these (folder, UUID); the folder's (mtime_ns, ctime_ns) then.
+
+        None where that is not possible: the UUID is kept in the index alone.
+        """
+        times = await self.objects.write_markers(self.bucket, markers)
+        for (folder, _), now in zip(markers, times, strict=True):
+            if now is not None:
+                self.unmarkable.discard(folder)
+            elif len(self.unmarkable) < MOST_LISTED:
+                self.unmarkable.add(folder)
+        return times
 
 
 def is_file_entry(entry: Entry | Skipped | None) -> bool:

@@ -19,7 +19,7 @@ from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.differ import FolderDiff, FolderDiffer, find_new, folder_facts
 from cellsmono.datasource.sync.guard import explain_empty_root
 from cellsmono.datasource.sync.identity import Identity, Kin, find_kin, identify_folder
-from cellsmono.datasource.sync.leaves import describe_crowd, describe_files, find_sources
+from cellsmono.datasource.sync.leaves import Mirrored, describe_crowd, describe_files, find_sources, read_mirrored
 from cellsmono.datasource.sync.removal import is_stranger
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.events import NodeEvent
@@ -32,7 +32,7 @@ from cellsmono.kernel.errors import NotFound
 ROWS_A_PAGE = 2000
 FILES_A_BATCH = 1000
 NODES_A_PATCH = 5000
-MARKERS_AT_ONCE = 8
+SMALL_FOLDER = 200
 
 _NAME = attrgetter("name")
 
@@ -42,7 +42,7 @@ class _Section:
 
     ``is_owned``: we hold the claim on the folder, so nobody else can touch what is below it. ``waits``: something
     that was found is not applied with the rest, so the folder must be looked at again. ``has_new``: a sub folder is
-    visited later.
+    visited later. ``mirrored`` is what is mirrored beside its files, when that was asked for all sections together.
     """
 
     def __init__(self, visit: Visit, listing: Listing, watch: FolderWatch) -> None:
@@ -56,6 +56,7 @@ class _Section:
         self.waits = False
         self.has_new = False
         self.mark = ""
+        self.mirrored: Mirrored | None = None
 
     @property
     def is_upset(self) -> bool:
@@ -127,6 +128,7 @@ async def _compare_folders(
         rows.update(zip(owned, await context.read_rows(owned), strict=True))
     adopted: set[str] = set()
     kin = await find_kin(context, [section.listing for section in new])
+    await _read_mirrored(context, [section for section in new if section.is_owned])
     for section in sections:
         row = rows[section.path]
         if row is not None or section.is_owned or section.visit.discover:
@@ -146,6 +148,15 @@ async def _claim_new(context: SyncContext, round_: Round, sections: list[_Sectio
     if free:
         await stack.enter_async_context(context.claims.claim(*free))
     return free
+
+
+async def _read_mirrored(context: SyncContext, sections: list[_Section]) -> None:
+    """Ask in one hop what is mirrored beside the files of new folders; a large folder asks for itself, in parts."""
+    small = [section for section in sections if section.listing.count <= SMALL_FOLDER]
+    entries = [(section.path, entry.name) for section in small for entry in section.listing.entries or ()]
+    found = await read_mirrored(context, [path + name for path, name in entries if not is_folder(name)])
+    for section in small:
+        section.mirrored = found
 
 
 async def _compare_folder(
@@ -239,7 +250,7 @@ async def _take_new_files(context: SyncContext, round_: Round, section: _Section
         round_.leaves.update(dict.fromkeys(sources))
         section.waits |= bool(sources)
         files = [entry for entry in files if section.path + entry.name not in sources] if sources else files
-    section.steps += await describe_crowd(context, section.path, files)
+    section.steps += await describe_crowd(context, section.path, files, section.mirrored)
     if sum(step.weight for step in section.steps) >= NODES_A_PATCH and not section.mark:
         await asyncio.gather(*await _apply(context, round_, [section], is_last=False))
 
@@ -247,15 +258,12 @@ async def _take_new_files(context: SyncContext, round_: Round, section: _Section
 async def _write_markers(context: SyncContext, round_: Round, sections: list[_Section]) -> None:
     """Write missing markers before the rows: after a crash between the two the marker is adopted.
 
-    Writing changes the folder's ctime, so it is asked for once more; that is safe because the mtime is kept by the
+    Writing changes the folder's ctime, so the one after it is taken; that is safe because the mtime is kept by the
     writer and tells whether an entry came or went meanwhile.
     """
     if round_.dry_run or not sections:
         return
-    for start in range(0, len(sections), MARKERS_AT_ONCE):
-        part = sections[start : start + MARKERS_AT_ONCE]
-        await asyncio.gather(*(context.mark_folder(section.path, section.mark) for section in part))
-    times = await context.objects.stat_folders(context.bucket, [section.path for section in sections])
+    times = await context.mark_folders([(section.path, section.mark) for section in sections])
     for section, now in zip(sections, times, strict=True):
         if now is not None and now[0] == section.listing.mtime_ns:
             section.listing = msgspec.structs.replace(section.listing, ctime_ns=now[1])

@@ -4,7 +4,7 @@ A file that appears under an inode the index knows at another path, from where i
 mtime must say so too, because inodes are used again at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -20,6 +20,9 @@ LEAVES_A_CLAIM = 200
 MD5_LENGTH = 32
 
 Looked = Entry | Skipped | None
+
+Mirrored = Mapping[str, NodeAttributes]
+"""What is mirrored beside files, by path."""
 
 
 class _Seen(msgspec.Struct):
@@ -237,28 +240,39 @@ async def describe_files(
     return _describe(context, files, await _read_attributes(context, [path for path, _ in files]), count)
 
 
-async def describe_crowd(context: SyncContext, folder: str, files: Sequence[Entry]) -> list[Step]:
-    """As ``describe_files``, for new files of one folder in the order of their names: most in one operation."""
+async def describe_crowd(
+    context: SyncContext, folder: str, files: Sequence[Entry], mirrored: Mirrored | None = None
+) -> list[Step]:
+    """As ``describe_files``, for new files of one folder in the order of their names: most in one operation.
+
+    ``mirrored`` is what ``read_mirrored`` found beside them, when it was asked before.
+    """
     if not files:
         return []
-    attributes = await _read_attributes(context, [folder + entry.name for entry in files])
+    if mirrored is None:
+        mirrored = await read_mirrored(context, [folder + entry.name for entry in files])
     steps: list[Step] = []
-    if any(attributes) or len(context.tombstones):
+    if mirrored or len(context.tombstones):
         now = context.clock.monotonic()
-        pairs = zip(files, attributes, strict=True)
-        special = [(each, kept) for each, kept in pairs if kept or context.tombstones.has(each.facts, now)]
-        found = [(folder + each.name, each.facts) for each, _ in special]
-        steps = _describe(context, found, [kept for _, kept in special], "created")
-        apart = {each.name for each, _ in special}
-        files = [each for each in files if each.name not in apart]
+        pairs = [(folder + each.name, each.facts) for each in files]
+        special = [each for each in pairs if each[0] in mirrored or context.tombstones.has(each[1], now)]
+        steps = _describe(context, special, [mirrored.get(path) for path, _ in special], "created")
+        apart = {path for path, _ in special}
+        files = [each for each in files if folder + each.name not in apart]
     if files:
         names, facts = tuple([each.name for each in files]), tuple([each.facts for each in files])
         steps.append(Step(folder, PutLeaves(folder, names, facts), "created"))
     return steps
 
 
+async def read_mirrored(context: SyncContext, paths: Sequence[str]) -> Mirrored:
+    """What is mirrored beside those of these files that have anything."""
+    attributes = await _read_attributes(context, paths)
+    return {path: kept for path, kept in zip(paths, attributes, strict=True) if kept is not None}
+
+
 async def _read_attributes(context: SyncContext, paths: Sequence[str]) -> Sequence[NodeAttributes | None]:
-    if not context.has_attributes:
+    if not paths or not context.has_attributes:
         return [None] * len(paths)
     return await context.objects.read_attributes(context.bucket, paths)
 

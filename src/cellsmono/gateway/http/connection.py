@@ -37,7 +37,7 @@ class Connection(RequestHandler):
     byte, would keep it for ever.
     """
 
-    __slots__ = ("_body_seen", "_deadline", "_limits", "draining", "received")
+    __slots__ = ("_body_seen", "_deadline", "_limits", "draining", "gate", "received")
 
     def __init__(self, server: "Server", limits: Limits, loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(server, loop=loop, **options)
@@ -48,6 +48,8 @@ class Connection(RequestHandler):
         """Bytes received on this connection, headers included."""
         self.draining = False
         """The connection ends after the request that is being handled."""
+        self.gate: asyncio.Future[None] | None = None
+        """What waits until the socket can take more; opened as well when the connection ends."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: headers are due."""
@@ -62,6 +64,8 @@ class Connection(RequestHandler):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self.gate is not None and not self.gate.done():
+            self.gate.set_result(None)
         task = self._task_handler
         super().connection_lost(exc)
         if task is not None and not self._request_in_progress:
