@@ -44,8 +44,8 @@ def export_tree(
 ) -> None:
     """Write a flat datasource as plain files, without a server.
 
-    All that it takes is a snapshot and the blobs. Nothing is changed but DEST. Exit code 5 when files are missing or are
-    not what the snapshot says.
+    All that it takes is a snapshot and the blobs. Nothing is changed but DEST. Exit code 5 when files are missing or
+    are not what the snapshot says.
     """
     from cellsmono.app.export import export_datasource, export_file
     from cellsmono.cli.describe import describe_export
