@@ -17,7 +17,7 @@ EXPORT_EPILOG = """Examples:
 
   cellsmono ds export archive /mnt/rescued
 
-  cellsmono ds export --snapshot archive.db --blobs /mnt/archive /mnt/rescued"""
+  cellsmono ds export --snapshot archive.db --blobs /mnt/disk/archive /rescued"""
 
 
 def export_tree(
@@ -42,11 +42,10 @@ def export_tree(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Write a flat datasource's tree as plain files, without the server.
+    """Write a flat datasource as plain files, without a server.
 
-    A snapshot and the blobs are all that it needs.
-
-    Nothing is changed but DEST. Exit code 5 when files are missing or are not what the snapshot says.
+    All that it takes is a snapshot and the blobs. Nothing is changed but DEST. Exit code 5 when files are missing or
+    are not what the snapshot says.
     """
     from cellsmono.app.export import export_datasource, export_file
     from cellsmono.cli.describe import describe_export

@@ -49,7 +49,7 @@ def manage_snapshots(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Save the index of a datasource, list what was saved, bring it back.
+    """Save the index of a datasource, list what was saved, or load it.
 
     Loading overrides the index; the present one is dumped before. Exit code 1 when a listed snapshot is damaged, 5 when
     files of a loaded one were not there any more.

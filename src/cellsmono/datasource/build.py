@@ -5,7 +5,6 @@ stopped with the last.
 """
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.index.files import IndexFiles
 from cellsmono.datasource.index.service import IndexService
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
@@ -32,7 +32,7 @@ from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
 from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
@@ -44,10 +44,6 @@ log = get_logger("datasource")
 TAG = "datasource"
 _STALE_PERIOD = 3600.0
 """Seconds between two looks for uploads that nobody went on with."""
-_FLAT = "flat"
-"""A file beside an index that alone knows a tree: no synchronizer may ever compare it with a folder."""
-_KEPT = "kept-{}.db"
-"""Name of an index that was set aside, by the UUID of its root."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
 Prepare = Callable[[LocalStore, Path], Awaitable[None]]
@@ -144,6 +140,7 @@ class Datasources:
     ) -> None:
         self._supervisor = supervisor
         self._data_dir = data_dir
+        self._files = IndexFiles(data_dir / "datasources")
         self._clock = clock
         self._uploads = uploads
         self._publish = publish
@@ -162,6 +159,8 @@ class Datasources:
         is raised, and nothing of the datasource is kept.
         """
         folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
+        if prepare is not None:
+            self._files.refuse_only_tree(config.name)
         self._configs[config.name] = config
         self._failed.pop(config.name, None)
         try:
@@ -229,11 +228,10 @@ class Datasources:
         await objects.store.remove_finished_uploads(config.name)
         path = self.index_path(config.name)
         if is_structured:
-            self._refuse_flat_index(config.name)
+            self._files.refuse_only_tree(config.name)
         elif prepare is None:
             await self._take_index_back(config.name, objects.store)
-        for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
-            folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._files.make_folder(config.name)
         remove_leftovers(path)
         if prepare is not None:
             await prepare(objects.store, path)
@@ -260,7 +258,7 @@ class Datasources:
         service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow)
         await self._start_service(service)
         service.store.config = await self._with_created(config, index)
-        self._flat_mark(config.name).touch()
+        self._files.mark(config.name)
         return service.store
 
     async def _with_created(self, config: DatasourceConfig, index: SqliteIndex) -> DatasourceConfig:
@@ -304,7 +302,7 @@ class Datasources:
 
     def index_path(self, name: str) -> Path:
         """Where the index database of a datasource lies."""
-        return self._data_dir / "datasources" / name / "index.db"
+        return self._files.path(name)
 
     def note_failure(self, config: DatasourceConfig, why: str) -> None:
         """Keep a datasource that could not even be tried in the listings. A taken name is left alone."""
@@ -318,7 +316,7 @@ class Datasources:
 
         Empty for one that could not be opened, so that nobody can tell.
         """
-        if not self._flat_mark(name).exists():
+        if not self._files.is_only_tree(name):
             return None
         if name not in self._open:
             return ""
@@ -328,44 +326,18 @@ class Datasources:
 
     def forget_index(self, name: str, tree: str | None = None) -> None:
         """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""
-        path = self.index_path(name)
         if tree is None:
-            for file in path.parent.glob("*"):
-                if file.is_dir():
-                    shutil.rmtree(file, ignore_errors=True)
-                elif not file.match(_KEPT.format("*")):
-                    file.unlink()
-            with suppress(OSError):  # an index that was set aside is still in it
-                path.parent.rmdir()
+            self._files.forget(name)
         elif tree:
-            path.rename(self._kept_index(name, tree))
-            self._flat_mark(name).unlink(missing_ok=True)
+            self._files.set_aside(name, tree)
             log.info("the index is kept until the same folder is added again", datasource=name)
 
     async def _take_index_back(self, name: str, objects: LocalStore) -> None:
         """Use the index that was set aside when this very flat store was served before."""
-        if self.index_path(name).exists():
-            return
         with suppress(CellsError):  # what is wrong with the folder is told when the store is opened
             record = await read_record(objects, name)
-            if record is not None and self._kept_index(name, record.id).exists():
-                self._kept_index(name, record.id).rename(self.index_path(name))
-
-    def _refuse_flat_index(self, name: str) -> None:
-        path, mark = self.index_path(name), self._flat_mark(name)
-        if mark.exists() and path.exists():
-            raise Conflict(
-                f"{path} is the index of a flat datasource, and the only one to know its tree; it would be lost. "
-                "Choose another name for the structured datasource, or move that file away.",
-                reason="flat",
-            )
-        mark.unlink(missing_ok=True)
-
-    def _flat_mark(self, name: str) -> Path:
-        return self.index_path(name).with_name(_FLAT)
-
-    def _kept_index(self, name: str, tree: str) -> Path:
-        return self.index_path(name).with_name(_KEPT.format(tree))
+            if record is not None:
+                self._files.take_back(name, record.id)
 
     def objects(self, name: str) -> LocalStore:
         """The object service of a datasource, also of one whose index can not be opened.
