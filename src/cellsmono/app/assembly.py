@@ -22,7 +22,7 @@ from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import CellsError
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.metrics import Metrics
-from cellsmono.kernel.registry import Registry
+from cellsmono.kernel.registry import Kind, Registry
 from cellsmono.kernel.supervisor import Supervisor
 from cellsmono.kernel.tasks import cancel_and_wait, create_task
 
@@ -114,7 +114,8 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
-        await core.supervisor.start(SnapshotService(core.installation.snapshots, core.clock), optional=True)
+        schedule = SnapshotService(core.installation.snapshots, core.clock)
+        await core.supervisor.start(schedule, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 
