@@ -114,8 +114,8 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
         metrics.add_source(lambda: list_figures(core.datasources))
-        schedule = SnapshotService(core.installation.snapshots, core.clock)
-        await core.supervisor.start(schedule, kind=Kind.GRPC, optional=True)
+        snapshots = SnapshotService(core.installation.snapshots, core.clock)
+        await core.supervisor.start(snapshots, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
 
 
