@@ -8,13 +8,14 @@ import pytest
 
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.interfaces.snapshots import SnapshotPlace
-from cellsmono.kernel.errors import Invalid, NotFound
+from cellsmono.kernel.errors import Conflict, Invalid, NotFound
 
 
 class LocalSubject:
     """A folder's place; beside the folder or inside it."""
 
     def __init__(self, root, *, beside: bool) -> None:
+        self.is_beside = beside
         self.folder = root / "parent" / "docs"
         self.folder.mkdir(parents=True)
         if not beside:
@@ -150,6 +151,21 @@ async def test_they_outlive_a_restart_and_its_clean_up(subject):
     await subject.restart()
     await subject.store.remove_stale_uploads(2**62)
     assert await names(subject.place()) == ["t-1", "u-1"]
+
+
+async def test_a_bucket_that_is_removed_leaves_them_or_says_that_they_are_there(subject):
+    await subject.place().put("x", body(b"1"))
+    if subject.is_beside:
+        await subject.store.remove_bucket("docs")
+        subject.folder.mkdir()
+        await subject.restart()
+    else:
+        with pytest.raises(Conflict, match="ds snapshot docs"):
+            await subject.store.remove_bucket("docs")
+    assert await names(subject.place()) == ["x"]
+    await subject.place().delete("x")
+    await subject.store.remove_bucket("docs")
+    assert not subject.folder.exists()
 
 
 async def test_no_tree_shows_them(subject):

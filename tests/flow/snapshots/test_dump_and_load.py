@@ -2,15 +2,20 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 
+import msgspec
 import pytest
 
+from cellsmono.datasource.index.sqlite import APPLICATION_ID
 from cellsmono.datasource.snapshots.format import SnapshotDecoder, SnapshotEncoder
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.snapshots import LoadOptions, SnapshotOrigin
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.errors import CellsError, Conflict, Corrupt, Invalid, NotFound, Unavailable
+from cellsmono.store.migrations import apply_step, load_migrations
 
 
 def index_of(core):
@@ -185,8 +190,6 @@ async def test_altered_files_are_refused_and_listed_as_such(site, tree_of):
 
 def rewrite(site, name, change=lambda body: body, **fields):
     """A valid snapshot that says something else."""
-    import msgspec
-
     decoder = SnapshotDecoder("x")
     body = b"".join(decoder.decode((site.snapshots / "snapshot.db").read_bytes()))
     body = change(body)
@@ -214,6 +217,34 @@ async def test_what_does_not_fit_is_refused(site, tree_of, fields, kind, reason)
         assert caught.value.reason == reason
         assert await tree_of(index_of(core)) == before
         assert not list(site.index_path.parent.glob("*.loading*"))
+
+
+def make_old(path, new):
+    """The same tree in the tables of the first schema."""
+    migrations = load_migrations("cellsmono.datasource.index", APPLICATION_ID)
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        apply_step(old, migrations, 0)
+        old.execute("ATTACH ? AS new", (str(new),))
+        for table in ("index_folder", "index_node", "index_change"):
+            names = ", ".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+            old.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM new.{table}")
+    return path.read_bytes()
+
+
+async def test_an_older_schema_is_migrated(site, tree_of):
+    async with site.open() as core:
+        await site.seed(core)
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        before = await tree_of(index_of(core))
+
+        def age(body):
+            (site.root / "new.db").write_bytes(body)
+            return make_old(site.root / "old.db", site.root / "new.db")
+
+        rewrite(site, "old.db", age, schema=1)
+        await core.installation.load_snapshot("docs", "old.db")
+        assert await tree_of(index_of(core)) == before
+        assert sorted(path.name for path in site.index_path.parent.iterdir() if "backup" in path.name) == []
 
 
 async def test_a_foreign_one_is_loaded_when_it_is_meant(site):
@@ -284,7 +315,7 @@ async def test_a_basename_names_one_that_was_kept(site, tree_of):
         await core.installation.add_datasource(config, "snapshot.db")
         assert await tree_of(index_of(core)) == before
         await core.installation.remove_datasource("docs", with_snapshots=True)
-        assert list(site.snapshots.iterdir()) == []
+        assert not site.snapshots.exists()
 
 
 async def test_a_snapshot_that_can_not_be_used_adds_nothing(site):

@@ -122,6 +122,17 @@ class LocalSnapshots:
                 os.close(folder)
         if not is_gone:
             raise _missing(name)
+        self._remove_empty_folders()
+
+    def _remove_empty_folders(self) -> None:
+        """So that an empty bucket stays one that can be removed."""
+        for work in self._bucket.work.existing():
+            try:
+                os.rmdir(FOLDER_NAME, dir_fd=work)
+            except OSError:
+                continue
+            finally:
+                os.close(work)
 
 
 def _publish(kept: TemporaryFile, name: bytes) -> None:
