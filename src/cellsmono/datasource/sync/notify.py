@@ -6,6 +6,7 @@ handed on as it is, but for one thing: a folder that appeared is announced after
 whoever lists it then misses nothing.
 """
 
+import functools
 import os
 import queue
 import re
@@ -18,6 +19,7 @@ import structlog
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from cellsmono.datasource.sync.polling import choose_pause
+from cellsmono.datasource.sync.quiet import open_quietly
 from cellsmono.datasource.sync.survey import Survey, find_latecomers, is_folder, is_utf8, list_folder, survey_folders
 from cellsmono.datasource.sync.watcher import Change, WatchFailed, explain_exhausted
 from cellsmono.interfaces.node import facts_of
@@ -87,7 +89,7 @@ def open_notify(folders: Iterable[str]) -> RustNotify:
     for _ in range(MOST_ROUNDS):
         try:
             # A denied permission must not be ignored by watchfiles: it would ignore every other error, too.
-            return RustNotify(wanted, False, False, 0, False, False)
+            return open_quietly(wanted, functools.partial(RustNotify, wanted, False, False, 0, False, False))
         except (FileNotFoundError, PermissionError) as vanished:
             error = vanished
             wanted = [folder for folder in wanted if is_folder(folder)]
