@@ -5,11 +5,14 @@ from typing import Protocol
 
 import msgspec
 
-from cellsmono.interfaces.node import Checksum, Facts, NodeAttributes
+from cellsmono.interfaces.node import NO_META, Checksum, Facts, NodeAttributes, NodeMeta
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What a store can do beyond the least, so that callers choose a path instead of catching a surprise."""
+    """What a store can do beyond the least, so that callers choose a path instead of catching a surprise.
+
+    ``local``: buckets are folders of this machine, which have paths, times of their own and free space.
+    """
 
     atomic_replace: bool = True
     server_side_copy: bool = True
@@ -18,6 +21,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     folders: bool = True
     attributes: bool = False
     writable: bool = True
+    local: bool = True
 
 
 class Hasher(Protocol):
@@ -51,6 +55,14 @@ class Staged(msgspec.Struct, frozen=True):
     bucket: str
     size: int
     token: str
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is known about an object before its bytes are stored: a store that can not rename needs it then."""
+
+    key: str
+    meta: NodeMeta = NO_META
+    mtime_ns: int | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -138,11 +150,17 @@ class ObjectStore(Protocol):
         """Open an object for reading. Raises NotFound."""
 
     async def stage(
-        self, bucket: str, body: AsyncIterable[bytes], hashers: Sequence[Hasher] = (), size: int | None = None
+        self,
+        bucket: str,
+        body: AsyncIterable[bytes],
+        hashers: Sequence[Hasher] = (),
+        size: int | None = None,
+        target: Target | None = None,
     ) -> Staged:
         """Store a body in a temporary place. On any error, also one raised by ``body``, nothing is left behind.
 
-        ``size`` is a hint for preallocation. Memory does not grow with the body.
+        ``size`` is a hint for preallocation. Memory does not grow with the body. With a ``target`` the bytes may be
+        committed at its key only.
         """
 
     async def stage_copy(self, bucket: str, source_bucket: str, source: str) -> tuple[Staged, ObjectInfo]:
