@@ -1,11 +1,13 @@
 """What all tests share: the markers that say what a test needs, and the real server as a process of its own."""
 
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,18 @@ def remove_deep_trees(tmp_path: Path):
     """For tests that nest folders deeper than Python's own clean-up can follow: removes all that the test made."""
     yield
     subprocess.run(["rm", "-rf", "--", tmp_path], check=True)
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of moto's S3 server, in a thread of this process, on loopback and a free port."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
