@@ -33,6 +33,7 @@ from cellsmono.interfaces.objects import (
     Part,
     PartDigest,
     Staged,
+    Target,
     Upload,
 )
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
@@ -148,7 +149,8 @@ class StructuredStore:
         """See ``NodeStore``."""
         self._check_leaf(path)
         await self._check_conditions(path, options.conditions)
-        staged = await self._objects.stage(self._bucket, body, [digest], options.size)
+        target = Target(path, options.meta, options.mtime_ns)
+        staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
         try:
             digest.verify()
         except BaseException:

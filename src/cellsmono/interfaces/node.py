@@ -171,3 +171,7 @@ class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     mtime_ns: int
     etag: str = ""
     meta: NodeMeta = NO_META
+
+    def complete(self, facts: Facts) -> Facts:
+        """Facts of a listing with the time that only the attributes keep (see ``BY_CONTENT``)."""
+        return msgspec.structs.replace(facts, mtime_ns=self.mtime_ns) if facts.dev == BY_CONTENT else facts

@@ -24,7 +24,7 @@ from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.paths import ancestors_of, parent_of
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState, SyncStatus
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import CellsError, Unavailable
+from cellsmono.kernel.errors import CellsError, Forbidden, Unavailable
 
 BURST = 500
 """Hints at once from which on events may have been lost by the kernel: each file made is three of them there."""
@@ -388,7 +388,7 @@ class Synchronizer:
         if isinstance(error, asyncio.CancelledError):
             return
         self._last_error = error.message if isinstance(error, CellsError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | Forbidden):
             self._offline = error.message
 
     def _tell_state(self) -> tuple[SyncState, str]:

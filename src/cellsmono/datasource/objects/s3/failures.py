@@ -22,14 +22,15 @@ Explained = tuple[Callable[..., CellsError], str, str]
 """The domain's error, its reason, and what is wrong and what to do."""
 
 _KEYS: Explained = (
-    Forbidden,
+    Unavailable,
     "credentials",
-    "The server does not accept the access key or its secret; check 'access_key' and 'secret_key' of the datasource.",
+    "The S3 server does not accept the access key or its secret; check the datasource's 'access_key' and 'secret_key'.",
 )
 _REFUSED: Explained = (
     Forbidden,
     "permission",
-    "The server refuses this to the access key; give it the right to list, read, write and delete in the bucket.",
+    "The S3 server refuses this to the access key; check the key and its secret, and give it the right to list, read, "
+    "write and delete in the bucket.",
 )
 _CLOCK: Explained = (
     Unavailable,

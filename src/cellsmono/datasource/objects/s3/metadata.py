@@ -100,7 +100,7 @@ def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
     meta = msgspec.structs.replace(
         extra.meta, content_type=kind, headers={**headers, **extra.meta.headers}, user={**user, **extra.meta.user}
     )
-    return msgspec.structs.replace(extra, meta=meta)
+    return NodeAttributes(head["ContentLength"], read_mtime(head), extra.etag, meta)
 
 
 def _decode(text: str) -> NodeAttributes | None:
