@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -171,3 +172,40 @@ def moto_server() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def own_server(start_server, tmp_path_factory) -> LiveServer:
+    """Our own endpoint, as the server below another one of us."""
+    place = tmp_path_factory.mktemp("own")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
+
+
+class VersityServer:
+    """versitygw over a folder, on loopback and a free port."""
+
+    access_key = "versity"
+    secret_key = "versitysecret"
+
+    def __init__(self, command: str, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        keys = ["--access", self.access_key, "--secret", self.secret_key]
+        self.process = subprocess.Popen(
+            [command, *keys, "--port", f"127.0.0.1:{port}", "posix", "--nometa", str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="session")
+def versitygw_server(tmp_path_factory) -> Iterator[VersityServer]:
+    """A third S3 server, where it is installed."""
+    command = find_client("versitygw")
+    if command is None:
+        pytest.skip("needs versitygw, which is not installed")
+    server = VersityServer(command, tmp_path_factory.mktemp("versity"))
+    yield server
+    server.process.terminate()
+    server.process.wait(30)

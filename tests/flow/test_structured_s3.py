@@ -232,7 +232,6 @@ async def test_a_move_that_broke_off_is_taken_up_at_the_next_start(open_nodes, b
         assert {f"a/{n}" for n in range(6)} <= set(bucket.list_keys())
     monkeypatch.setattr(moves, "copy_version", real)
     async with open_nodes() as nodes:
-        await nodes._objects.recover("docs")
         await nodes.sync.resync()
         assert bucket.list_keys() == [".pydio", "b/.pydio", *(f"b/{n}" for n in range(6))]
         assert await keys(nodes) == [f"b/{n}" for n in range(6)]

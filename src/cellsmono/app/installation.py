@@ -10,7 +10,7 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import Settings
 from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
+from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState
 from cellsmono.kernel.clock import Clock
@@ -109,7 +109,8 @@ class Installation:
 
     async def add_datasource(self, config: DatasourceConfig) -> DatasourceInfo:
         """See ``Operations``."""
-        if not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for a command of an administrator
+        is_local = config.storage is Storage.LOCAL
+        if is_local and not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for an administrator's command
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
         await self._add(msgspec.structs.replace(config, created=config.created or self._clock.time()))
         return await self.read_datasource(config.name)
@@ -117,11 +118,21 @@ class Installation:
     async def _add(self, config: DatasourceConfig) -> None:
         await self._datasources.open(config)
         try:
+            if config.storage is Storage.S3:
+                await self._try_bucket(config)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
             raise
-        log.info("datasource added", datasource=config.name, folder=config.folder)
+        log.info("datasource added", datasource=config.name, place=config.place)
+
+    async def _try_bucket(self, config: DatasourceConfig) -> None:
+        """Raise what is wrong with server, keys or bucket now, while somebody is there to mend it."""
+        if not await self._datasources.triple(config.name).objects.has_bucket(config.name):
+            raise NotFound(
+                f"There is no bucket for {config.place}. Make it first, or check its name.",
+                path=config.bucket,
+            )
 
     async def remove_datasource(self, name: str) -> None:
         """See ``Operations``."""
@@ -189,10 +200,11 @@ class Installation:
             )
 
     async def _describe(self, config: DatasourceConfig) -> DatasourceInfo:
+        shown = config.without_secrets()
         origin = "config" if self._is_configured(config.name) else "store"
         error = self._datasources.failure(config.name)
         if error:
-            return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
+            return DatasourceInfo(shown, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
         sync = triple.store.sync.status()
         state = ServiceState.READY if sync.state in _FINE else ServiceState.DEGRADED
@@ -201,7 +213,7 @@ class Installation:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
         return DatasourceInfo(
-            config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
+            shown, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
         )
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import typer
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Markers, Symlinks, Watch
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Markers, Signature, Symlinks, Watch
 from cellsmono.interfaces.sync import ResyncOptions
 
 REFUSED = 4
@@ -27,7 +27,9 @@ ADD_EPILOG = """Examples:
 
   cellsmono ds add /srv/pictures
 
-  cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read"""
+  cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
+
+  cellsmono ds add archive=s3://bucket/base --endpoint https://s3.example.org --access-key KEY --secret-key-file FILE"""
 REMOVE_EPILOG = """Examples:
 
   cellsmono ds remove photos --yes"""
@@ -68,12 +70,13 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
             info.state,
             "?" if info.stats is None else info.stats.files,
             "?" if info.stats is None else format_bytes(info.stats.bytes),
-            info.config.folder,
+            info.objects,
+            info.config.place,
             info.error or (info.sync.detail if info.sync else ""),
         )
         for info in infos
     ]
-    print_table(("NAME", "STATE", "FILES", "SIZE", "FOLDER", "DETAIL"), rows)
+    print_table(("NAME", "STATE", "FILES", "SIZE", "OBJECTS", "FOLDER", "DETAIL"), rows)
 
 
 @app.command("show", epilog=SHOW_EPILOG)
@@ -94,7 +97,12 @@ def show_datasource(
 
 @app.command("add", epilog=ADD_EPILOG)
 def add_datasource(
-    folder: Annotated[str, typer.Argument(metavar="[NAME=]FOLDER", help="The folder, and the bucket's name.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME=]FOLDER", help="The folder (or s3://BUCKET/PREFIX on another server), and the bucket's name."
+        ),
+    ],
     symlinks: Annotated[Symlinks, typer.Option(help="What happens to symbolic links.")] = Symlinks.IGNORE,
     durability: Annotated[Durability, typer.Option(help="When a write is acknowledged.")] = Durability.FSYNC,
     markers: Annotated[Markers, typer.Option(help="Where folder UUIDs are kept.")] = Markers.FILE,
@@ -102,25 +110,55 @@ def add_datasource(
     anonymous: Annotated[
         str, typer.Option(metavar="read|write", help="What unsigned requests may do.", show_default=False)
     ] = "",
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="The S3 server. Default: AWS.", show_default=False)] = "",
+    region: Annotated[str, typer.Option(help="The region of the bucket on it.")] = "us-east-1",
+    access_key: Annotated[str, typer.Option(metavar="KEY", help="Access key for it.", show_default=False)] = "",
+    secret_key_file: Annotated[
+        str, typer.Option(metavar="FILE", help="File with the secret. Without one it is asked for.", show_default=False)
+    ] = "",
+    path_style: Annotated[
+        bool, typer.Option("--path-style/--host-style", help="How its buckets are addressed.")
+    ] = True,
+    signature: Annotated[Signature, typer.Option(help="How requests to it are signed.")] = Signature.S3V4,
+    storage_class: Annotated[str, typer.Option(help="Storage class of objects there.", show_default=False)] = "",
+    object_tags: Annotated[
+        str, typer.Option(metavar="K=V&K=V", help="Tags of objects there.", show_default=False)
+    ] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Never write to it.")] = False,
+    checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
+    verify_tls: Annotated[bool, typer.Option(help="Check its certificate.")] = True,
+    ca_file: Annotated[str, typer.Option(metavar="FILE", help="Authorities to trust for it.", show_default=False)] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Serve one more folder, from now on and after a restart."""
+    """Serve one more folder, or a bucket of another S3 server, from now on and after a restart."""
     from cellsmono.app.config_sources import read_datasource
-    from cellsmono.app.folders import read_folder_arguments
+    from cellsmono.app.remote import read_place_argument
     from cellsmono.cli.session import load_for, perform
     from cellsmono.interfaces.operations import DatasourceInfo, Operations
-    from cellsmono.kernel.errors import AlreadyExists
+
+    given = {
+        "endpoint": endpoint,
+        "region": region,
+        "access_key": access_key,
+        "secret_key_file": secret_key_file,
+        "path_style": path_style,
+        "signature": signature,
+        "storage_class": storage_class,
+        "object_tags": object_tags,
+        "read_only": read_only,
+        "checksums": checksums,
+        "verify_tls": verify_tls,
+        "ca_file": ca_file,
+    }
+    if access_key and not secret_key_file:
+        given["secret_key"] = typer.prompt("Secret key", hide_input=True, err=True)
 
     async def work(operations: Operations) -> DatasourceInfo:
         known = [info.config for info in await operations.list_datasources()]
-        found = read_folder_arguments([folder], known)
-        if not found:
-            raise AlreadyExists(f"this folder is served already: {folder}")
         table = {
-            "name": found[0].name,
-            "folder": found[0].folder,
+            **read_place_argument(folder, known, given),
             "symlinks": symlinks,
             "durability": durability,
             "markers": markers,
@@ -134,7 +172,7 @@ def add_datasource(
     if output is Output.JSON:
         print_json(info)
     else:
-        tell(f"{info.config.folder} is served as the bucket {info.config.name!r}")
+        tell(f"{info.config.place} is served as the bucket {info.config.name!r}")
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)

@@ -1,13 +1,15 @@
 """Opens and closes datasources: which services a datasource needs, and which of them it shares.
 
-One object service serves all buckets of one parent folder. It is started with the first datasource in that folder and
-stopped with the last.
+One object service serves all buckets of one parent folder, or of one S3 endpoint and key pair. It is started with the
+first datasource there and stopped with the last.
 """
 
+import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -16,12 +18,14 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
-from cellsmono.datasource.placing import check_place
+from cellsmono.datasource.placing import bare_prefix, check_bucket, check_place
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.datasource.sync.context import SyncStore
+from cellsmono.interfaces.datasource import DatasourceConfig, Storage, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
+from cellsmono.interfaces.objects import Multipart
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.clock import Clock
@@ -41,24 +45,31 @@ _STALE_PERIOD = 3600.0
 Publish = Callable[[tuple[NodeEvent, ...]], None]
 
 
+class Objects(SyncStore, Multipart, Protocol):
+    """What a datasource needs of its object service."""
+
+    def forget_bucket(self, bucket: str) -> None:
+        """Serve a bucket no longer."""
+
+
 class _ObjectsService:
-    """``data.objects.localN``: one parent folder and its buckets."""
+    """``data.objects.localN``, one parent folder and its buckets, or ``data.objects.gatewayN``, one S3 endpoint."""
 
     tag = TAG
 
-    def __init__(self, number: int, parent: Path, uploads: DatabaseRegistry, clock: Clock, stale_hours: float) -> None:
-        self.name = f"data.objects.local{number}"
-        self.parent = parent
+    def __init__(self, name: str, title: str, make: Callable[[str], Objects], clock: Clock, stale_hours: float) -> None:
+        self.name = name
+        self.title = title
         self.buckets: set[str] = set()
-        self._uploads = uploads
+        self._make = make
         self._clock = clock
         self._stale_ns = round(stale_hours * 3600e9)
-        self.store: LocalStore
+        self.store: Objects
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Holds the store open, and removes uploads that nobody went on with."""
-        self.store = LocalStore(self.name, self.parent, uploads=self._uploads, clock=self._clock)
+        self.store = self._make(self.name)
         try:
             stale = Worker(f"{self.name}:stale-uploads", self._remove_stale_uploads, interval=_STALE_PERIOD)
             async with stale.running():
@@ -68,14 +79,18 @@ class _ObjectsService:
 
     async def _remove_stale_uploads(self) -> bool:
         if self._stale_ns:
-            removed = await self.store.remove_stale_uploads(self._clock.time_ns() - self._stale_ns)
+            try:
+                removed = await self.store.remove_stale_uploads(self._clock.time_ns() - self._stale_ns)
+            except Unavailable as error:  # it is tried again in an hour
+                log.warning("stale uploads are not removed", service=self.name, error=error.message)
+                return False
             if removed:
                 log.info("stale uploads removed", service=self.name, uploads=removed)
         return False
 
     def status(self) -> ServiceStatus:
-        """The folder it serves and how many buckets are in it."""
-        return ServiceStatus(detail=f"{self.parent} ({', '.join(sorted(self.buckets))})")
+        """The folder or server that it serves, and which buckets are in it."""
+        return ServiceStatus(detail=f"{self.title} ({', '.join(sorted(self.buckets))})")
 
 
 class _IndexService:
@@ -138,7 +153,7 @@ class Triple(msgspec.Struct, frozen=True):
 
     store: StructuredStore
     objects_name: str
-    objects: LocalStore
+    objects: Objects
 
 
 class Datasources:
@@ -162,7 +177,7 @@ class Datasources:
         self._publish = publish
         self._follow = follow
         self._stale_upload_hours = stale_upload_hours
-        self._objects: dict[Path, _ObjectsService] = {}
+        self._objects: dict[Hashable, _ObjectsService] = {}
         self._open: dict[str, Triple] = {}
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
@@ -173,7 +188,11 @@ class Datasources:
         Raises what ``check_place`` raises. A service that can not start (index corrupt, folder unreadable) does not
         raise: the datasource is kept as failed, with its reason, and the others go on.
         """
-        folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
+        folder: Path | None = None
+        if config.storage is Storage.S3:
+            check_bucket(config, self._configs.values())
+        else:
+            folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
         self._configs[config.name] = config
         self._failed.pop(config.name, None)
         try:
@@ -193,16 +212,11 @@ class Datasources:
             await self._stop_service(f"data.{part}.{name}")
         await self._leave_objects(name)
 
-    async def _start(self, config: DatasourceConfig, folder: Path) -> None:
-        objects = await self._find_objects(folder.parent)
-        objects.store.add_bucket(
-            config.name,
-            folder.name,
-            durability=config.durability,
-            symlinks=config.symlinks,
-            markers=config.markers,
-        )
+    async def _start(self, config: DatasourceConfig, folder: Path | None) -> None:
+        objects = await (self._serve_bucket(config) if folder is None else self._serve_folder(config, folder))
         objects.buckets.add(config.name)
+        if folder is None and config.watch is Watch.AUTO:
+            config = msgspec.structs.replace(config, watch=Watch.POLL)
         path = self.index_path(config.name)
         for folder_of_ours in (path.parent.parent, path.parent):  # the mode is not that of parents made along
             folder_of_ours.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -222,27 +236,62 @@ class Datasources:
                 raise Unavailable(self._supervisor.registry.get(service.name).detail)
         self._open[config.name] = Triple(store, objects.name, objects.store)
 
-    async def _find_objects(self, parent: Path) -> _ObjectsService:
-        known = self._objects.get(parent)
+    async def _serve_folder(self, config: DatasourceConfig, folder: Path) -> _ObjectsService:
+        def make(name: str) -> LocalStore:
+            return LocalStore(name, folder.parent, uploads=self._uploads, clock=self._clock)
+
+        service = await self._find_objects(folder.parent, "local", str(folder.parent), make)
+        if not isinstance(service.store, LocalStore):
+            raise TypeError(service.name)
+        service.store.add_bucket(
+            config.name,
+            folder.name,
+            durability=config.durability,
+            symlinks=config.symlinks,
+            markers=config.markers,
+        )
+        return service
+
+    async def _serve_bucket(self, config: DatasourceConfig) -> _ObjectsService:
+        # What it needs takes most of a second to import: servers with folders alone do without.
+        from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
+        from cellsmono.datasource.objects.s3.store import S3Store
+
+        endpoint = make_endpoint(config, os.environ)
+
+        def make(name: str) -> S3Store:
+            return S3Store(name, endpoint, uploads=self._uploads, clock=self._clock)
+
+        service = await self._find_objects(endpoint, "gateway", endpoint.title, make)
+        if not isinstance(service.store, S3Store):
+            raise TypeError(service.name)
+        service.store.add_bucket(make_place(config, bare_prefix(config.prefix)))
+        return service
+
+    async def _find_objects(
+        self, key: Hashable, kind: str, title: str, make: Callable[[str], Objects]
+    ) -> _ObjectsService:
+        """The service of a parent folder or endpoint, started when it is the first bucket's."""
+        known = self._objects.get(key)
         if known is not None:
             return known
         taken = {service.name for service in self._objects.values()}
-        number = next(n for n in range(1, len(taken) + 2) if f"data.objects.local{n}" not in taken)
-        service = _ObjectsService(number, parent, self._uploads, self._clock, self._stale_upload_hours)
+        name = next(name for n in range(1, len(taken) + 2) if (name := f"data.objects.{kind}{n}") not in taken)
+        service = _ObjectsService(name, title, make, self._clock, self._stale_upload_hours)
         if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
             raise Unavailable(self._supervisor.registry.get(service.name).detail)
-        self._objects[parent] = service
+        self._objects[key] = service
         return service
 
     async def _leave_objects(self, bucket: str) -> None:
         """Take a bucket out of its object service, which ends with its last bucket."""
-        for parent, objects in list(self._objects.items()):
+        for key, objects in list(self._objects.items()):
             if bucket not in objects.buckets:
                 continue
             objects.buckets.discard(bucket)
             objects.store.forget_bucket(bucket)
             if not objects.buckets:
-                del self._objects[parent]
+                del self._objects[key]
                 await self._stop_service(objects.name)
 
     async def _stop_service(self, name: str) -> None:

@@ -1,6 +1,7 @@
 """One S3 endpoint with one key pair: how it is reached, and the client that is shared by all its buckets."""
 
 import asyncio
+import importlib
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -66,6 +67,8 @@ class Connection:
                 if self._is_closed:
                     raise Unavailable("The object service is stopped.", reason="stopping")
                 if self._client is None:
+                    # The import takes most of a second, in which others go on.
+                    await asyncio.to_thread(importlib.import_module, "aiobotocore.session")
                     self._client = await self._stack.enter_async_context(_make_client(self.endpoint))
         return self._client
 

@@ -93,10 +93,13 @@ _CODES: dict[str, Explained] = {
 ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
 """Codes that mean: there is no such object (a HEAD has no body, so no better code than its status)."""
 
+LONGEST_QUOTE = 200
+"""How much of what the server says itself is passed on."""
+
 _FIRST_SERVER_ERROR = 500
 
 
-def code_of(error: BaseException) -> str:
+def code_of(error: BaseException | None) -> str:
     """The S3 error code of a refusal, or its status as text; empty for everything else."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, boto.ClientError) else ""
 
@@ -130,7 +133,8 @@ def _explain_refusal(error: boto.ClientError, key: str) -> CellsError:
     if found is None:
         return Corrupt(f"The S3 server refuses '{key}' ({code or status}).", reason="refused", path=key)
     kind, reason, text = found
-    return kind(f"{text} ({code})", reason=reason, path=key)
+    said = str(error.response.get("Error", {}).get("Message", ""))[:LONGEST_QUOTE]
+    return kind(f"{text} ({code}{': ' if said else ''}{said})", reason=reason, path=key)
 
 
 @contextmanager

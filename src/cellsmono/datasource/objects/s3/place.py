@@ -1,7 +1,6 @@
 """A bucket of the object service: which bucket of the server, below which prefix, and how objects are stored in it."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -22,7 +21,7 @@ class Place(msgspec.Struct, frozen=True):
     bucket: str
     prefix: str = ""
     storage_class: str = ""
-    tags: dict[str, str] = {}
+    tags: str = ""
     read_only: bool = False
     marked: bool = True
 
@@ -36,7 +35,7 @@ class Place(msgspec.Struct, frozen=True):
         if self.storage_class:
             options["StorageClass"] = self.storage_class
         if self.tags:
-            options["Tagging"] = urlencode(self.tags)
+            options["Tagging"] = self.tags
         return options
 
     def marker(self, folder: str) -> str:

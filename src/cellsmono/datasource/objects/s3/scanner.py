@@ -25,6 +25,7 @@ class S3Scanner(S3Service):
     async def scan(self, bucket: str, folders: Sequence[tuple[str, bytes]]) -> list[Listing]:
         """List these folders."""
         place = self.place(bucket)
+        await self.finish_moves(place)
         return await ask_many(self.connection, lambda wanted: self._list_folder(place, *wanted), folders)
 
     async def _list_folder(self, place: Place, folder: str, expected: bytes) -> Listing:

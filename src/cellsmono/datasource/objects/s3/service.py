@@ -10,6 +10,7 @@ from cellsmono.datasource.objects.registry import StoredPart
 from cellsmono.datasource.objects.s3.copying import Version
 from cellsmono.datasource.objects.s3.endpoint import Connection, Endpoint
 from cellsmono.datasource.objects.s3.folders import Folders
+from cellsmono.datasource.objects.s3.moves import finish_moves
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Courier, OpenUpload
@@ -49,6 +50,8 @@ class S3Service:
         self._places: dict[str, Place] = {}
         self._staged: dict[str, Held] = {}
         self._tokens = itertools.count(1)
+        self._settled: set[str] = set()
+        self._settling = asyncio.Lock()
 
     def add_bucket(self, place: Place) -> None:
         """Serve a place as a bucket; it need not be there now. Raises AlreadyExists for a name that is served."""
@@ -59,6 +62,7 @@ class S3Service:
     def forget_bucket(self, bucket: str) -> None:
         """Serve it no longer; what is on the server stays. Nothing happens for an unknown one."""
         place = self._places.pop(bucket, None)
+        self._settled.discard(bucket)
         if place is not None:
             self.folders.forget(place)
 
@@ -74,6 +78,21 @@ class S3Service:
         place = self.place(bucket)
         place.check_writable()
         return place
+
+    async def settled(self, bucket: str) -> Place:
+        """A bucket that may be changed, once the moves are at their end that a crash broke off."""
+        place = self.writable(bucket)
+        await self.finish_moves(place)
+        return place
+
+    async def finish_moves(self, place: Place) -> None:
+        """Take up what a crash broke off, before the first look or change."""
+        if place.name in self._settled or place.read_only:
+            return
+        async with self._settling:
+            if place.name not in self._settled:
+                await finish_moves(self.connection, place)
+                self._settled.add(place.name)
 
     def keep(self, bucket: str, held: Held, size: int) -> Staged:
         """Hand out a token for staged bytes."""

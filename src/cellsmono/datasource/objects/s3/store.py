@@ -13,12 +13,13 @@ from cellsmono.datasource.objects.names import (
 )
 from cellsmono.datasource.objects.s3.copying import Version, copy_version, find_version
 from cellsmono.datasource.objects.s3.facts import make_facts
+from cellsmono.datasource.objects.s3.failures import code_of
 from cellsmono.datasource.objects.s3.folders import marker_key
 from cellsmono.datasource.objects.s3.metadata import read_facts, read_metadata, write_metadata
-from cellsmono.datasource.objects.s3.moves import finish_moves, move_folder, move_object
+from cellsmono.datasource.objects.s3.moves import move_folder, move_object
 from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
 from cellsmono.datasource.objects.s3.reader import S3Reader, open_reader
-from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, head, list_pages
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, has_any, head, list_pages
 from cellsmono.datasource.objects.s3.scanner import S3Scanner, is_readable
 from cellsmono.datasource.objects.s3.service import Held, Join, Temporary
 from cellsmono.datasource.objects.s3.spool import Spool
@@ -50,12 +51,6 @@ class S3Store(S3Uploads, S3Scanner):
         place = self.place(bucket)
         split_written(key)
         place.check_length(key)
-
-    async def recover(self, bucket: str) -> None:
-        """Bring moves to their end that a crash broke off. To be called before the bucket is served."""
-        place = self.place(bucket)
-        if not place.read_only:
-            await finish_moves(self.connection, place)
 
     async def stat(self, bucket: str, key: str) -> ObjectInfo:
         """Facts of an object or folder now."""
@@ -119,7 +114,7 @@ class S3Store(S3Uploads, S3Scanner):
         if held is None:
             raise NotFound("These staged bytes were committed or discarded before.", reason="staged")
         try:
-            place = self.writable(staged.bucket)
+            place = await self.settled(staged.bucket)
             refuse_folder_key(key)
             self.check_key(staged.bucket, key)
             made = await self.folders.make_above(place, key)
@@ -177,7 +172,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def make_folder(self, bucket: str, key: str) -> tuple[FolderMade, ...]:
         """Make a folder and its missing parents."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         split_written(key)
         place.check_length(marker_key(place, key))
         folder = key if key.endswith("/") else key + "/"
@@ -185,7 +180,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def delete(self, bucket: str, key: str) -> bool:
         """Remove one object."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         if not key or key.endswith("/") or not is_readable(key):
             return False
         if await head(self.connection, place, key) is None:
@@ -195,7 +190,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def delete_many(self, bucket: str, keys: Sequence[str]) -> list[bool | Exception]:
         """Remove many objects; True also where none was, since the server does not tell."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         results: list[bool | Exception] = [False] * len(keys)
         wanted = []
         for position, key in enumerate(keys):
@@ -216,7 +211,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def set_mtime(self, bucket: str, key: str, mtime_ns: int) -> ObjectInfo:
         """Change an object's time of modification, by a copy onto itself."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         if not is_readable(key) or key.endswith("/"):
             raise not_found(key)
         version, answer = await find_version(self.connection, place, key)
@@ -225,7 +220,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def remove_folder(self, bucket: str, key: str) -> bool:
         """Remove a folder that holds nothing but its marker."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         if not key.endswith("/") or not is_readable(key):
             return False
         ours = {key, place.marker(key)}
@@ -240,7 +235,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def move(self, bucket: str, source: str, target: str) -> Committed:
         """Move an object or a folder: copy everything, then delete the sources."""
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         is_folder = source.endswith("/")
         if is_folder and not target.endswith("/"):
             target += "/"
@@ -279,7 +274,7 @@ class S3Store(S3Uploads, S3Scanner):
 
         Not for one that was uploaded in parts: the copy would get another ETag, and would be taken for new content.
         """
-        place = self.writable(bucket)
+        place = await self.settled(bucket)
         if key.endswith("/") or not is_readable(key):
             raise not_found(key)
         version, answer = await find_version(self.connection, place, key)
@@ -326,9 +321,11 @@ class S3Store(S3Uploads, S3Scanner):
         if place is None:
             return False
         try:
-            await ask(self.connection, "head_bucket", Bucket=place.bucket)
-        except NotFound:
-            return False
+            await has_any(self.connection, place, "")
+        except Unavailable as error:
+            if code_of(error.__cause__) == "NoSuchBucket":
+                return False
+            raise
         return True
 
     async def used_space(self, bucket: str) -> tuple[int, int]:
