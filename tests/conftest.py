@@ -187,13 +187,13 @@ class VersityServer:
     access_key = "versity"
     secret_key = "versitysecret"
 
-    def __init__(self, command: str, folder: Path) -> None:
+    def __init__(self, command: str, folder: Path, sidecar: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         keys = ["--access", self.access_key, "--secret", self.secret_key]
         self.process = subprocess.Popen(
-            [command, *keys, "--port", f"127.0.0.1:{port}", "posix", "--nometa", str(folder)],
+            [command, *keys, "--port", f"127.0.0.1:{port}", "posix", "--sidecar", str(sidecar), str(folder)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -205,7 +205,7 @@ def versitygw_server(tmp_path_factory) -> Iterator[VersityServer]:
     command = find_client("versitygw")
     if command is None:
         pytest.skip("needs versitygw, which is not installed")
-    server = VersityServer(command, tmp_path_factory.mktemp("versity"))
+    server = VersityServer(command, tmp_path_factory.mktemp("versity"), tmp_path_factory.mktemp("sidecar"))
     yield server
     server.process.terminate()
     server.process.wait(30)

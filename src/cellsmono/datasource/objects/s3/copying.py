@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask, ask_many
 from cellsmono.datasource.objects.s3.staging import begin_upload
@@ -108,4 +109,4 @@ def _changing(version: Version) -> Unavailable:
 async def find_version(connection: Connection, place: Place, key: str) -> tuple[Version, dict[str, Any]]:
     """The version that is at a key now, and its headers. Raises NotFound."""
     answer = await ask(connection, "head_object", key, **place.at(key))
-    return Version(place, key, answer["ETag"], answer["ContentLength"]), answer
+    return Version(place, key, etag_of(answer), answer["ContentLength"]), answer

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cellsmono.datasource.objects.s3.facts import make_facts, time_ns
+from cellsmono.datasource.objects.s3.facts import etag_of, make_facts, time_ns
 from cellsmono.interfaces.node import Facts, NodeAttributes, NodeMeta
 
 EXTRA = "cellsmono"
@@ -72,7 +72,7 @@ def _is_ours(name: str) -> bool:
 
 def read_facts(head: Mapping[str, Any], size: int) -> Facts:
     """Facts of an object from the headers of its answer."""
-    return make_facts(size, head["ETag"], read_mtime(head))
+    return make_facts(size, etag_of(head), read_mtime(head))
 
 
 def read_mtime(head: Mapping[str, Any]) -> int:

@@ -4,12 +4,14 @@ import asyncio
 from typing import Any
 
 from cellsmono.datasource.objects.s3.endpoint import Connection
-from cellsmono.datasource.objects.s3.failures import explained
 from cellsmono.datasource.objects.s3.metadata import read_facts
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask
 from cellsmono.interfaces.objects import ObjectInfo
 from cellsmono.kernel.errors import NotFound, PreconditionFailed, Unavailable
+from cellsmono.kernel.log import get_logger
+
+log = get_logger("datasource")
 
 _FRUITLESS = 3
 """A stream that broke is taken up where it broke off; after so many times without a byte it is given up."""
@@ -19,11 +21,11 @@ class S3Reader:
     """One version of one object, pinned by its ETag."""
 
     def __init__(self, connection: Connection, place: Place, key: str, answer: dict[str, Any]) -> None:
+        self._stream: Any = answer["Body"]
         self.info = ObjectInfo(key, read_facts(answer, answer["ContentLength"]))
         self._connection = connection
         self._place = place
         self._etag = answer["ETag"]
-        self._stream: Any = answer["Body"]
         self._position = 0
         self._lock = asyncio.Lock()
         self._is_closed = False
@@ -68,9 +70,9 @@ class S3Reader:
     async def _take(self, length: int) -> bytes:
         """The next bytes of the stream, none when it broke."""
         try:
-            with explained(self.info.key):
-                return bytes(await self._stream.read(length))
-        except Unavailable:
+            return bytes(await self._stream.read(length))
+        except Exception as error:  # whatever the client of the day calls a broken connection
+            log.debug("a stream broke", key=self.info.key, error=repr(error))
             return b""
 
     async def _seek(self, offset: int) -> None:
