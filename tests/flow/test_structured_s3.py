@@ -11,7 +11,7 @@ import pytest
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.s3 import moves, staging
+from cellsmono.datasource.objects.s3 import moves, requests, staging
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
@@ -293,6 +293,33 @@ async def test_an_emptied_bucket_is_held(nodes, bucket):
     assert await keys(nodes) == ["a/x"]
     assert not (await nodes.sync.resync("", ResyncOptions(accept_deletes=True))).held
     assert await keys(nodes) == []
+
+
+async def test_a_quiet_tree_is_compared_by_one_listing(nodes, bucket, monkeypatch):
+    for number in range(30):
+        await put(nodes, f"d{number}/sub/x", str(number).encode())
+    await nodes.sync.resync()
+    await nodes.sync.resync()
+    asked = []
+    real = requests.ask
+
+    async def ask(connection, operation, *rest, **arguments):
+        asked.append(operation)
+        return await real(connection, operation, *rest, **arguments)
+
+    monkeypatch.setattr(requests, "ask", ask)
+    assert (await nodes.sync.resync()).changed == 0
+    quiet = len(asked)
+    assert quiet <= 3
+    bucket.put("d7/sub/x", b"!")
+    assert (await nodes.sync.resync()).updated == 1
+    bucket.put("d8/new/y", b"!")
+    bucket.delete("d9/sub/x")
+    report = await nodes.sync.resync()
+    assert (report.created, report.deleted) == (2, 1)
+    bucket.delete("d10/.pydio")
+    await nodes.sync.resync()
+    assert bucket.get("d10/.pydio").decode() == (await nodes.index.read_node("d10/")).uuid
 
 
 async def test_many_writers_at_once(nodes):

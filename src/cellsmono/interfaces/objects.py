@@ -237,7 +237,10 @@ class FolderScanner(Protocol):
         """List these folders now, each with the fingerprint it is expected to have (empty: none). One hop for all."""
 
     async def stat_folders(self, bucket: str, folders: Sequence[str]) -> list[tuple[int, int] | None]:
-        """(mtime_ns, ctime_ns) of each folder; None: gone or no folder; (0, 0): can not be told."""
+        """(mtime_ns, ctime_ns) of each folder, or numbers that change with its entries where there are no times.
+
+        None: gone or no folder; (0, 0): can not be told.
+        """
 
     async def stat_entries(self, bucket: str, keys: Sequence[str]) -> list[Entry | Skipped | None]:
         """What stands at these keys now: a key without ``/`` may turn out to be a folder and the other way round

@@ -12,6 +12,7 @@ from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
 from cellsmono.datasource.objects.s3.reader import open_reader
 from cellsmono.datasource.objects.s3.requests import Page, ask_many, head, list_pages
 from cellsmono.datasource.objects.s3.service import S3Service
+from cellsmono.datasource.objects.s3.sweep import FolderHash, Times
 from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.kernel.errors import CellsError, NotFound
@@ -44,15 +45,18 @@ class S3Scanner(S3Service):
         listing.fingerprint = view.fingerprint(entries)
         listing.entries = None if listing.fingerprint == expected else entries
         listing.count = len(entries)
+        listing.mtime_ns, listing.ctime_ns = view.times(entries)
+        listing.stable = True  # hashes of the content, so that a later change must show in them
         listing.skipped = tuple(view.skipped)
         if view.marker is not None:
             listing.marker = await self.folders.read_marker(place, folder, view.marker)
         return listing
 
     async def stat_folders(self, bucket: str, folders: Sequence[str]) -> list[tuple[int, int] | None]:
-        """It can not be told without a listing: every folder is to be listed."""
-        self.place(bucket)
-        return [(0, 0)] * len(folders)
+        """What stands in the place of their times, from one listing for all of a walk (see ``sweep``)."""
+        place = self.place(bucket)
+        await self.finish_moves(place)
+        return await self.sweeper.times(place, folders)
 
     async def stat_entries(self, bucket: str, keys: Sequence[str]) -> list[Entry | Skipped | None]:
         """What stands at these keys."""
@@ -162,6 +166,15 @@ class FolderView:
                 self.skipped.append(Skipped(self._folder + name[:-1], "folder_of_same_name"))
         files = [Entry(name, facts) for name, facts in self._files.items()]
         return files + [Entry(name, FOLDER_FACTS) for name in self._folders]
+
+    def times(self, entries: Sequence[Entry]) -> Times:
+        """What stands in the place of the folder's times."""
+        found = FolderHash()
+        for entry in entries:
+            found.add(entry.name, entry.facts)
+        if self.marker is not None:
+            found.mark(self.marker)
+        return found.times()
 
     def fingerprint(self, entries: Sequence[Entry]) -> bytes:
         """The fingerprint of these entries."""

@@ -14,6 +14,7 @@ from cellsmono.datasource.objects.s3.moves import finish_moves
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Courier, OpenUpload
+from cellsmono.datasource.objects.s3.sweep import Sweeper
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Staged
 from cellsmono.kernel.clock import Clock, SystemClock
@@ -47,6 +48,7 @@ class S3Service:
         self.connection = Connection(endpoint)
         self.courier = Courier(self.connection, self.workers)
         self.folders = Folders(self.connection)
+        self.sweeper = Sweeper(self.connection)
         self._places: dict[str, Place] = {}
         self._staged: dict[str, Held] = {}
         self._tokens = itertools.count(1)
@@ -65,6 +67,7 @@ class S3Service:
         self._settled.discard(bucket)
         if place is not None:
             self.folders.forget(place)
+            self.sweeper.forget(place)
 
     def place(self, bucket: str) -> Place:
         """A bucket that is served. Raises NotFound (reason ``bucket``)."""
