@@ -3,7 +3,6 @@
 So memory depends neither on how large an object is nor on how slowly its client sends.
 """
 
-import os
 import tempfile
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -11,7 +10,7 @@ from typing import BinaryIO
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
 
-MEMORY_BYTES = 512 * 1024
+MEMORY_BYTES = 1024 * 1024
 BATCH_BYTES = 256 * 1024
 
 
@@ -46,15 +45,12 @@ class Spool:
             self._file.writelines(self._chunks)
             self._chunks = []
 
-    async def read(self) -> bytes:
-        """All of it."""
+    def body(self) -> bytes | BinaryIO:
+        """All of it, from its beginning, as the client takes it."""
         if self._file is None:
             return b"".join(self._chunks)
-        return await self._workers.run(self._read_file, self._file)
-
-    def _read_file(self, file: BinaryIO) -> bytes:
-        file.flush()
-        return os.pread(file.fileno(), self.size, 0)
+        self._file.seek(0)
+        return self._file
 
     def close(self) -> None:
         """Let go of the bytes."""

@@ -20,8 +20,8 @@ MOST_PARTS = 10_000
 _GROW_AFTER = 1000
 """A body of unknown length gets parts twice as large after each so many, so that 5 TiB fit into S3's 10,000."""
 
-SENDING = 4
-"""Parts of one endpoint that are in memory at once, to be sent."""
+SENDING = 16
+"""Pieces of bodies that are sent to one endpoint at once."""
 
 
 def part_bytes(number: int, announced: int | None) -> int:
@@ -32,7 +32,7 @@ def part_bytes(number: int, announced: int | None) -> int:
 
 
 class Courier:
-    """Sends pieces of bodies, few at a time: what bounds the memory of all transfers together."""
+    """Sends pieces of bodies, a bounded number at a time."""
 
     def __init__(self, connection: Connection, workers: Workers) -> None:
         self.connection = connection
@@ -42,7 +42,7 @@ class Courier:
     async def put(self, place: Place, key: str, spool: Spool, options: dict[str, Any]) -> str:
         """Store an object in one call; its ETag."""
         async with self._sending:
-            body = await spool.read()
+            body = spool.body()
             arguments = {**place.at(key), **place.options(), **options}
             answer = await ask(self.connection, "put_object", key, Body=body, **arguments)
         return str(answer["ETag"])
@@ -51,7 +51,7 @@ class Courier:
         """Send one part and let go of its bytes."""
         try:
             async with self._sending:
-                body = await spool.read()
+                body = spool.body()
                 answer = await ask(
                     self.connection, "upload_part", upload.key, Body=body, PartNumber=number, **upload.arguments
                 )
