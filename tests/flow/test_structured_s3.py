@@ -84,9 +84,21 @@ def bucket(moto_server):
     made.client.close()
 
 
+class Events(list):
+    """What the index published; ``arrived`` is set with each of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.arrived = asyncio.Event()
+
+    def extend(self, events):
+        super().extend(events)
+        self.arrived.set()
+
+
 @pytest.fixture
 def events():
-    return []
+    return Events()
 
 
 @pytest.fixture
@@ -328,3 +340,18 @@ async def test_many_writers_at_once(nodes):
     assert (await nodes.sync.resync("", ResyncOptions(full=True))).changed == 0
     with pytest.raises(Forbidden):
         await put(nodes, "d1/.pydio")
+
+
+async def test_it_is_followed_by_the_schedule_alone(open_nodes, bucket, events):
+    async with open_nodes(reconcile_seconds=0.2) as nodes:
+        await put(nodes, "a/x", b"one")
+        async with nodes.sync.lifespan():
+            await nodes.sync.wait_until_followed()
+            bucket.put("a/x", b"behind")
+            bucket.put("b/y", b"behind")
+            async with asyncio.timeout(20):
+                while await keys(nodes) != ["a/x", "b/y"]:
+                    await events.arrived.wait()
+                    events.arrived.clear()
+            assert await read(nodes, "a/x") == b"behind"
+            assert nodes.sync.status().last_report is not None

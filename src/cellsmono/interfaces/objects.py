@@ -11,7 +11,9 @@ from cellsmono.interfaces.node import NO_META, Checksum, Facts, NodeAttributes, 
 class Capabilities(msgspec.Struct, frozen=True):
     """What a store can do beyond the least, so that callers choose a path instead of catching a surprise.
 
-    ``local``: buckets are folders of this machine, which have paths, times of their own and free space.
+    ``local``: buckets are folders of this machine, which have paths, times of their own and free space. ``full_times``:
+    what stands for a folder's times changes with everything in it, so that comparing them is a full comparison; and it
+    costs requests, so that it is done by the schedule alone.
     """
 
     atomic_replace: bool = True
@@ -22,6 +24,7 @@ class Capabilities(msgspec.Struct, frozen=True):
     attributes: bool = False
     writable: bool = True
     local: bool = True
+    full_times: bool = False
 
 
 class Hasher(Protocol):

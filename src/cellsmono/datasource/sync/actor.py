@@ -346,8 +346,9 @@ class Synchronizer:
     async def _reconcile(self, *, full: bool, is_patient: bool = False) -> None:
         began = self._clock.monotonic()
         changed = True
+        options = ResyncOptions(full=full and not self._context.has_full_times)
         try:
-            changed = (await self._resync("", ResyncOptions(full=full), is_patient=is_patient)).changed > 0
+            changed = (await self._resync("", options, is_patient=is_patient)).changed > 0
         except CellsError as error:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
         except Exception:

@@ -44,7 +44,9 @@ class S3Store(S3Uploads, S3Scanner):
     def capabilities(self, bucket: str) -> Capabilities:
         """No folders with times, no renames, no descriptors; versions are told apart by their ETags."""
         place = self.place(bucket)
-        return Capabilities(rename_prefix=False, attributes=True, writable=not place.read_only, local=False)
+        return Capabilities(
+            rename_prefix=False, attributes=True, writable=not place.read_only, local=False, full_times=True
+        )
 
     def check_key(self, bucket: str, key: str) -> None:
         """Raise what writing this key would raise for its form alone."""
