@@ -1,5 +1,6 @@
 """``cellsmono ds``: the folders that are served."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -153,7 +154,10 @@ def add_datasource(
         "ca_file": ca_file,
     }
     if access_key and not secret_key_file:
-        given["secret_key"] = typer.prompt("Secret key", hide_input=True, err=True)
+        is_asked = sys.stdin.isatty()
+        given["secret_key"] = (
+            typer.prompt("Secret key", hide_input=True, err=True) if is_asked else sys.stdin.readline().strip()
+        )
 
     async def work(operations: Operations) -> DatasourceInfo:
         known = [info.config for info in await operations.list_datasources()]
