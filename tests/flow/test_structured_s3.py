@@ -11,7 +11,7 @@ import pytest
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.s3 import moves, requests, staging
+from cellsmono.datasource.objects.s3 import copying, moves, requests, staging
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
@@ -355,3 +355,18 @@ async def test_it_is_followed_by_the_schedule_alone(open_nodes, bucket, events):
                     events.arrived.clear()
             assert await read(nodes, "a/x") == b"behind"
             assert nodes.sync.status().last_report is not None
+
+
+async def test_what_is_too_large_for_one_copy_is_copied_range_by_range(nodes, monkeypatch):
+    monkeypatch.setattr(copying, "MOST_AT_ONCE", 6 << 20)
+    monkeypatch.setattr(copying, "RANGE_BYTES", 5 << 20)
+    data = secrets.token_bytes((11 << 20) + 3)
+    for number in range(3):
+        await put(nodes, f"a/{number}", data, meta=NodeMeta(user={"k": "v"}), mtime_ns=10**18)
+    await nodes.copy_node("a/0", "copy", CopyOptions())
+    assert await read(nodes, "copy") == data
+    await nodes.move_node("a/", "b/")
+    for number in range(3):
+        assert await read(nodes, f"b/{number}") == data
+    assert (await nodes.read_node("b/1")).mtime_ns == 10**18
+    assert (await nodes.read_node("b/1")).meta.user == {"k": "v"}

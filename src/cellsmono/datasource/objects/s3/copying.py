@@ -87,7 +87,7 @@ async def join_pieces(
         upload.parts[number] = {"ETag": answer["CopyPartResult"]["ETag"]}
 
     try:
-        await ask_many(connection, copy, enumerate(pieces, 1))
+        await ask_many(copy, enumerate(pieces, 1))
         return await upload.complete()
     except BaseException:
         await upload.abort()

@@ -54,7 +54,6 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.slots = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None

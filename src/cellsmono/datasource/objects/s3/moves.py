@@ -54,7 +54,7 @@ async def _carry(connection: Connection, place: Place, source: str, target: str)
         if copied is None or (copied.etag, copied.size) != (version.etag, version.size):
             await copy_version(connection, version, place, target + version.key[len(source) :], None)
 
-    await ask_many(connection, copy, versions)
+    await ask_many(copy, versions)
     await _verify(connection, place, versions, source, target)
     failed = await delete_keys(connection, place, [version.key for version in versions])
     if failed:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.s3.failures import explained
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.kernel.errors import NotFound
@@ -33,20 +33,23 @@ async def ask(connection: Connection, operation: str, key: str = "", **arguments
         return answer
 
 
-async def ask_many(connection: Connection, call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
+async def ask_many(call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
     """Make a call for each item, a bounded number of them at once; the first error ends the others."""
+    results: dict[int, R] = {}
+    waiting = enumerate(items)
 
-    async def one(item: T) -> R:
-        async with connection.slots:
-            return await call(item)
+    async def work() -> None:
+        for number, item in waiting:
+            results[number] = await call(item)
 
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
+    tasks = [asyncio.ensure_future(work()) for _ in range(REQUESTS_AT_ONCE)]
     try:
-        return list(await asyncio.gather(*tasks))
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    return [results[number] for number in range(len(results))]
 
 
 async def head(connection: Connection, place: Place, key: str) -> dict[str, Any] | None:

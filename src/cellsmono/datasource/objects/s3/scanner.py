@@ -27,7 +27,7 @@ class S3Scanner(S3Service):
         """List these folders."""
         place = self.place(bucket)
         await self.finish_moves(place)
-        return await ask_many(self.connection, lambda wanted: self._list_folder(place, *wanted), folders)
+        return await ask_many(lambda wanted: self._list_folder(place, *wanted), folders)
 
     async def _list_folder(self, place: Place, folder: str, expected: bytes) -> Listing:
         listing = Listing(folder, FOLDER_FACTS)
@@ -61,7 +61,7 @@ class S3Scanner(S3Service):
     async def stat_entries(self, bucket: str, keys: Sequence[str]) -> list[Entry | Skipped | None]:
         """What stands at these keys."""
         place = self.place(bucket)
-        return await ask_many(self.connection, lambda key: self._look(place, key), keys)
+        return await ask_many(lambda key: self._look(place, key), keys)
 
     async def _look(self, place: Place, key: str) -> Entry | Skipped | None:
         bare = key.rstrip("/")

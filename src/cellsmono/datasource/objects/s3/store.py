@@ -293,7 +293,7 @@ class S3Store(S3Uploads, S3Scanner):
             answer = await head(self.connection, place, key) if is_readable(key) else None
             return None if answer is None else read_metadata(answer)
 
-        return await ask_many(self.connection, read, keys)
+        return await ask_many(read, keys)
 
     async def create_bucket(self, bucket: str) -> None:
         """Make a bucket of that name on the server and serve it."""

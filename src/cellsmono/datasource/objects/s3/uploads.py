@@ -141,7 +141,7 @@ class S3Uploads(S3Service):
         """Make the parts one object; its ETag."""
         stored = [one for one in join.parts if one.part.size]
         versions = await ask_many(
-            self.connection, lambda one: self._find_part(place, _part_key(join.upload_id, one.file), one.part), stored
+            lambda one: self._find_part(place, _part_key(join.upload_id, one.file), one.part), stored
         )
         if len(versions) == 1:
             return await copy_version(self.connection, versions[0], place, key, options)
