@@ -1,11 +1,14 @@
 """What all tests share: the markers that say what a test needs, and the real server as a process of its own."""
 
+import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,3 +157,55 @@ def remove_deep_trees(tmp_path: Path):
     """For tests that nest folders deeper than Python's own clean-up can follow: removes all that the test made."""
     yield
     subprocess.run(["rm", "-rf", "--", tmp_path], check=True)
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """The address of moto's S3 server, in a thread of this process, on loopback and a free port."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def own_server(start_server, tmp_path_factory) -> LiveServer:
+    """Our own endpoint, as the server below another one of us."""
+    place = tmp_path_factory.mktemp("own")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
+
+
+class VersityServer:
+    """versitygw over a folder, on loopback and a free port."""
+
+    access_key = "versity"
+    secret_key = "versitysecret"
+
+    def __init__(self, command: str, folder: Path, sidecar: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        keys = ["--access", self.access_key, "--secret", self.secret_key]
+        self.process = subprocess.Popen(
+            [command, *keys, "--port", f"127.0.0.1:{port}", "posix", "--sidecar", str(sidecar), str(folder)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="session")
+def versitygw_server(tmp_path_factory) -> Iterator[VersityServer]:
+    """A third S3 server, where it is installed."""
+    command = find_client("versitygw")
+    if command is None:
+        pytest.skip("needs versitygw, which is not installed")
+    server = VersityServer(command, tmp_path_factory.mktemp("versity"), tmp_path_factory.mktemp("sidecar"))
+    yield server
+    server.process.terminate()
+    server.process.wait(30)

@@ -62,13 +62,13 @@ TEXTS = {
 }
 
 DATASOURCE_TEXT = """\
-# A folder that is served as a bucket; one such table for each. Buckets made through S3 or by `cellsmono ds add` are
-# kept in the data folder instead.
+# A folder, or a bucket of another S3 server, that is served as a bucket; one such table for each. Buckets made through
+# S3 or by `cellsmono ds add` are kept in the data folder instead.
 """
 
 DATASOURCE_TEXTS = {
     "name": "Name of the bucket: 3 to 63 lower-case letters, digits, '-' and '.'. Needed.",
-    "folder": "The folder. Needed.",
+    "folder": "The folder. Needed, unless the storage is s3.",
     "format": 'How the tree is laid out: "structured" is plain files and folders; "flat" is blobs named by UUID, with '
     'names and folders in the index alone; "internal" is flat and tells nobody of changes.',
     "symlinks": '"ignore", or "inside": follow links that stay beneath the folder.',
@@ -85,6 +85,24 @@ DATASOURCE_TEXTS = {
     "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
     "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",
     "snapshot_keep_days": "How long such a snapshot is kept, in days. Those taken by hand stay.",
+    "storage": '"local": a folder of this machine. "s3": a bucket of an S3-compatible server; the keys below are for '
+    "it, and it has no folder.",
+    "endpoint": "URL of the S3 server. Empty: AWS.",
+    "region": "The region that requests are signed for.",
+    "bucket": "The bucket on the server. Needed with storage s3. It must exist.",
+    "prefix": "Base folder in the bucket: only keys below it are served.",
+    "path_style": "Address the bucket in the path. false: as a host name below the endpoint's.",
+    "access_key": "Access key. Without one, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment are taken.",
+    "secret_key": "Secret key ...",
+    "secret_key_file": "... or a file that holds it.",
+    "storage_class": "Storage class of every object, for example STANDARD_IA. Empty: the bucket's own.",
+    "object_tags": "Tags of every object: key=value&key=value.",
+    "read_only": "Never write, not even markers.",
+    "signature": '"s3v4", or "s3" (version 2) for old servers.',
+    "sign_payload": "Sign bodies also over TLS, which costs processor time.",
+    "checksums": "Send a CRC32 with every body, so that the server notices damage. Old servers may need it off.",
+    "verify_tls": "Check the server's certificate.",
+    "ca_file": "File with the authorities to trust instead of the system's.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 

@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Storage
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
@@ -27,6 +28,11 @@ SHORT_NAMES = {
 }
 CONFIG_VARIABLE = "CELLSMONO_CONFIG"
 FOLDER_KEYS = ("server.data_dir", "s3.bucket_root")
+S3_FILES = ("secret_key_file", "ca_file")
+S3_KEYS = (
+    *("endpoint", "region", "bucket", "prefix", "path_style", "access_key", "secret_key", "secret_key_file"),
+    *("storage_class", "object_tags", "read_only", "signature", "sign_payload", "checksums", "verify_tls", "ca_file"),
+)
 LEAST_ACCESS_KEY = 3
 LEAST_SECRET = 8
 
@@ -57,7 +63,7 @@ class LoadedConfig(msgspec.Struct, frozen=True):
                 shown = HIDDEN if key in SECRET_KEYS and value else value
                 rows.append(OriginValue(key, shown, self.origins.get(key, "default")))
         for source in self.config.datasource:
-            for name, value in msgspec.to_builtins(source).items():
+            for name, value in msgspec.to_builtins(source.without_secrets()).items():
                 key = f"datasource.{source.name}.{name}"
                 rows.append(OriginValue(key, value, self.origins.get(f"datasource.{source.name}", "default")))
         return rows
@@ -232,13 +238,47 @@ def read_datasource(table: Mapping[str, Any], origin: str, base: Path) -> Dataso
         if name not in fields:
             _refuse_unknown("key", name, list(fields), name, origin)
         values[name] = _convert(name, value, fields[name].type, origin, strict=True)
-    for name in ("name", "folder"):
+    is_local = values.get("storage", Storage.LOCAL) is Storage.LOCAL
+    for name in ("name", "folder" if is_local else "bucket"):
         if not values.get(name):
             raise Invalid(f"{origin}: the key {name!r} is missing")
-    values["folder"] = str(_absolute(values["folder"], base))
+    for name in ("folder", *S3_FILES):
+        if values.get(name):
+            values[name] = str(_absolute(values[name], base))
     source = DatasourceConfig(**values)
     _check_datasource(source, origin)
+    _check_storage(source, origin)
     return source
+
+
+def _check_storage(source: DatasourceConfig, origin: str) -> None:
+    """Raise Invalid for keys of another storage, or that contradict each other."""
+    if source.storage is Storage.LOCAL:
+        plain = DatasourceConfig(name=source.name, folder=source.folder)
+        given = [name for name in S3_KEYS if getattr(source, name) != getattr(plain, name)]
+        if given:
+            raise Invalid(f"{origin}: the key {given[0]!r} is for storage = 's3' only; add that, or remove the key")
+        return
+    rules: list[tuple[str, bool, str]] = [
+        ("folder", not source.folder, "nothing: with storage = 's3' there is a 'bucket' and a 'prefix'"),
+        (
+            "endpoint",
+            not source.endpoint or source.endpoint.startswith(("http://", "https://")),
+            "a URL with http:// or https://, or '' for AWS",
+        ),
+        ("object_tags", _is_query(source.object_tags), "key=value&key=value"),
+        ("secret_key_file", not (source.secret_key and source.secret_key_file), "'' beside a secret_key"),
+    ]
+    for key, is_right, expected in rules:
+        if not is_right:
+            raise Invalid(f"{origin}: {key} = {getattr(source, key)!r} is wrong; expected {expected}")
+
+
+def _is_query(text: str) -> bool:
+    try:
+        return not text or bool(parse_qsl(text, strict_parsing=True))
+    except ValueError:
+        return False
 
 
 def _check_datasource(source: DatasourceConfig, origin: str) -> None:
@@ -263,7 +303,7 @@ def _convert(key: str, value: Any, kind: Any, origin: str, *, strict: bool) -> A
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        shown = HIDDEN if key in SECRET_KEYS else repr(value)
+        shown = HIDDEN if key in SECRET_KEYS or key == "secret_key" else repr(value)
         raise Invalid(f"{key} = {shown} ({origin}) is wrong: {_describe(kind, error, value)}") from None
 
 

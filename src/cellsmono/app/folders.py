@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Storage
 from cellsmono.kernel.errors import AlreadyExists, Invalid, NotFound
 
 DEFAULT_NAME = "files"
@@ -45,7 +45,8 @@ def read_folder_arguments(
     for argument in arguments:
         name, folder = _split_argument(argument, base or Path.cwd())
         everything = [*known, *found]
-        same = next((each for each in everything if Path(each.folder).resolve() == folder.resolve()), None)
+        local = [each for each in everything if each.storage is Storage.LOCAL]
+        same = next((each for each in local if Path(each.folder).resolve() == folder.resolve()), None)
         if same is not None and name in ("", same.name):
             continue
         if not name:

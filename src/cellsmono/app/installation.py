@@ -13,7 +13,7 @@ from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore
+from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -119,7 +119,8 @@ class Installation:
 
     async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
-        if not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for a command of an administrator
+        is_local = config.storage is Storage.LOCAL
+        if is_local and not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for an administrator's command
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
         config = msgspec.structs.replace(config, created=config.created or self._clock.time())
         await self._add(config, self.snapshots.adopting(config, snapshot) if snapshot else None)
@@ -135,11 +136,21 @@ class Installation:
             failure = self._datasources.failure(config.name)
             if failure:
                 raise Unavailable(failure, path=config.name)
+            if config.storage is Storage.S3:
+                await self._try_bucket(config)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
             raise
-        log.info("datasource added", datasource=config.name, folder=config.folder)
+        log.info("datasource added", datasource=config.name, place=config.place)
+
+    async def _try_bucket(self, config: DatasourceConfig) -> None:
+        """Raise what is wrong with server, keys or bucket now, while somebody is there to mend it."""
+        if not await self._datasources.triple(config.name).objects.has_bucket(config.name):
+            raise NotFound(
+                f"There is no bucket for {config.place}. Make it first, or check its name.",
+                path=config.bucket,
+            )
 
     async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
         """See ``Operations``."""
@@ -242,10 +253,11 @@ class Installation:
             )
 
     async def _describe(self, config: DatasourceConfig) -> DatasourceInfo:
+        shown = config.without_secrets()
         origin = "config" if self._is_configured(config.name) else "store"
         error = self._datasources.failure(config.name)
         if error:
-            return DatasourceInfo(config, origin, "", ServiceState.FAILED, error=error)
+            return DatasourceInfo(shown, origin, "", ServiceState.FAILED, error=error)
         triple = self._datasources.triple(config.name)
         sync = None if triple.store.sync is None else triple.store.sync.status()
         state = ServiceState.READY if sync is None or sync.state.is_fine else ServiceState.DEGRADED
@@ -254,7 +266,7 @@ class Installation:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
         return DatasourceInfo(
-            config, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
+            shown, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
         )
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:

@@ -150,7 +150,7 @@ def describe_start(
         lines.append(f"S3             http://{addresses['s3']}  (region {loaded.config.s3.region})")
     for source in sources:
         problem = f"  FAILED: {source.error}" if source.error else ""
-        lines.append(f"Bucket         {source.config.name}  ->  {source.config.folder}{problem}")
+        lines.append(f"Bucket         {source.config.name}  ->  {source.config.place}{problem}")
     if new_key is not None:
         lines += [
             "",

@@ -124,7 +124,7 @@ class Snapshots:
         expected = Expected(config, root, options.force_foreign)
         header, loading = await load.unpack_snapshot(place.open(basename), basename, path, expected.check, note)
         try:
-            content = await _find_content(self._datasources.objects(name), config)
+            content = await _find_content(self._datasources.local_objects(name), config)
             compared = await load.prepare_index(loading, basename, name, content, note)
             safety, kept = await self._switch(config, loading, content, compared, note)
         finally:

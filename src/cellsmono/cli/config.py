@@ -58,9 +58,11 @@ def show_config(
 def check_config(data_dir: DataDir = None, config: ConfigFile = None) -> None:
     """Read the configuration as a start would: is it right?"""
     from cellsmono.cli.session import load_for
+    from cellsmono.interfaces.datasource import Storage
 
     loaded = load_for(data_dir, config)
-    missing = [each for each in loaded.config.datasource if not Path(each.folder).is_dir()]
+    local = [each for each in loaded.config.datasource if each.storage is Storage.LOCAL]
+    missing = [each for each in local if not Path(each.folder).is_dir()]
     for source in missing:
         tell(f"warning: the folder of datasource {source.name!r} does not exist: {source.folder}")
     tell(f"the configuration is right ({loaded.file or 'no file; defaults, environment and flags'})")

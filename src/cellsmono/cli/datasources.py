@@ -1,5 +1,6 @@
 """``cellsmono ds``: the folders that are served."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,15 @@ from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
 from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Symlinks, Watch
+from cellsmono.interfaces.datasource import (
+    DatasourceConfig,
+    Durability,
+    Format,
+    Markers,
+    Signature,
+    Symlinks,
+    Watch,
+)
 from cellsmono.interfaces.sync import ResyncOptions
 
 REFUSED = 4
@@ -33,7 +42,9 @@ ADD_EPILOG = """Examples:
 
   cellsmono ds add archive=/srv/blobs --format flat
 
-  cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db"""
+  cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db
+
+  cellsmono ds add far=s3://bucket/base --endpoint https://s3.example.org"""
 REMOVE_EPILOG = """Examples:
 
   cellsmono ds remove photos --yes
@@ -79,7 +90,7 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
             "?" if info.stats is None else format_bytes(info.stats.bytes),
             info.config.format,
             info.objects,
-            info.config.folder,
+            info.config.place,
             info.error or (info.sync.detail if info.sync else ""),
         )
         for info in infos
@@ -105,7 +116,12 @@ def show_datasource(
 
 @app.command("add", epilog=ADD_EPILOG)
 def add_datasource(
-    folder: Annotated[str, typer.Argument(metavar="[NAME=]FOLDER", help="The folder, and the bucket's name.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME=]FOLDER", help="The folder (or s3://BUCKET/PREFIX on another server), and the bucket's name."
+        ),
+    ],
     format_: Annotated[
         Format, typer.Option("--format", help="How the tree is laid out; flat and internal need an empty folder.")
     ] = Format.STRUCTURED,
@@ -120,25 +136,58 @@ def add_datasource(
         str,
         typer.Option(metavar="FILE|BASENAME", help="A snapshot that the index begins with.", show_default=False),
     ] = "",
+    endpoint: Annotated[str, typer.Option(metavar="URL", help="The S3 server. Default: AWS.", show_default=False)] = "",
+    region: Annotated[str, typer.Option(help="The region of the bucket on it.")] = "us-east-1",
+    access_key: Annotated[str, typer.Option(metavar="KEY", help="Access key for it.", show_default=False)] = "",
+    secret_key_file: Annotated[
+        str, typer.Option(metavar="FILE", help="File with the secret. Without one it is asked for.", show_default=False)
+    ] = "",
+    path_style: Annotated[
+        bool, typer.Option("--path-style/--host-style", help="How its buckets are addressed.")
+    ] = True,
+    signature: Annotated[Signature, typer.Option(help="How requests to it are signed.")] = Signature.S3V4,
+    storage_class: Annotated[str, typer.Option(help="Storage class of objects there.", show_default=False)] = "",
+    object_tags: Annotated[
+        str, typer.Option(metavar="K=V&K=V", help="Tags of objects there.", show_default=False)
+    ] = "",
+    read_only: Annotated[bool, typer.Option("--read-only", help="Never write to it.")] = False,
+    checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
+    verify_tls: Annotated[bool, typer.Option(help="Check its certificate.")] = True,
+    ca_file: Annotated[str, typer.Option(metavar="FILE", help="Authorities to trust for it.", show_default=False)] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Serve one more folder, from now on and after a restart."""
+    """Serve one more folder, or a bucket of another S3 server, from now on and after a restart."""
     from cellsmono.app.config_sources import read_datasource
-    from cellsmono.app.folders import read_folder_arguments
+    from cellsmono.app.remote import read_place_argument
     from cellsmono.cli.session import load_for, perform
     from cellsmono.interfaces.operations import DatasourceInfo, Operations
-    from cellsmono.kernel.errors import AlreadyExists
+
+    given = {
+        "endpoint": endpoint,
+        "region": region,
+        "access_key": access_key,
+        "secret_key_file": secret_key_file,
+        "path_style": path_style,
+        "signature": signature,
+        "storage_class": storage_class,
+        "object_tags": object_tags,
+        "read_only": read_only,
+        "checksums": checksums,
+        "verify_tls": verify_tls,
+        "ca_file": ca_file,
+    }
+    if access_key and not secret_key_file:
+        is_asked = sys.stdin.isatty()
+        given["secret_key"] = (
+            typer.prompt("Secret key", hide_input=True, err=True) if is_asked else sys.stdin.readline().strip()
+        )
 
     async def work(operations: Operations) -> DatasourceInfo:
         known = [info.config for info in await operations.list_datasources()]
-        found = read_folder_arguments([folder], known)
-        if not found:
-            raise AlreadyExists(f"this folder is served already: {folder}")
         table = {
-            "name": found[0].name,
-            "folder": found[0].folder,
+            **read_place_argument(folder, known, given),
             "format": format_,
             "symlinks": symlinks,
             "durability": durability,
@@ -153,7 +202,7 @@ def add_datasource(
     if output is Output.JSON:
         print_json(info)
     else:
-        tell(f"{info.config.folder} is served as the bucket {info.config.name!r}")
+        tell(f"{info.config.place} is served as the bucket {info.config.name!r}")
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)

@@ -17,7 +17,7 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
     config = info.config
     fields: Fields = [
         ("name", config.name),
-        ("folder", config.folder),
+        ("folder" if config.folder else "bucket", config.place),
         ("state", info.state),
         ("from", "the configuration" if info.origin == "config" else "added at run time"),
         ("objects", info.objects or "none"),

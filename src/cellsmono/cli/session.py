@@ -78,7 +78,7 @@ async def open_operations(loaded: LoadedConfig) -> AsyncIterator[Operations]:
 
 def find_folders(loaded: LoadedConfig) -> set[Path]:
     """Folders that are served: the configured ones, and those added at run time as far as that can be told."""
-    folders = {Path(source.folder) for source in loaded.config.datasource}
+    folders = {Path(source.folder) for source in loaded.config.datasource if source.folder}
     if not (loaded.data_dir / FILE_NAME).exists():
         return folders
     try:
@@ -86,4 +86,4 @@ def find_folders(loaded: LoadedConfig) -> set[Path]:
     except CellsError as error:
         sys.stderr.write(f"warning: only configured folders are looked at: {error.message}\n")
         return folders
-    return folders | {Path(info.config.folder) for info in infos}
+    return folders | {Path(info.config.folder) for info in infos if info.config.folder}

@@ -12,7 +12,7 @@ from cellsmono.interfaces.datasource import Conditions, ContentDigest, Datasourc
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Node, NodeMeta
-from cellsmono.interfaces.objects import Multipart, ObjectStore, Part, PartDigest, Staged, Upload
+from cellsmono.interfaces.objects import Multipart, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.kernel.errors import Corrupt, NotFound, PreconditionFailed
 
@@ -51,6 +51,10 @@ class BaseStore(ABC):
     async def _read_etag(self, path: str) -> str | None:
         """The ETag of what is at a path now, None when there is nothing."""
 
+    def _target(self, path: str, options: WriteOptions) -> Target | None:
+        """Which object a body becomes, where that is known before it is stored."""
+        return None
+
     @abstractmethod
     async def _commit_leaf(
         self,
@@ -73,7 +77,8 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         self._check_leaf(path)
         await self._check_conditions(path, options.conditions)
-        staged = await self._objects.stage(self._bucket, body, [digest], options.size)
+        target = self._target(path, options)
+        staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
         try:
             digest.verify()
         except BaseException:

@@ -1,13 +1,15 @@
 """Opens and closes datasources: which services a datasource needs, and which of them it shares.
 
-One object service serves all buckets of one parent folder. It is started with the first datasource in that folder and
-stopped with the last.
+One object service serves all buckets of one parent folder, or of one S3 endpoint and key pair. It is started with the
+first datasource there and stopped with the last.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -22,17 +24,19 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
-from cellsmono.datasource.placing import check_place
+from cellsmono.datasource.placing import bare_prefix, check_bucket, check_place
 from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
+from cellsmono.datasource.sync.context import SyncStore
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Storage, Symlinks, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
+from cellsmono.interfaces.objects import Multipart
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
 from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
@@ -50,24 +54,31 @@ Prepare = Callable[[LocalStore, Path], Awaitable[None]]
 """Makes the index file of a datasource that is about to open; its bucket is served already."""
 
 
+class Objects(SyncStore, Multipart, Protocol):
+    """What a datasource needs of its object service."""
+
+    def forget_bucket(self, bucket: str) -> None:
+        """Serve a bucket no longer."""
+
+
 class _ObjectsService:
-    """``data.objects.localN``: one parent folder and its buckets."""
+    """``data.objects.localN``, one parent folder and its buckets, or ``data.objects.gatewayN``, one S3 endpoint."""
 
     tag = TAG
 
-    def __init__(self, number: int, parent: Path, uploads: DatabaseRegistry, clock: Clock, stale_hours: float) -> None:
-        self.name = f"data.objects.local{number}"
-        self.parent = parent
+    def __init__(self, name: str, title: str, make: Callable[[str], Objects], clock: Clock, stale_hours: float) -> None:
+        self.name = name
+        self.title = title
         self.buckets: set[str] = set()
-        self._uploads = uploads
+        self._make = make
         self._clock = clock
         self._stale_ns = round(stale_hours * 3600e9)
-        self.store: LocalStore
+        self.store: Objects
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Holds the store open, and removes uploads that nobody went on with."""
-        self.store = LocalStore(self.name, self.parent, uploads=self._uploads, clock=self._clock)
+        self.store = self._make(self.name)
         try:
             stale = Worker(f"{self.name}:stale-uploads", self._remove_stale_uploads, interval=_STALE_PERIOD)
             async with stale.running():
@@ -77,14 +88,18 @@ class _ObjectsService:
 
     async def _remove_stale_uploads(self) -> bool:
         if self._stale_ns:
-            removed = await self.store.remove_stale_uploads(self._clock.time_ns() - self._stale_ns)
+            try:
+                removed = await self.store.remove_stale_uploads(self._clock.time_ns() - self._stale_ns)
+            except Unavailable as error:  # it is tried again in an hour
+                log.warning("stale uploads are not removed", service=self.name, error=error.message)
+                return False
             if removed:
                 log.info("stale uploads removed", service=self.name, uploads=removed)
         return False
 
     def status(self) -> ServiceStatus:
-        """The folder it serves and how many buckets are in it."""
-        return ServiceStatus(detail=f"{self.parent} ({', '.join(sorted(self.buckets))})")
+        """The folder or server that it serves, and which buckets are in it."""
+        return ServiceStatus(detail=f"{self.title} ({', '.join(sorted(self.buckets))})")
 
 
 class _SyncService:
@@ -120,7 +135,7 @@ class Triple(msgspec.Struct, frozen=True):
 
     store: Store
     objects_name: str
-    objects: LocalStore
+    objects: Objects
     index: SqliteIndex
 
 
@@ -146,7 +161,7 @@ class Datasources:
         self._publish = publish
         self._follow = follow
         self._stale_upload_hours = stale_upload_hours
-        self._objects: dict[Path, _ObjectsService] = {}
+        self._objects: dict[Hashable, _ObjectsService] = {}
         self._open: dict[str, Triple] = {}
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
@@ -158,7 +173,11 @@ class Datasources:
         raise: the datasource is kept as failed, with its reason, and the others go on. With ``prepare`` every failure
         is raised, and nothing of the datasource is kept.
         """
-        folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
+        folder: Path | None = None
+        if config.storage is Storage.S3:
+            check_bucket(config, self._configs.values())
+        else:
+            folder = check_place(config, self._configs.values(), {"The data folder": self._data_dir})
         if prepare is not None:
             self._files.refuse_only_tree(config.name)
         self._configs[config.name] = config
@@ -214,18 +233,12 @@ class Datasources:
                 self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
                 raise
 
-    async def _start(self, config: DatasourceConfig, folder: Path, prepare: Prepare | None = None) -> None:
+    async def _start(self, config: DatasourceConfig, folder: Path | None, prepare: Prepare | None = None) -> None:
         is_structured = config.format == Format.STRUCTURED
-        objects = await self._find_objects(folder.parent)
-        objects.store.add_bucket(
-            config.name,
-            folder.name,
-            durability=config.durability,
-            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
-            markers=config.markers if is_structured else Markers.NONE,
-        )
+        objects = await (self._serve_bucket(config) if folder is None else self._serve_folder(config, folder))
         objects.buckets.add(config.name)
-        await objects.store.remove_finished_uploads(config.name)
+        if folder is None and config.watch is Watch.AUTO:
+            config = msgspec.structs.replace(config, watch=Watch.POLL)
         path = self.index_path(config.name)
         if is_structured:
             self._files.refuse_only_tree(config.name)
@@ -234,7 +247,7 @@ class Datasources:
         self._files.make_folder(config.name)
         remove_leftovers(path)
         if prepare is not None:
-            await prepare(objects.store, path)
+            await prepare(_local(config.name, objects.store), path)
         index = IndexService(config, path, self._clock, self._publish)
         await self._start_service(index)
         start = self._start_structured if is_structured else self._start_flat
@@ -242,7 +255,7 @@ class Datasources:
         self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
 
     async def _start_structured(
-        self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex
+        self, config: DatasourceConfig, objects: Objects, index: SqliteIndex
     ) -> StructuredStore:
         with suppress(Unavailable):  # a disk that is away says so to whoever reads
             await refuse_flat(objects, config.name)
@@ -254,8 +267,9 @@ class Datasources:
             await self._start_service(_SyncService(sync, config.name, store.alarm))
         return store
 
-    async def _start_flat(self, config: DatasourceConfig, objects: LocalStore, index: SqliteIndex) -> FlatStore:
-        service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow)
+    async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
+        local = _local(config.name, objects)
+        service = BlobsService(config, local, local, index, self._clock, sweep=self._follow)
         await self._start_service(service)
         service.store.config = await self._with_created(config, index)
         self._files.mark(config.name)
@@ -272,26 +286,63 @@ class Datasources:
         if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
             raise Unavailable(self._supervisor.registry.get(service.name).detail)
 
-    async def _find_objects(self, parent: Path) -> _ObjectsService:
-        known = self._objects.get(parent)
+    async def _serve_folder(self, config: DatasourceConfig, folder: Path) -> _ObjectsService:
+        def make(name: str) -> LocalStore:
+            return LocalStore(name, folder.parent, uploads=self._uploads, clock=self._clock)
+
+        is_structured = config.format is Format.STRUCTURED
+        service = await self._find_objects(folder.parent, "local", str(folder.parent), make)
+        if not isinstance(service.store, LocalStore):
+            raise TypeError(service.name)
+        service.store.add_bucket(
+            config.name,
+            folder.name,
+            durability=config.durability,
+            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
+            markers=config.markers if is_structured else Markers.NONE,
+        )
+        await service.store.remove_finished_uploads(config.name)
+        return service
+
+    async def _serve_bucket(self, config: DatasourceConfig) -> _ObjectsService:
+        # What it needs takes most of a second to import: servers with folders alone do without.
+        from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
+        from cellsmono.datasource.objects.s3.store import S3Store
+
+        endpoint = make_endpoint(config, os.environ)
+
+        def make(name: str) -> S3Store:
+            return S3Store(name, endpoint, uploads=self._uploads, clock=self._clock)
+
+        service = await self._find_objects(endpoint, "gateway", endpoint.title, make)
+        if not isinstance(service.store, S3Store):
+            raise TypeError(service.name)
+        service.store.add_bucket(make_place(config, bare_prefix(config.prefix)))
+        return service
+
+    async def _find_objects(
+        self, key: Hashable, kind: str, title: str, make: Callable[[str], Objects]
+    ) -> _ObjectsService:
+        """The service of a parent folder or endpoint, started when it is the first bucket's."""
+        known = self._objects.get(key)
         if known is not None:
             return known
         taken = {service.name for service in self._objects.values()}
-        number = next(n for n in range(1, len(taken) + 2) if f"data.objects.local{n}" not in taken)
-        service = _ObjectsService(number, parent, self._uploads, self._clock, self._stale_upload_hours)
+        name = next(name for n in range(1, len(taken) + 2) if (name := f"data.objects.{kind}{n}") not in taken)
+        service = _ObjectsService(name, title, make, self._clock, self._stale_upload_hours)
         await self._start_service(service)
-        self._objects[parent] = service
+        self._objects[key] = service
         return service
 
     async def _leave_objects(self, bucket: str) -> None:
         """Take a bucket out of its object service, which ends with its last bucket."""
-        for parent, objects in list(self._objects.items()):
+        for key, objects in list(self._objects.items()):
             if bucket not in objects.buckets:
                 continue
             objects.buckets.discard(bucket)
             objects.store.forget_bucket(bucket)
             if not objects.buckets:
-                del self._objects[parent]
+                del self._objects[key]
                 await self._stop_service(objects.name)
 
     async def _stop_service(self, name: str) -> None:
@@ -332,14 +383,14 @@ class Datasources:
             self._files.set_aside(name, tree)
             log.info("the index is kept until the same folder is added again", datasource=name)
 
-    async def _take_index_back(self, name: str, objects: LocalStore) -> None:
+    async def _take_index_back(self, name: str, objects: Objects) -> None:
         """Use the index that was set aside when this very flat store was served before."""
         with suppress(CellsError):  # what is wrong with the folder is told when the store is opened
             record = await read_record(objects, name)
             if record is not None:
                 self._files.take_back(name, record.id)
 
-    def objects(self, name: str) -> LocalStore:
+    def objects(self, name: str) -> Objects:
         """The object service of a datasource, also of one whose index can not be opened.
 
         Raises NotFound, Unavailable.
@@ -349,9 +400,13 @@ class Datasources:
                 return objects.store
         return self.triple(name).objects  # says what is wrong
 
+    def local_objects(self, name: str) -> LocalStore:
+        """As ``objects``, for a datasource in a local folder. Raises Invalid for another one."""
+        return _local(name, self.objects(name))
+
     def snapshots(self, name: str) -> SnapshotPlace:
-        """Where the snapshots of a datasource lie. Raises as ``objects``."""
-        return self.objects(name).snapshots(name)
+        """Where the snapshots of a datasource lie. Raises as ``local_objects``."""
+        return self.local_objects(name).snapshots(name)
 
     def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""
@@ -379,3 +434,15 @@ class Datasources:
     def failure(self, name: str) -> str:
         """Why a datasource is not open; empty when it is."""
         return self._failed.get(name, "")
+
+
+def _local(name: str, objects: Objects) -> LocalStore:
+    """The object service of a datasource that needs one over local folders. Raises Invalid."""
+    if not isinstance(objects, LocalStore):
+        raise Invalid(
+            f"The datasource {name!r} lies on another S3 server; snapshots of indexes are kept in local folders only. "
+            "Save the data folder instead.",
+            reason="storage",
+            path=name,
+        )
+    return objects

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid
 
 
@@ -13,6 +13,8 @@ def check_place(config: DatasourceConfig, others: Iterable[DatasourceConfig], re
     ``reserved`` names folders of the program itself (its data folder). Raises Invalid for a folder that can not be a
     bucket, Conflict (reason ``nested``) when one tree would lie inside another: both would index the same files.
     """
+    others = list(others)
+    _check_name(config, others)
     folder = Path(config.folder)
     if not folder.is_absolute():
         raise Invalid(f"The folder of datasource {config.name!r} must be an absolute path, not {config.folder!r}")
@@ -23,9 +25,8 @@ def check_place(config: DatasourceConfig, others: Iterable[DatasourceConfig], re
             "folder, and there is none. Choose a folder inside it."
         )
     for other in others:
-        if other.name == config.name:
-            raise AlreadyExists(f"There is a datasource named {config.name!r} already", reason="root", path=config.name)
-        _check_apart(config.name, folder, f"the datasource {other.name!r}", Path(other.folder).resolve())
+        if other.storage is Storage.LOCAL:
+            _check_apart(config.name, folder, f"the datasource {other.name!r}", Path(other.folder).resolve())
     for what, place in reserved.items():
         if _lies_in(place.resolve(), folder):
             raise Conflict(
@@ -34,6 +35,42 @@ def check_place(config: DatasourceConfig, others: Iterable[DatasourceConfig], re
                 reason="nested",
             )
     return folder
+
+
+def check_bucket(config: DatasourceConfig, others: Iterable[DatasourceConfig]) -> None:
+    """Raise Conflict (reason ``nested``) when a datasource in a bucket and another one would hold the same objects.
+
+    Raises Invalid for a format that only local folders can have.
+    """
+    if config.format is not Format.STRUCTURED:
+        raise Invalid(
+            f"The datasource {config.name!r} lies on another S3 server, where only the structured format can be. "
+            f"Choose that one, or a local folder for the format {config.format}.",
+            reason="format",
+        )
+    others = list(others)
+    _check_name(config, others)
+    for other in others:
+        if (other.storage, other.endpoint, other.bucket) != (Storage.S3, config.endpoint, config.bucket):
+            continue
+        mine, theirs = bare_prefix(config.prefix), bare_prefix(other.prefix)
+        if mine.startswith(theirs) or theirs.startswith(mine):
+            raise Conflict(
+                f"Datasource {config.name!r} ({config.place}) and the datasource {other.name!r} ({other.place}) would "
+                "hold the same objects. Give each a prefix of its own.",
+                reason="nested",
+            )
+
+
+def bare_prefix(prefix: str) -> str:
+    """A prefix as keys begin with it: without a ``/`` in front, and with one at its end unless it is empty."""
+    bare = prefix.strip("/")
+    return bare + "/" if bare else ""
+
+
+def _check_name(config: DatasourceConfig, others: Iterable[DatasourceConfig]) -> None:
+    if any(other.name == config.name for other in others):
+        raise AlreadyExists(f"There is a datasource named {config.name!r} already", reason="root", path=config.name)
 
 
 def _check_apart(name: str, folder: Path, what: str, other: Path) -> None:

@@ -17,6 +17,7 @@ from cellsmono.interfaces.datasource import (
     CopyOptions,
     DatasourceConfig,
     OpenNode,
+    WriteOptions,
 )
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
@@ -26,6 +27,7 @@ from cellsmono.interfaces.objects import (
     ObjectInfo,
     ObjectStore,
     Staged,
+    Target,
 )
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
@@ -120,6 +122,9 @@ class StructuredStore(BaseStore):
             return None
 
     # writing
+
+    def _target(self, path: str, options: WriteOptions) -> Target:
+        return Target(path, options.meta, options.mtime_ns)
 
     async def _commit_leaf(
         self,

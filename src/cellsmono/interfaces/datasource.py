@@ -10,6 +10,7 @@ from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.sync import Syncer
+from cellsmono.kernel.text import HIDDEN
 
 
 class Format(enum.StrEnum):
@@ -22,6 +23,20 @@ class Format(enum.StrEnum):
     STRUCTURED = "structured"
     FLAT = "flat"
     INTERNAL = "internal"
+
+
+class Storage(enum.StrEnum):
+    """Where the bytes lie: in a folder of this machine, or in a bucket of an S3-compatible server."""
+
+    LOCAL = "local"
+    S3 = "s3"
+
+
+class Signature(enum.StrEnum):
+    """How requests to an S3 server are signed: version 4, or the older version 2."""
+
+    S3V4 = "s3v4"
+    S3 = "s3"
 
 
 class Symlinks(enum.StrEnum):
@@ -66,10 +81,16 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     content hashes in the background. ``anonymous`` lets unsigned S3 requests read (``read``) or read and write
     (``write``). ``snapshot_hours`` is how often the index is dumped (0: never, -1: as suits the format),
     ``snapshot_keep_days`` how long such a snapshot is kept.
+
+    With ``storage`` S3 there is no folder. The tree lies in ``bucket`` below ``prefix`` on the server ``endpoint`` (a
+    URL; empty: AWS). ``secret_key_file`` names a file that holds the secret; without any key they come from
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
+    with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
+    ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's.
     """
 
     name: Name
-    folder: str
+    folder: str = ""
     format: Format = Format.STRUCTURED
     symlinks: Symlinks = Symlinks.IGNORE
     durability: Durability = Durability.FSYNC
@@ -84,6 +105,37 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     snapshot_hours: float = -1.0
     snapshot_keep_days: float = 10.0
     created: float = 0.0
+    storage: Storage = Storage.LOCAL
+    endpoint: str = ""
+    region: str = "us-east-1"
+    bucket: str = ""
+    prefix: str = ""
+    path_style: bool = True
+    access_key: str = ""
+    secret_key: str = ""
+    secret_key_file: str = ""
+    storage_class: str = ""
+    object_tags: str = ""
+    read_only: bool = False
+    signature: Signature = Signature.S3V4
+    sign_payload: bool = False
+    checksums: bool = True
+    verify_tls: bool = True
+    ca_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"DatasourceConfig({self.name}, {self.place})"
+
+    @property
+    def place(self) -> str:
+        """Where the tree lies, for people: the folder, or bucket and prefix with the server."""
+        if self.storage is Storage.LOCAL:
+            return self.folder
+        return f"s3://{self.bucket}/{self.prefix} on {self.endpoint or 'AWS'}"
+
+    def without_secrets(self) -> "DatasourceConfig":
+        """What may be shown."""
+        return msgspec.structs.replace(self, secret_key=HIDDEN) if self.secret_key else self
 
 
 class ContentDigest(Protocol):
@@ -235,6 +287,8 @@ __all__ = [
     "Markers",
     "NodeStore",
     "OpenNode",
+    "Signature",
+    "Storage",
     "Symlinks",
     "Watch",
     "WriteOptions",

@@ -66,11 +66,16 @@ class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
 NO_META = NodeMeta()
 
 
+BY_CONTENT = -1
+"""As ``Facts.dev``: the storage has no inodes, and ``ino`` was made from what it says about the content (an ETag)."""
+
+
 class Facts(msgspec.Struct, frozen=True, gc=False):
     """What the storage itself says about an entry, cheap to get by one ``stat``.
 
     Times are nanoseconds since the epoch, UTC; ``mode`` is ``st_mode``. Two entries at one path with equal ``size``,
-    ``mtime_ns`` and ``ino`` are taken to be the same content.
+    ``mtime_ns`` and ``ino`` are taken to be the same content. With ``dev`` BY_CONTENT the time does not matter: such
+    a storage tells the time that a client set, or that of the last write, depending on how it is asked.
     """
 
     size: int
@@ -81,7 +86,13 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 
     def is_same_content(self, other: "Facts") -> bool:
         """Whether nothing suggests that the bytes differ."""
-        return self.size == other.size and self.mtime_ns == other.mtime_ns and self.ino == other.ino
+        if self.size != other.size or self.ino != other.ino:
+            return False
+        return self.mtime_ns == other.mtime_ns or self.dev == other.dev == BY_CONTENT
+
+    def tells_news(self, other: "Facts") -> bool:
+        """Whether ``other``, seen later at the same path, says anything that is worth storing."""
+        return self != other and not (self.dev == other.dev == BY_CONTENT and self.is_same_content(other))
 
 
 def facts_of(status: os.stat_result) -> Facts:
@@ -174,3 +185,7 @@ class NodeAttributes(msgspec.Struct, frozen=True, omit_defaults=True):
     etag: str = ""
     meta: NodeMeta = NO_META
     path: str = ""
+
+    def complete(self, facts: Facts) -> Facts:
+        """Facts of a listing with the time that only the attributes keep (see ``BY_CONTENT``)."""
+        return msgspec.structs.replace(facts, mtime_ns=self.mtime_ns) if facts.dev == BY_CONTENT else facts

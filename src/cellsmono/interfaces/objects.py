@@ -5,11 +5,16 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from cellsmono.interfaces.node import Checksum, Facts, NodeAttributes
+from cellsmono.interfaces.node import NO_META, Checksum, Facts, NodeAttributes, NodeMeta
 
 
 class Capabilities(msgspec.Struct, frozen=True):
-    """What a store can do beyond the least, so that callers choose a path instead of catching a surprise."""
+    """What a store can do beyond the least, so that callers choose a path instead of catching a surprise.
+
+    ``local``: buckets are folders of this machine, which have paths, times of their own and free space. ``full_times``:
+    what stands for a folder's times changes with everything in it, so that comparing them is a full comparison; and it
+    costs requests, so that it is done by the schedule alone.
+    """
 
     atomic_replace: bool = True
     server_side_copy: bool = True
@@ -18,6 +23,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     folders: bool = True
     attributes: bool = False
     writable: bool = True
+    local: bool = True
+    full_times: bool = False
 
 
 class Hasher(Protocol):
@@ -51,6 +58,14 @@ class Staged(msgspec.Struct, frozen=True):
     bucket: str
     size: int
     token: str
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What is known about an object before its bytes are stored: a store that can not rename needs it then."""
+
+    key: str
+    meta: NodeMeta = NO_META
+    mtime_ns: int | None = None
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -138,11 +153,17 @@ class ObjectStore(Protocol):
         """Open an object for reading. Raises NotFound."""
 
     async def stage(
-        self, bucket: str, body: AsyncIterable[bytes], hashers: Sequence[Hasher] = (), size: int | None = None
+        self,
+        bucket: str,
+        body: AsyncIterable[bytes],
+        hashers: Sequence[Hasher] = (),
+        size: int | None = None,
+        target: Target | None = None,
     ) -> Staged:
         """Store a body in a temporary place. On any error, also one raised by ``body``, nothing is left behind.
 
-        ``size`` is a hint for preallocation. Memory does not grow with the body.
+        ``size`` is a hint for preallocation. Memory does not grow with the body. With a ``target`` the bytes may be
+        committed at its key only.
         """
 
     async def stage_copy(self, bucket: str, source_bucket: str, source: str) -> tuple[Staged, ObjectInfo]:
@@ -219,7 +240,10 @@ class FolderScanner(Protocol):
         """List these folders now, each with the fingerprint it is expected to have (empty: none). One hop for all."""
 
     async def stat_folders(self, bucket: str, folders: Sequence[str]) -> list[tuple[int, int] | None]:
-        """(mtime_ns, ctime_ns) of each folder; None: gone or no folder; (0, 0): can not be told."""
+        """(mtime_ns, ctime_ns) of each folder, or numbers that change with its entries where there are no times.
+
+        None: gone or no folder; (0, 0): can not be told.
+        """
 
     async def stat_entries(self, bucket: str, keys: Sequence[str]) -> list[Entry | Skipped | None]:
         """What stands at these keys now: a key without ``/`` may turn out to be a folder and the other way round

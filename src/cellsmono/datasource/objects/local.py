@@ -32,6 +32,7 @@ from cellsmono.interfaces.objects import (
     Hasher,
     ObjectInfo,
     Staged,
+    Target,
 )
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, NotFound, Unavailable
 
@@ -89,7 +90,12 @@ class LocalStore(LocalScanner, LocalUploads):
         return LocalReader(descriptor, status, key, self.workers)
 
     async def stage(
-        self, bucket: str, body: AsyncIterable[bytes], hashers: Sequence[Hasher] = (), size: int | None = None
+        self,
+        bucket: str,
+        body: AsyncIterable[bytes],
+        hashers: Sequence[Hasher] = (),
+        size: int | None = None,
+        target: Target | None = None,
     ) -> Staged:
         """Store a body in a temporary place (a small one in memory, see ``writer``)."""
         return self.keep(bucket, await stage_body(self.bucket(bucket), self.workers, body, hashers, size))

@@ -25,11 +25,17 @@ def read_marker(folder: int) -> str:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return ""
-        text = os.read(descriptor, _LENGTH + 2).strip().lower()
+        text = os.read(descriptor, _LENGTH + 2)
     except OSError:
         return ""
     finally:
         os.close(descriptor)
+    return parse_uuid(text)
+
+
+def parse_uuid(text: bytes) -> str:
+    """The UUID that a marker's text is; empty when it is none."""
+    text = text.strip().lower()
     return text.decode() if _UUID.fullmatch(text) else ""
 
 

@@ -33,6 +33,7 @@ from cellsmono.interfaces.objects import (
     ObjectInfo,
     Skipped,
     Staged,
+    Target,
 )
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Locked, NotFound, Unavailable
@@ -129,7 +130,12 @@ class MemoryStore(MemoryUploads):
         return MemoryReader(ObjectInfo(key, item.facts()), item.data)
 
     async def stage(
-        self, bucket: str, body: AsyncIterable[bytes], hashers: Sequence[Hasher] = (), size: int | None = None
+        self,
+        bucket: str,
+        body: AsyncIterable[bytes],
+        hashers: Sequence[Hasher] = (),
+        size: int | None = None,
+        target: Target | None = None,
     ) -> Staged:
         """Keep a body aside."""
         self._root(bucket)

@@ -25,7 +25,7 @@ from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.paths import ancestors_of, parent_of
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncState, SyncStatus
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import CellsError, Unavailable
+from cellsmono.kernel.errors import CellsError, Forbidden, Unavailable
 
 BURST = 500
 """Hints at once from which on events may have been lost by the kernel: each file made is three of them there."""
@@ -353,8 +353,9 @@ class Synchronizer:
     async def _reconcile(self, *, full: bool, is_patient: bool = False) -> None:
         began = self._clock.monotonic()
         changed = True
+        options = ResyncOptions(full=full and not self._context.has_full_times)
         try:
-            changed = (await self._resync("", ResyncOptions(full=full), is_patient=is_patient)).changed > 0
+            changed = (await self._resync("", options, is_patient=is_patient)).changed > 0
         except CellsError as error:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
         except Exception:
@@ -395,7 +396,7 @@ class Synchronizer:
         if isinstance(error, asyncio.CancelledError):
             return
         self._last_error = error.message if isinstance(error, CellsError) else f"{type(error).__name__}: {error}"
-        if isinstance(error, Unavailable):
+        if isinstance(error, Unavailable | Forbidden):
             self._offline = error.message
 
     def _tell_state(self) -> tuple[SyncState, str]:

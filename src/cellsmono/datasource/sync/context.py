@@ -95,6 +95,11 @@ class SyncContext:
             self._has_attributes = self.objects.capabilities(self.bucket).attributes
         return self._has_attributes
 
+    @property
+    def has_full_times(self) -> bool:
+        """Whether the comparison of folders by their times misses nothing."""
+        return self.objects.capabilities(self.bucket).full_times
+
     async def settle_index(self) -> None:
         """Wait until every patch submitted so far is committed, so that a read sees it.
 

@@ -97,7 +97,7 @@ def find_new(folder: str, entries: Collection[Entry]) -> FolderDiff:
 def compare_leaf(row: Node, facts: Facts, diff: FolderDiff) -> None:
     """Sort one known file into the diff."""
     old = row.facts
-    if old == facts:
+    if not old.tells_news(facts):
         return
     if old.is_same_content(facts):
         diff.quiet.append((row.path, facts))

@@ -165,7 +165,7 @@ async def _compare_folder(
     """Find out which folder it is and how its rows differ; children come page by page."""
     path, listing = section.path, section.listing
     if not path and row is not None and not round_.accept and await is_stranger(context, row, listing):
-        round_.tally.held = explain_empty_root(context.config.name, context.config.folder)
+        round_.tally.held = explain_empty_root(context.config.name, context.config.place)
         return
     identity = await identify_folder(context, listing, row, kin)
     if identity.source is not None and path:

@@ -63,7 +63,7 @@ async def _see(context: SyncContext, keys: Sequence[str]) -> list[_Seen]:
 def _agree(seen: _Seen) -> bool:
     """Whether the index says about this key, as a file, what the storage says."""
     if isinstance(seen.entry, Entry) and is_file_entry(seen.entry):
-        return seen.leaf is not None and seen.leaf.facts == seen.entry.facts and seen.folder is None
+        return seen.leaf is not None and not seen.leaf.facts.tells_news(seen.entry.facts) and seen.folder is None
     return seen.leaf is None or (isinstance(seen.entry, Skipped) and not is_absent(seen.entry.reason))
 
 
@@ -285,7 +285,8 @@ def _describe(
 ) -> list[Step]:
     now = context.clock.monotonic()
     steps = []
-    for (path, facts), kept in zip(files, attributes, strict=True):
+    for (path, seen), kept in zip(files, attributes, strict=True):
+        facts = seen if kept is None else kept.complete(seen)
         operation = PutLeaf(path, facts)
         if kept is not None:
             if (kept.size, kept.mtime_ns) == (facts.size, facts.mtime_ns) and kept.etag:

@@ -91,7 +91,7 @@ async def _find_objection(context: SyncContext, removal: Removal) -> str:
     """Why these deletions must not be done, empty when they may."""
     total = await context.count_nodes()
     if not await is_own_root(context):
-        return explain_empty_root(context.config.name, context.config.folder)
+        return explain_empty_root(context.config.name, context.config.place)
     if not context.guard.would_pass(removal.nodes, total, context.clock.monotonic()):
         return explain_refusal(context.config.name, removal.nodes, total)
     return ""
@@ -112,7 +112,7 @@ async def check_root(context: SyncContext) -> None:
     """Raise Unavailable when the root is missing."""
     if not await context.objects.has_bucket(context.bucket):
         raise Unavailable(
-            f"The folder {context.config.folder} of datasource '{context.config.name}' is not there; nothing is "
+            f"The place {context.config.place} of datasource '{context.config.name}' is not there; nothing is "
             "changed in its index until it is back.",
             reason="offline",
         )

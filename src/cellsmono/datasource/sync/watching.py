@@ -120,8 +120,9 @@ class WatchKeeper:
 
     @property
     def is_polling(self) -> bool:
-        """Whether nothing but the periodic comparison finds changes, although they are to be found."""
-        return self.kind == PollingWatcher.kind
+        """Whether nothing but the periodic comparison finds changes, and it is to be made as often as it is cheap."""
+        is_costly = self._objects.capabilities(self._config.name).full_times
+        return self.kind == PollingWatcher.kind and not is_costly
 
     def covers(self, folder: str) -> bool:
         """Whether the watcher should have told of a change in the folder with this key."""

@@ -1,0 +1,109 @@
+"""One S3 endpoint with one key pair: how it is reached, and the client that is shared by all its buckets."""
+
+import asyncio
+import importlib
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from cellsmono.kernel.errors import Unavailable
+
+CONNECTIONS = 128
+"""Connections to one endpoint at most: a reader that is drained slowly keeps one."""
+
+REQUESTS_AT_ONCE = 16
+"""How many requests one operation over many keys has under way."""
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+ATTEMPTS = 5
+"""A request that failed for a while (5xx, slow down, reset) is repeated, after pauses that grow and vary at random."""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where and how to ask.
+
+    ``url`` empty: AWS itself. ``signature`` is ``s3v4`` or ``s3`` (version 2). ``sign_payload`` signs bodies also over
+    TLS. ``checksums`` sends a CRC32 along with every body; servers that know none need it off. ``ca_file`` empty: the
+    authorities of the system.
+    """
+
+    url: str
+    region: str
+    access_key: str
+    secret_key: str
+    path_style: bool = True
+    signature: str = "s3v4"
+    sign_payload: bool = False
+    checksums: bool = True
+    verify_tls: bool = True
+    ca_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.url}, {self.access_key})"
+
+    @property
+    def title(self) -> str:
+        """What people see of it: address and access key, never the secret."""
+        return f"{self.url or 'AWS'} as {self.access_key}"
+
+
+class Connection:
+    """The client of an endpoint, made with the first request: importing what it needs takes most of a second."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._stack = AsyncExitStack()
+        self._lock = asyncio.Lock()
+        self._client: Any = None
+        self._is_closed = False
+
+    async def client(self) -> Any:
+        """The client. Raises Unavailable once it is closed."""
+        if self._client is None:
+            async with self._lock:
+                if self._is_closed:
+                    raise Unavailable("The object service is stopped.", reason="stopping")
+                if self._client is None:
+                    # The import takes most of a second, in which others go on.
+                    await asyncio.to_thread(importlib.import_module, "aiobotocore.session")
+                    self._client = await self._stack.enter_async_context(_make_client(self.endpoint))
+        return self._client
+
+    async def close(self) -> None:
+        """End the connections."""
+        async with self._lock:
+            self._is_closed = True
+            self._client = None
+            await self._stack.aclose()
+
+
+def _make_client(endpoint: Endpoint) -> Any:
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    when = "when_supported" if endpoint.checksums else "when_required"
+    config = AioConfig(
+        region_name=endpoint.region,
+        signature_version=endpoint.signature,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        request_checksum_calculation=when,
+        response_checksum_validation="when_required",
+        user_agent_appid="cellsmono",
+        s3={
+            "addressing_style": "path" if endpoint.path_style else "virtual",
+            "payload_signing_enabled": True if endpoint.sign_payload else None,
+        },
+    )
+    return get_session().create_client(
+        "s3",
+        endpoint_url=endpoint.url or None,
+        aws_access_key_id=endpoint.access_key,
+        aws_secret_access_key=endpoint.secret_key,
+        verify=(endpoint.ca_file or True) if endpoint.verify_tls else False,
+        config=config,
+    )

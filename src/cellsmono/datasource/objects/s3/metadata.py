@@ -1,0 +1,110 @@
+"""What is mirrored in an object's own metadata, so that it survives the index, and other tools see what they know.
+
+Content type, standard headers and user metadata are stored as such. What has no place there (our ETag, checksums,
+parts, tags, text that no header can hold) is JSON under ``x-amz-meta-cellsmono``; the time of modification is
+``x-amz-meta-cellsmono-mtime``, in nanoseconds. S3 allows 2 KiB in all: what does not fit is left to the index.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cellsmono.datasource.objects.s3.facts import etag_of, make_facts, time_ns
+from cellsmono.interfaces.node import Facts, NodeAttributes, NodeMeta
+
+EXTRA = "cellsmono"
+MTIME = "cellsmono-mtime"
+MOST_BYTES = 2048
+
+_HEADERS = {
+    "cache-control": "CacheControl",
+    "content-disposition": "ContentDisposition",
+    "content-encoding": "ContentEncoding",
+    "content-language": "ContentLanguage",
+}
+_FOREIGN_TYPES = frozenset({"", "binary/octet-stream", "application/octet-stream"})
+
+
+def write_metadata(mtime_ns: int, attributes: NodeAttributes | None) -> dict[str, Any]:
+    """Arguments for a call that stores an object."""
+    if attributes is None:
+        return {"Metadata": {MTIME: str(mtime_ns)}}
+    meta = attributes.meta
+    found: dict[str, Any] = {}
+    if _fits(meta.content_type or ""):
+        found["ContentType"] = meta.content_type
+    found |= {_HEADERS[name]: value for name, value in meta.headers.items() if name in _HEADERS and _fits(value)}
+    user = {name: value for name, value in meta.user.items() if _fits(name) and _fits(value) and not _is_ours(name)}
+    rest = msgspec.structs.replace(
+        meta,
+        content_type=None if "ContentType" in found else meta.content_type,
+        headers={name: value for name, value in meta.headers.items() if _HEADERS.get(name) not in found},
+        user={name: value for name, value in meta.user.items() if name not in user},
+    )
+    found["Metadata"] = _add_extra({**user, MTIME: str(mtime_ns)}, attributes, rest)
+    return found
+
+
+def _add_extra(metadata: dict[str, str], attributes: NodeAttributes, rest: NodeMeta) -> dict[str, str]:
+    """Add what has no header of its own, as much of it as there is room for."""
+    bare = NodeMeta(checksum=rest.checksum)
+    for kept in (rest, msgspec.structs.replace(rest, parts=()), bare):
+        extra = {**metadata, EXTRA: _encode(msgspec.structs.replace(attributes, meta=kept))}
+        if sum(len(name) + len(value) for name, value in extra.items()) <= MOST_BYTES:
+            return extra
+    return metadata
+
+
+def _encode(attributes: NodeAttributes) -> str:
+    return json.dumps(msgspec.to_builtins(attributes), separators=(",", ":"))
+
+
+def _fits(text: str) -> bool:
+    """Whether a header can hold this text as it is."""
+    return bool(text) and text.isascii() and text.isprintable() and text == text.strip()
+
+
+def _is_ours(name: str) -> bool:
+    return name in (EXTRA, MTIME)
+
+
+def read_facts(head: Mapping[str, Any], size: int) -> Facts:
+    """Facts of an object from the headers of its answer."""
+    return make_facts(size, etag_of(head), read_mtime(head))
+
+
+def read_mtime(head: Mapping[str, Any]) -> int:
+    """The time that was set with the object, else that of its last write."""
+    try:
+        return int(head.get("Metadata", {}).get(MTIME, ""))
+    except ValueError:
+        return time_ns(head["LastModified"])
+
+
+def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
+    """What is mirrored at an object, also by other tools; None when its bytes alone tell as much."""
+    metadata = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
+    extra = _decode(metadata.get(EXTRA, ""))
+    user = {name: value for name, value in metadata.items() if not _is_ours(name)}
+    headers = {name: head[field] for name, field in _HEADERS.items() if head.get(field)}
+    kind = head.get("ContentType", "")
+    if extra is None:
+        if not user and not headers and kind in _FOREIGN_TYPES:
+            return None
+        meta = NodeMeta(content_type=None if kind in _FOREIGN_TYPES else kind, headers=headers, user=user)
+        return NodeAttributes(head["ContentLength"], read_mtime(head), "", meta)
+    # The server's own type stands where none was given: then the bytes say nothing about it.
+    kind = extra.meta.content_type or (None if kind in _FOREIGN_TYPES and not extra.meta.content_type else kind)
+    meta = msgspec.structs.replace(
+        extra.meta, content_type=kind, headers={**headers, **extra.meta.headers}, user={**user, **extra.meta.user}
+    )
+    return NodeAttributes(head["ContentLength"], read_mtime(head), extra.etag, meta)
+
+
+def _decode(text: str) -> NodeAttributes | None:
+    try:
+        return msgspec.json.decode(text, type=NodeAttributes)
+    except (msgspec.DecodeError, ValueError):
+        return None

@@ -1,0 +1,195 @@
+"""Bodies before their commit: short ones wait here, long ones are parts of an upload that is not completed yet."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.place import Place
+from cellsmono.datasource.objects.s3.requests import ask
+from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool
+from cellsmono.datasource.objects.workers import Workers
+from cellsmono.interfaces.objects import Hasher
+from cellsmono.kernel.errors import CellsError
+
+PART_BYTES = 8 * 1024 * 1024
+"""A body up to this size is one PutObject; a longer one goes in parts of it."""
+
+MOST_PARTS = 10_000
+_GROW_AFTER = 1000
+"""A body of unknown length gets parts twice as large after each so many, so that 5 TiB fit into S3's 10,000."""
+
+SENDING = 16
+"""Pieces of bodies that are sent to one endpoint at once."""
+
+
+def part_bytes(number: int, announced: int | None) -> int:
+    """How large the part with this number (from 1) is to be, when so much was announced in all."""
+    if announced is not None:
+        return max(PART_BYTES, -(-announced // (MOST_PARTS - 1)))
+    return PART_BYTES << min((number - 1) // _GROW_AFTER, 8)
+
+
+class Courier:
+    """Sends pieces of bodies, a bounded number at a time."""
+
+    def __init__(self, connection: Connection, workers: Workers) -> None:
+        self.connection = connection
+        self.workers = workers
+        self._sending = asyncio.Semaphore(SENDING)
+
+    async def put(self, place: Place, key: str, spool: Spool, options: dict[str, Any]) -> str:
+        """Store an object in one call; its ETag."""
+        async with self._sending:
+            body = spool.body()
+            arguments = {**place.at(key), **place.options(), **options}
+            answer = await ask(self.connection, "put_object", key, Body=body, **arguments)
+        return str(answer["ETag"])
+
+    async def send_part(self, upload: "OpenUpload", number: int, spool: Spool) -> None:
+        """Send one part and let go of its bytes."""
+        try:
+            async with self._sending:
+                body = spool.body()
+                answer = await ask(
+                    self.connection, "upload_part", upload.key, Body=body, PartNumber=number, **upload.arguments
+                )
+            upload.parts[number] = answer
+        finally:
+            spool.close()
+
+
+class OpenUpload:
+    """A multipart upload on the server whose completion will be the commit."""
+
+    def __init__(self, connection: Connection, place: Place, key: str, upload_id: str, mtime_ns: int) -> None:
+        self.key = key
+        self.place = place
+        self.mtime_ns = mtime_ns
+        self.arguments = {**place.at(key), "UploadId": upload_id}
+        self.parts: dict[int, dict[str, Any]] = {}
+        self._connection = connection
+
+    async def complete(self) -> str:
+        """Make the object visible; its ETag."""
+        parts = [_describe(number, self.parts[number]) for number in sorted(self.parts)]
+        upload = {"Parts": parts}
+        answer = await ask(
+            self._connection, "complete_multipart_upload", self.key, MultipartUpload=upload, **self.arguments
+        )
+        return str(answer["ETag"])
+
+    async def abort(self) -> None:
+        """Forget it. What can not be told to the server now goes with the stale uploads."""
+        with suppress(CellsError):
+            await asyncio.shield(ask(self._connection, "abort_multipart_upload", self.key, **self.arguments))
+
+
+def _describe(number: int, answer: dict[str, Any]) -> dict[str, Any]:
+    found = {"PartNumber": number, "ETag": answer["ETag"]}
+    if "ChecksumCRC32" in answer:
+        found["ChecksumCRC32"] = answer["ChecksumCRC32"]
+    return found
+
+
+async def begin_upload(
+    connection: Connection, place: Place, key: str, mtime_ns: int, options: dict[str, Any], *, checksums: bool = True
+) -> OpenUpload:
+    """Begin an upload at its final key."""
+    arguments = {**place.at(key), **place.options(), **options}
+    if checksums and connection.endpoint.checksums:
+        arguments["ChecksumAlgorithm"] = "CRC32"
+    answer = await ask(connection, "create_multipart_upload", key, **arguments)
+    return OpenUpload(connection, place, key, answer["UploadId"], mtime_ns)
+
+
+class Intake:
+    """Takes one body in. The result is a ``Spool`` (short) or an ``OpenUpload`` (long)."""
+
+    def __init__(
+        self, courier: Courier, place: Place, key: str, mtime_ns: int, options: dict[str, Any], announced: int | None
+    ) -> None:
+        self.size = 0
+        self._courier = courier
+        self._place = place
+        self._key = key
+        self._mtime_ns = mtime_ns
+        self._options = options
+        self._announced = announced
+        self._upload: OpenUpload | None = None
+        self._number = 1
+        self._spool = Spool(courier.workers)
+        self._sending: asyncio.Task[None] | None = None
+
+    async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
+        """Raises the domain's errors and what the body raises; nothing is left behind then."""
+        try:
+            async for batch in _batches(body):
+                await self._take(batch, hashers)
+            if self._upload is None:
+                return self._spool
+            await self._send()
+            await self._settle()
+        except BaseException:
+            self._spool.close()
+            if self._sending is not None:
+                self._sending.cancel()
+                await asyncio.gather(self._sending, return_exceptions=True)
+            if self._upload is not None:
+                await self._upload.abort()
+            raise
+        return self._upload
+
+    async def _take(self, batch: list[bytes], hashers: Sequence[Hasher]) -> None:
+        room = part_bytes(self._number, self._announced) - self._spool.size
+        total = sum(map(len, batch))
+        self.size += total
+        if total <= room:
+            await self._spool.add(batch, hashers)
+            return
+        rest = memoryview(b"".join(batch))
+        while rest:
+            room = part_bytes(self._number, self._announced) - self._spool.size
+            if not room:
+                await self._send()
+                continue
+            piece = bytes(rest[:room])
+            await self._spool.add([piece], hashers)
+            rest = rest[len(piece) :]
+
+    async def _send(self) -> None:
+        """Send what is there as the next part, while the one after it comes in."""
+        if self._upload is None:
+            self._upload = await begin_upload(
+                self._courier.connection, self._place, self._key, self._mtime_ns, self._options
+            )
+        await self._settle()
+        number, spool = self._number, self._spool
+        self._number += 1
+        self._spool = Spool(self._courier.workers)
+        self._sending = asyncio.create_task(
+            self._courier.send_part(self._upload, number, spool), name="objects-s3-part"
+        )
+
+    async def _settle(self) -> None:
+        if self._sending is not None:
+            sending, self._sending = self._sending, None
+            try:
+                await asyncio.shield(sending)
+            except asyncio.CancelledError:
+                self._sending = sending
+                raise
+
+
+async def _batches(body: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:
+    batch: list[bytes] = []
+    total = 0
+    async for chunk in body:
+        batch.append(chunk)
+        total += len(chunk)
+        if total >= BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
