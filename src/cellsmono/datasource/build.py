@@ -5,11 +5,9 @@ first datasource there and stopped with the last.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -18,88 +16,35 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.hosting import ObjectHosts, Objects, local_store, start_service, stop_service
 from cellsmono.datasource.index.files import IndexFiles
 from cellsmono.datasource.index.service import IndexService
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
-from cellsmono.datasource.placing import bare_prefix, check_bucket, check_place
+from cellsmono.datasource.placing import check_bucket, check_place
 from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.datasource.sync.context import SyncStore
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Storage, Symlinks, Watch
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
-from cellsmono.interfaces.objects import Multipart
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, Invalid, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
-from cellsmono.kernel.registry import Kind
-from cellsmono.kernel.service import Service, ServiceState, ServiceStatus
+from cellsmono.kernel.service import ServiceState, ServiceStatus
 from cellsmono.kernel.supervisor import Supervisor
-from cellsmono.kernel.worker import Worker
 
 log = get_logger("datasource")
 
 TAG = "datasource"
-_STALE_PERIOD = 3600.0
-"""Seconds between two looks for uploads that nobody went on with."""
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
 Prepare = Callable[[LocalStore, Path], Awaitable[None]]
 """Makes the index file of a datasource that is about to open; its bucket is served already."""
-
-
-class Objects(SyncStore, Multipart, Protocol):
-    """What a datasource needs of its object service."""
-
-    def forget_bucket(self, bucket: str) -> None:
-        """Serve a bucket no longer."""
-
-
-class _ObjectsService:
-    """``data.objects.localN``, one parent folder and its buckets, or ``data.objects.gatewayN``, one S3 endpoint."""
-
-    tag = TAG
-
-    def __init__(self, name: str, title: str, make: Callable[[str], Objects], clock: Clock, stale_hours: float) -> None:
-        self.name = name
-        self.title = title
-        self.buckets: set[str] = set()
-        self._make = make
-        self._clock = clock
-        self._stale_ns = round(stale_hours * 3600e9)
-        self.store: Objects
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the store open, and removes uploads that nobody went on with."""
-        self.store = self._make(self.name)
-        try:
-            stale = Worker(f"{self.name}:stale-uploads", self._remove_stale_uploads, interval=_STALE_PERIOD)
-            async with stale.running():
-                yield
-        finally:
-            await self.store.close()
-
-    async def _remove_stale_uploads(self) -> bool:
-        if self._stale_ns:
-            try:
-                removed = await self.store.remove_stale_uploads(self._clock.time_ns() - self._stale_ns)
-            except Unavailable as error:  # it is tried again in an hour
-                log.warning("stale uploads are not removed", service=self.name, error=error.message)
-                return False
-            if removed:
-                log.info("stale uploads removed", service=self.name, uploads=removed)
-        return False
-
-    def status(self) -> ServiceStatus:
-        """The folder or server that it serves, and which buckets are in it."""
-        return ServiceStatus(detail=f"{self.title} ({', '.join(sorted(self.buckets))})")
 
 
 class _SyncService:
@@ -157,11 +102,9 @@ class Datasources:
         self._data_dir = data_dir
         self._files = IndexFiles(data_dir / "datasources")
         self._clock = clock
-        self._uploads = uploads
         self._publish = publish
         self._follow = follow
-        self._stale_upload_hours = stale_upload_hours
-        self._objects: dict[Hashable, _ObjectsService] = {}
+        self._hosts = ObjectHosts(supervisor, uploads, clock, stale_upload_hours)
         self._open: dict[str, Triple] = {}
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
@@ -201,11 +144,11 @@ class Datasources:
         self._failed.pop(name, None)
         self._open.pop(name, None)
         await self._stop_parts(name)
-        await self._leave_objects(name)
+        await self._hosts.leave(name)
 
     async def _stop_parts(self, name: str) -> None:
         for part in ("sync", "blobs", "index"):
-            await self._stop_service(f"data.{part}.{name}")
+            await stop_service(self._supervisor, f"data.{part}.{name}")
 
     async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
         """Stop a datasource and let ``swap`` change its index file; then start it again, whatever became of that.
@@ -235,8 +178,7 @@ class Datasources:
 
     async def _start(self, config: DatasourceConfig, folder: Path | None, prepare: Prepare | None = None) -> None:
         is_structured = config.format == Format.STRUCTURED
-        objects = await (self._serve_bucket(config) if folder is None else self._serve_folder(config, folder))
-        objects.buckets.add(config.name)
+        objects = await self._hosts.serve(config, folder)
         if folder is None and config.watch is Watch.AUTO:
             config = msgspec.structs.replace(config, watch=Watch.POLL)
         path = self.index_path(config.name)
@@ -247,9 +189,9 @@ class Datasources:
         self._files.make_folder(config.name)
         remove_leftovers(path)
         if prepare is not None:
-            await prepare(_local(config.name, objects.store), path)
+            await prepare(local_store(config.name, objects.store), path)
         index = IndexService(config, path, self._clock, self._publish)
-        await self._start_service(index)
+        await start_service(self._supervisor, index)
         start = self._start_structured if is_structured else self._start_flat
         store = await start(config, objects.store, index.index)
         self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
@@ -264,13 +206,13 @@ class Datasources:
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
         store = StructuredStore(config, objects, objects, index, sync, claims)
         if self._follow:
-            await self._start_service(_SyncService(sync, config.name, store.alarm))
+            await start_service(self._supervisor, _SyncService(sync, config.name, store.alarm))
         return store
 
     async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
-        local = _local(config.name, objects)
+        local = local_store(config.name, objects)
         service = BlobsService(config, local, local, index, self._clock, sweep=self._follow)
-        await self._start_service(service)
+        await start_service(self._supervisor, service)
         service.store.config = await self._with_created(config, index)
         self._files.mark(config.name)
         return service.store
@@ -281,75 +223,6 @@ class Datasources:
             root = await index.read_node(ROOT)
             config = msgspec.structs.replace(config, created=time_of_uuid(root.uuid) or self._clock.time())
         return config
-
-    async def _start_service(self, service: Service) -> None:
-        if not await self._supervisor.start(service, kind=Kind.GRPC, optional=True):
-            raise Unavailable(self._supervisor.registry.get(service.name).detail)
-
-    async def _serve_folder(self, config: DatasourceConfig, folder: Path) -> _ObjectsService:
-        def make(name: str) -> LocalStore:
-            return LocalStore(name, folder.parent, uploads=self._uploads, clock=self._clock)
-
-        is_structured = config.format is Format.STRUCTURED
-        service = await self._find_objects(folder.parent, "local", str(folder.parent), make)
-        if not isinstance(service.store, LocalStore):
-            raise TypeError(service.name)
-        service.store.add_bucket(
-            config.name,
-            folder.name,
-            durability=config.durability,
-            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
-            markers=config.markers if is_structured else Markers.NONE,
-        )
-        await service.store.remove_finished_uploads(config.name)
-        return service
-
-    async def _serve_bucket(self, config: DatasourceConfig) -> _ObjectsService:
-        # What it needs takes most of a second to import: servers with folders alone do without.
-        from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
-        from cellsmono.datasource.objects.s3.store import S3Store
-
-        endpoint = make_endpoint(config, os.environ)
-
-        def make(name: str) -> S3Store:
-            return S3Store(name, endpoint, uploads=self._uploads, clock=self._clock)
-
-        service = await self._find_objects(endpoint, "gateway", endpoint.title, make)
-        if not isinstance(service.store, S3Store):
-            raise TypeError(service.name)
-        service.store.add_bucket(make_place(config, bare_prefix(config.prefix)))
-        return service
-
-    async def _find_objects(
-        self, key: Hashable, kind: str, title: str, make: Callable[[str], Objects]
-    ) -> _ObjectsService:
-        """The service of a parent folder or endpoint, started when it is the first bucket's."""
-        known = self._objects.get(key)
-        if known is not None:
-            return known
-        taken = {service.name for service in self._objects.values()}
-        name = next(name for n in range(1, len(taken) + 2) if (name := f"data.objects.{kind}{n}") not in taken)
-        service = _ObjectsService(name, title, make, self._clock, self._stale_upload_hours)
-        await self._start_service(service)
-        self._objects[key] = service
-        return service
-
-    async def _leave_objects(self, bucket: str) -> None:
-        """Take a bucket out of its object service, which ends with its last bucket."""
-        for key, objects in list(self._objects.items()):
-            if bucket not in objects.buckets:
-                continue
-            objects.buckets.discard(bucket)
-            objects.store.forget_bucket(bucket)
-            if not objects.buckets:
-                del self._objects[key]
-                await self._stop_service(objects.name)
-
-    async def _stop_service(self, name: str) -> None:
-        if self._supervisor.is_running(name):
-            await self._supervisor.stop_service(name)
-        else:
-            self._supervisor.registry.remove(name)
 
     def index_path(self, name: str) -> Path:
         """Where the index database of a datasource lies."""
@@ -395,14 +268,11 @@ class Datasources:
 
         Raises NotFound, Unavailable.
         """
-        for objects in self._objects.values():
-            if name in objects.buckets:
-                return objects.store
-        return self.triple(name).objects  # says what is wrong
+        return self._hosts.find(name) or self.triple(name).objects  # says what is wrong
 
     def local_objects(self, name: str) -> LocalStore:
         """As ``objects``, for a datasource in a local folder. Raises Invalid for another one."""
-        return _local(name, self.objects(name))
+        return local_store(name, self.objects(name))
 
     def snapshots(self, name: str) -> SnapshotPlace:
         """Where the snapshots of a datasource lie. Raises as ``local_objects``."""
@@ -434,15 +304,3 @@ class Datasources:
     def failure(self, name: str) -> str:
         """Why a datasource is not open; empty when it is."""
         return self._failed.get(name, "")
-
-
-def _local(name: str, objects: Objects) -> LocalStore:
-    """The object service of a datasource that needs one over local folders. Raises Invalid."""
-    if not isinstance(objects, LocalStore):
-        raise Invalid(
-            f"The datasource {name!r} lies on another S3 server; snapshots of indexes are kept in local folders only. "
-            "Save the data folder instead.",
-            reason="storage",
-            path=name,
-        )
-    return objects
