@@ -6,7 +6,8 @@ has committed, so that the next one at this path sees both places agree. A crash
 the index, never behind, and the synchronizer carries the difference over at the next start.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from cellsmono.datasource.alarm import guarded
 from cellsmono.datasource.base import BaseStore
@@ -25,14 +26,17 @@ from cellsmono.interfaces.objects import (
     FolderMade,
     Multipart,
     ObjectInfo,
+    ObjectReader,
     ObjectStore,
     Staged,
     Target,
 )
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, PutFolder, PutLeaf, SetMeta
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
 from cellsmono.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
+
+T = TypeVar("T")
 
 _LOOKS = 3
 """How often a reader looks again when storage and index disagree, before it serves what the storage has."""
@@ -57,16 +61,13 @@ class StructuredStore(BaseStore):
 
     async def read_node(self, path: str) -> Node:
         """See ``NodeStore``."""
-        for _ in range(_LOOKS):
-            node = await self._find(path)
-            info = await self._stat(path)
+        for attempt in range(_LOOKS):
+            node, info = await self._look(path, attempt, self._stat)
             if info is None:
                 if node is None:
                     raise NotFound(f"There is nothing at {path!r}", path=path)
                 await self.check_root()
-                await self.sync.ingest([path])
-                continue
-            if node is not None and (node.is_folder or node.facts.is_same_content(info.facts)):
+            elif node is not None and (node.is_folder or node.facts.is_same_content(info.facts)):
                 return node
             await self.sync.ingest([path])
         if info is None:
@@ -78,22 +79,31 @@ class StructuredStore(BaseStore):
         if is_folder(path):
             raise NotFound(f"{path!r} is a folder and has no content", path=path)
         for attempt in range(_LOOKS):
-            node = await self._find(path)
-            try:
-                reader = await self._objects.open(self._bucket, path)
-            except (NotFound, Invalid, TooLarge) as error:
+            node, reader = await self._look(path, attempt, self._open)
+            if reader is None:
                 if node is not None:
                     await self.check_root()
                     await self.sync.ingest([path])
-                raise NotFound(f"There is nothing at {path!r}", path=path) from error
+                raise NotFound(f"There is nothing at {path!r}", path=path)
             if node is not None and node.facts.is_same_content(reader.info.facts):
                 return OpenNode(node, reader)
             if attempt == _LOOKS - 1:
-                # Somebody keeps writing to the file: what was opened is served under an ETag of its own facts.
+                # Others keep writing to the file: what was opened is served under an ETag of its own facts.
                 return OpenNode(Node(path=path, uuid=node.uuid if node else "", facts=reader.info.facts), reader)
             reader.close()
             await self.sync.ingest([path])
         raise AssertionError("unreachable")
+
+    async def _look(self, path: str, attempt: int, ask: Callable[[str], Awaitable[T]]) -> tuple[Node | None, T]:
+        """What the index says about a path, and what the storage does.
+
+        The last attempt is made under a claim: then the two can differ only because of somebody who is not us.
+        """
+        if attempt < _LOOKS - 1:
+            return await self._find(path), await ask(path)
+        async with self._claims.claim(path):
+            await self.index.apply(Patch(()))  # whoever held the claim may not have waited for the commit
+            return await self._find(path), await ask(path)
 
     async def check_root(self) -> None:
         """Raise Unavailable when the folder is missing, or an empty stranger stands in its place.
@@ -113,6 +123,13 @@ class StructuredStore(BaseStore):
             f"If the emptiness is meant, run `cellsmono ds resync {self._bucket} --accept-deletes`.",
             reason="offline",
         )
+
+    async def _open(self, path: str) -> ObjectReader | None:
+        """An open object, None where there is none."""
+        try:
+            return await self._objects.open(self._bucket, path)
+        except (NotFound, Invalid, TooLarge):
+            return None
 
     async def _stat(self, path: str) -> ObjectInfo | None:
         """What the storage has at a path; a key that it could not even express is not there."""
