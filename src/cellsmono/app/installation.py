@@ -158,7 +158,7 @@ class Installation:
         self._check_stored(name)
         async with self.snapshots.exclusive(name):
             tree = await self._datasources.find_only_tree(name)
-            if with_snapshots:
+            if with_snapshots and self._config_of(name).storage is Storage.LOCAL:
                 await self.snapshots.delete_all(name)
             await self._datasources.close(name)
             await self._settings.remove_datasource(name)

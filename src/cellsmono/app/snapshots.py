@@ -217,11 +217,12 @@ class Snapshots:
     async def _follow_schedule(self, name: str) -> None:
         if self._datasources.find(name) is None:
             return
-        triple, place = self._datasources.triple(name), self._datasources.snapshots(name)
-        config, now = triple.store.config, self._clock.time()
+        triple, now = self._datasources.triple(name), self._clock.time()
+        config = triple.store.config
         hours = catalog.hours_between(config)
         if not hours:
             return
+        place = self._datasources.snapshots(name)
         scheduled = await catalog.list_scheduled(place)
         if catalog.is_due(scheduled.values(), now, hours, (await triple.index.stats()).last_sequence):
             basename = f"{await self._new_stem(place, 'scheduled')}.db"

@@ -158,7 +158,7 @@ def add_datasource(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Serve one more folder, or a bucket of another S3 server, from now on and after a restart."""
+    """Serve one more folder, or a bucket elsewhere, from now on."""
     from cellsmono.app.config_sources import read_datasource
     from cellsmono.app.remote import read_place_argument
     from cellsmono.cli.session import load_for, perform

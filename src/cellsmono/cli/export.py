@@ -75,8 +75,12 @@ def export_tree(
 
 def _find_folder(name: str, data_dir: str | None, config: str | None) -> Path:
     from cellsmono.cli.session import load_for, perform
+    from cellsmono.interfaces.datasource import Storage
+    from cellsmono.kernel.errors import Invalid
 
     info = perform(load_for(data_dir, config), lambda operations: operations.read_datasource(name))
+    if info.config.storage is not Storage.LOCAL:
+        raise Invalid(f"The datasource {name!r} lies on another S3 server; only one in a local folder is exported.")
     return Path(info.config.folder)
 
 

@@ -94,7 +94,11 @@ class ObjectHosts:
 
         Raises Unavailable when the service can not start, and what is wrong with the configuration.
         """
-        service = await (self._serve_bucket(config) if folder is None else self._serve_folder(config, folder))
+        try:
+            service = await (self._serve_bucket(config) if folder is None else self._serve_folder(config, folder))
+        except BaseException:
+            await self._end_empty()
+            raise
         service.buckets.add(config.name)
         if isinstance(service.store, LocalStore):
             await service.store.remove_finished_uploads(config.name)
@@ -153,14 +157,18 @@ class ObjectHosts:
 
     async def leave(self, bucket: str) -> None:
         """Take a bucket out of its object service, which ends with its last bucket."""
-        for key, objects in list(self._services.items()):
-            if bucket not in objects.buckets:
-                continue
-            objects.buckets.discard(bucket)
-            objects.store.forget_bucket(bucket)
-            if not objects.buckets:
+        for service in self._services.values():
+            if bucket in service.buckets:
+                service.buckets.discard(bucket)
+                service.store.forget_bucket(bucket)
+        await self._end_empty()
+
+    async def _end_empty(self) -> None:
+        """Stop the services that hold no bucket."""
+        for key, service in list(self._services.items()):
+            if not service.buckets:
                 del self._services[key]
-                await stop_service(self._supervisor, objects.name)
+                await stop_service(self._supervisor, service.name)
 
 
 async def start_service(supervisor: Supervisor, service: Service) -> None:

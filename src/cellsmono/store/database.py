@@ -67,6 +67,7 @@ class Database:
         self._is_synced = True
         self._busy_ms = 0
         self._is_waiting_for_lock = True
+        self._begins_wal = True
         self._calm = Calm()
         self._turn = asyncio.Lock()
         self._waiting: list[Unit[Any]] = []
@@ -260,14 +261,23 @@ class Database:
         return True
 
     async def _run_here(self, writer: Connection, batch: Batch, size: int) -> None:
-        """Run units on the event loop, and what may take longer in the thread: a second try, a synced commit."""
+        """Run units on the event loop, and what may take longer in the thread: a second try, a synced commit.
+
+        A commit that begins the WAL anew syncs it also where others do not.
+        """
+
+        def run_apart(connection: sqlite3.Connection) -> None:
+            self._wait_for_lock(connection, True)
+            batch.run_apart()
+
         for start in range(0, size, BRIEF_UNITS):
             if start:
                 await asyncio.sleep(0)
             if not self._calm.run(batch.run, start, start + BRIEF_UNITS):
-                await writer.run(lambda _: batch.run_apart())
+                await writer.run(run_apart)
                 break
-        if self._is_synced:
+        if self._is_synced or self._begins_wal:
+            self._begins_wal = False
             await writer.run(lambda _: batch.commit())
         else:
             self._calm.run(batch.commit)
@@ -341,6 +351,7 @@ class Database:
 
         try:
             async with self._turn:
+                self._begins_wal = True
                 await self._writer.run(run)
         except sqlite3.Error as error:
             if is_io_failure(error):

@@ -81,7 +81,12 @@ class Batch:
         self._connection.execute("BEGIN IMMEDIATE")
 
     def run(self, first: int = 0, last: int | None = None) -> bool:
-        """Run the units of a range; False when one failed: then nothing is done, and ``run_apart`` is to follow."""
+        """Run the units of a range; False when one failed: then nothing is done, and ``run_apart`` is to follow.
+
+        After a failure of the whole there is no transaction any more that anything could be written in.
+        """
+        if self.failure is not None:
+            return True
         try:
             for unit in self._units[first:last]:
                 unit.result = unit.function(self._new_tx(unit))

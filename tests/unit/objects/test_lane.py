@@ -1,12 +1,14 @@
 """Commits on the event loop: which they are, and that they come to the same as those in threads."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cellsmono.datasource.objects.lane import BATCH_JOBS
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.interfaces.datasource import Durability
 from cellsmono.kernel.calm import STALL_SECONDS, Calm
@@ -111,3 +113,26 @@ async def test_nothing_is_left_behind_when_a_commit_on_the_loop_fails(
         with pytest.raises(Conflict):
             await put(store, "folder")
     assert work_files(tmp_path) == []
+
+
+async def test_commits_that_no_thread_takes_are_told_and_the_next_ones_go_on(
+    store: LocalStore,
+    put: Put,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    work_files: Callable[[Path], list[str]],
+) -> None:
+    await put(store, "first")
+
+    async def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(store.workers, "run", refuse)
+        crowd = [put(store, f"new/{number}", bytes(10)) for number in range(BATCH_JOBS + 5)]
+        results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert all(isinstance(result, RuntimeError) for result in results)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert work_files(tmp_path) == []
+    await put(store, "second")

@@ -153,3 +153,71 @@ async def test_a_slow_disk_sends_brief_units_to_the_thread(database: Database) -
     assert threads[0] == threading.main_thread().name
     assert threading.main_thread().name not in threads[1:]
     assert await rows(database) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("at", [0, 5, BRIEF_UNITS + 5])
+async def test_nothing_is_written_once_sqlite_gave_the_transaction_up(database: Database, at: int) -> None:
+    def give_up(tx: Tx) -> None:
+        tx.execute("ROLLBACK")
+        raise sqlite3.OperationalError("disk I/O error")
+
+    crowd = [
+        database.submit(give_up if number == at else insert(number), is_brief=True) for number in range(BRIEF_UNITS * 3)
+    ]
+    results = await asyncio.gather(*crowd, return_exceptions=True)
+    assert all(isinstance(result, sqlite3.OperationalError) for result in results)
+    assert await rows(database) == []
+    await database.submit(insert(1), is_brief=True)
+    assert await rows(database) == [1]
+
+
+async def test_a_commit_that_begins_the_wal_anew_is_made_in_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite flushes the header of a new WAL also where other commits are not flushed."""
+    database = await Database.open(tmp_path / "x.db", MIGRATIONS, durability="relaxed")
+    writer = database._writer
+    assert writer is not None
+    hops: list[str] = []
+    run = writer.run
+
+    async def note(function: Callable[[sqlite3.Connection], object]) -> object:
+        hops.append("hop")
+        return await run(function)
+
+    monkeypatch.setattr(writer, "run", note)
+    for number, expected in ((1, 1), (2, 0)):
+        hops.clear()
+        await database.submit(insert(number), is_brief=True)
+        assert len(hops) == expected
+    await database.checkpoint()
+    hops.clear()
+    await database.submit(insert(3), is_brief=True)
+    assert len(hops) == 1
+    assert await rows(database) == [1, 2, 3]
+    await database.close()
+
+
+async def test_the_second_try_of_a_crowd_waits_for_another_process(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "x.db", MIGRATIONS, busy_seconds=30)
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
+    let_go = threading.Timer(0.2, lambda: other.execute("ROLLBACK"))
+
+    def lock_and_fail(tx: Tx) -> None:
+        if not let_go.is_alive() and not let_go.finished.is_set():
+            tx.execute("ROLLBACK")
+            other.execute("BEGIN IMMEDIATE")
+            tx.execute("BEGIN")
+            let_go.start()
+        raise Conflict("on purpose")
+
+    results = await asyncio.gather(
+        database.submit(insert(1), is_brief=True),
+        database.submit(lock_and_fail, is_brief=True),
+        return_exceptions=True,
+    )
+    let_go.join()
+    other.close()
+    assert results[0] == 1
+    assert isinstance(results[1], Conflict)
+    await database.close()

@@ -18,8 +18,8 @@ from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutLeaves
-from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutFolder, PutLeaf, PutLeaves
+from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of, parent_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
 from cellsmono.store.backup import Report
@@ -283,11 +283,26 @@ class SqliteIndex:
             return outcome.events
 
         footprint = _footprint(patch)
-        is_brief = footprint is not None and len(patch.operations) <= BRIEF_OPERATIONS and not patch.bulk
-        future = self._database.submit(write, is_brief=is_brief)
+        future = self._database.submit(write, is_brief=footprint is not None and self._is_brief(patch))
         self._cache.begin_change(footprint)
         future.add_done_callback(lambda _: self._cache.end_change(footprint))
         return asyncio.shield(future)  # a caller that is cancelled must not end the change before it has ended
+
+    def _is_brief(self, patch: Patch) -> bool:
+        """Whether a patch is written in a moment: a few single nodes in folders that are there.
+
+        A folder that has to be made may need room in the labels, and moving others aside takes its time.
+        """
+        if patch.bulk or len(patch.operations) > BRIEF_OPERATIONS:
+            return False
+        for operation in patch.operations:
+            if isinstance(operation, PutLeaves):
+                return False
+            if isinstance(operation, PutFolder) and not (operation.path and self._writer.knows(operation.path)):
+                return False
+            if isinstance(operation, PutLeaf | MoveNode) and not self._writer.knows(parent_of(operation.path)):
+                return False
+        return True
 
 
 def _load_migrations() -> Migrations:

@@ -96,6 +96,10 @@ class PatchWriter:
         self._known: dict[str, int] = {}
         self._last: int | None = None
 
+    def knows(self, folder: str) -> bool:
+        """Whether a folder is there and at hand. May be asked from another thread."""
+        return not folder or folder in self._known
+
     def write(self, tx: Tx, patch: Patch) -> Outcome:
         """Carry out a patch; an error leaves it to the store to undo what was done."""
         tx.on_rollback(self._forget)

@@ -8,6 +8,7 @@ interpreter's lock, and cost more than the file.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from cellsmono.datasource.objects.bucket import LocalBucket
 from cellsmono.datasource.objects.publishing import Batch, Job, Publisher
@@ -15,6 +16,7 @@ from cellsmono.datasource.objects.workers import Workers, see_through
 from cellsmono.datasource.objects.writer import SmallBytes
 from cellsmono.kernel.calm import Calm
 from cellsmono.kernel.crowd import gather_crowd
+from cellsmono.kernel.errors import Unavailable
 
 BATCH_JOBS = 64
 """Commits that go together at most, so that the first does not wait for a crowd."""
@@ -55,6 +57,8 @@ class Lane:
                 await self._publish(batch)
         finally:
             self._task = None
+            waiting, self._waiting = self._waiting, []
+            _settle(waiting, Unavailable("The object service was stopped before this was written.", reason="closed"))
 
     async def _publish(self, batch: list[tuple[Job, asyncio.Future[None]]]) -> None:
         jobs = [job for job, _ in batch]
@@ -64,13 +68,11 @@ class Lane:
             else:
                 await self._workers.run(self._publisher.publish, self._bucket, jobs)
         except BaseException as error:
-            for job in jobs:
-                job.error = job.error or error
-            raise
-        finally:
-            for _, future in batch:
-                if not future.done():
-                    future.set_result(None)
+            _settle(batch, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            _settle(batch, None)
 
     def _may_be_brief(self, jobs: list[Job]) -> bool:
         return bool(self._calm) and self._bucket.work.is_made and all(isinstance(job.kept, SmallBytes) for job in jobs)
@@ -78,18 +80,29 @@ class Lane:
     async def _publish_briefly(self, jobs: list[Job]) -> None:
         """Small files for folders that are there: on the loop, all but the flushes."""
         batch = Batch(self._publisher, self._bucket, jobs)
-        is_brief = not self._bucket.durable
         try:
-            for start in range(0, len(jobs), BRIEF_JOBS):
-                if start:
-                    await asyncio.sleep(0)
-                if not (self._calm and self._calm.run(batch.prepare_known, start, start + BRIEF_JOBS)):
-                    is_brief = False
-                    break
-        except BaseException:
-            batch.close()
-            raise
-        if is_brief:
-            self._calm.run(batch.finish)
-        else:
-            await self._workers.run(batch.finish)
+            is_brief = await self._prepare_briefly(batch, len(jobs)) and not self._bucket.durable
+            if is_brief:
+                self._calm.run(batch.finish)
+            else:
+                await self._workers.run(batch.finish)
+        finally:
+            batch.close()  # there is something left to do only when no thread took the job
+
+    async def _prepare_briefly(self, batch: Batch, size: int) -> bool:
+        """Prepare files on the loop for as long as it is calm; whether all of them were."""
+        for start in range(0, size, BRIEF_JOBS):
+            if start:
+                await asyncio.sleep(0)
+            if not (self._calm and self._calm.run(batch.prepare_known, start, start + BRIEF_JOBS)):
+                return False
+        return True
+
+
+def _settle(batch: Sequence[tuple[Job, asyncio.Future[None]]], error: BaseException | None) -> None:
+    """Tell who waits that it is decided; ``error`` goes to those that have none of their own."""
+    for job, future in batch:
+        if error is not None:
+            job.error = job.error or error
+        if not future.done():
+            future.set_result(None)

@@ -258,15 +258,20 @@ class Batch:
                         job.error = explain(error, job.key, writing=True)
 
     def close(self) -> None:
-        """Remove what did not become visible and close every folder; those made for a file that did not come go."""
+        """Remove what did not become visible and close every folder; those made for a file that did not come go.
+
+        May be called again.
+        """
         for job in self._jobs:
             job.discard()
-        for names, road in self.roads.items():
+        roads, self.roads = self.roads, {}
+        for names, road in roads.items():
             if road.made and not road.is_changed:
                 take_back(road.to_flush[0], names[-len(road.made) :])
             road.close()
-        if self._work >= 0:
-            os.close(self._work)
+        work, self._work = self._work, -1
+        if work >= 0:
+            os.close(work)
 
 
 class Publisher:

@@ -214,6 +214,8 @@ class Synchronizer:
                 hints.append(Hint(key, change.added and not is_marker))
         if hints:
             self.hint(hints)
+        if len(changes) >= BURST:
+            self._schedule.suspect()
 
     def _is_known(self, key: str, facts: Facts) -> bool:
         """Whether the index says the same of a file: the echo of an own write, which nobody has to look at again."""
@@ -353,8 +355,8 @@ class Synchronizer:
     async def _reconcile(self, *, full: bool, is_patient: bool = False) -> None:
         began = self._clock.monotonic()
         changed = True
-        options = ResyncOptions(full=full and not self._context.has_full_times)
         try:
+            options = ResyncOptions(full=full and not self._context.has_full_times)
             changed = (await self._resync("", options, is_patient=is_patient)).changed > 0
         except CellsError as error:
             log.warning("reconciling failed", datasource=self.config.name, error=error.message)
