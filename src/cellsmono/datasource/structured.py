@@ -6,6 +6,7 @@ has committed, so that the next one at this path sees both places agree. A crash
 the index, never behind, and the synchronizer carries the difference over at the next start.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -40,6 +41,9 @@ T = TypeVar("T")
 
 _LOOKS = 3
 """How often a reader looks again when storage and index disagree, before it serves what the storage has."""
+
+PRUNED_TOGETHER = 64
+"""Folders that are removed at the same time, so that those in one folder share its flush."""
 
 
 class StructuredStore(BaseStore):
@@ -322,20 +326,34 @@ class StructuredStore(BaseStore):
 
     async def _prune(self, paths: Sequence[str]) -> None:
         """Remove folders above these paths that were only implied by keys and hold nothing any more."""
-        folders = {folder for path in paths for folder in ancestors_of(path)}
-        for folder in sorted(folders, key=lambda p: -p.count("/")):
-            node = await self._find(folder)
-            if node is None or node.kind is not FolderKind.IMPLICIT:
-                continue
-            try:
-                is_empty = not await self.index.list_children(folder, limit=1)
-            except NotFound:  # somebody else removed it just now
-                continue
-            if not is_empty:
-                continue
-            async with self._claims.claim(folder):
-                if await self._objects.remove_folder(self._bucket, folder):
-                    await self._submit(DeleteNode(folder))
+        levels: dict[int, list[str]] = {}
+        for folder in sorted({folder for path in paths for folder in ancestors_of(path)}):
+            levels.setdefault(folder.count("/"), []).append(folder)
+        for depth in sorted(levels, reverse=True):  # the innermost ones first
+            for start in range(0, len(levels[depth]), PRUNED_TOGETHER):
+                await self._prune_together(levels[depth][start : start + PRUNED_TOGETHER])
+
+    async def _prune_together(self, folders: Sequence[str]) -> None:
+        nodes = await self.index.read_nodes(folders)
+        implied = [node.path for node in nodes if node is not None and node.kind is FolderKind.IMPLICIT]
+        empty = [folder for folder in implied if await self._is_empty(folder)]
+        if not empty:
+            return
+        async with self._claims.claim(*empty):
+            removals = (self._objects.remove_folder(self._bucket, folder) for folder in empty)
+            results = await asyncio.gather(*removals, return_exceptions=True)
+            gone = [folder for folder, result in zip(empty, results, strict=True) if result is True]
+            if gone:
+                await self._submit(*(DeleteNode(folder) for folder in gone))
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _is_empty(self, folder: str) -> bool:
+        try:
+            return not await self.index.list_children(folder, limit=1)
+        except NotFound:  # somebody else removed it just now
+            return False
 
     def _check_leaf(self, path: str) -> None:
         if is_folder(path):

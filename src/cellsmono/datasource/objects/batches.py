@@ -12,9 +12,12 @@ from cellsmono.datasource.objects.publishing import Publisher
 from cellsmono.interfaces.node import Facts, facts_of
 from cellsmono.kernel.errors import CellsError, NotFound
 
+FOLDERS_TOGETHER = 64
+"""Folders that are open at the same time."""
+
 
 def delete_many(publisher: Publisher, bucket: LocalBucket, keys: Sequence[str]) -> list[bool | Exception]:
-    """Unlink these keys, folder by folder, with one flush a folder."""
+    """Unlink these keys, folder by folder, with one flush a folder, or for many where the journal keeps their order."""
     results: list[bool | Exception] = [False] * len(keys)
     folders: dict[tuple[bytes, ...], list[tuple[int, bytes]]] = {}
     for position, key in enumerate(keys):
@@ -28,36 +31,44 @@ def delete_many(publisher: Publisher, bucket: LocalBucket, keys: Sequence[str]) 
             continue
         if names and not key.endswith("/"):
             folders.setdefault(tuple(names[:-1]), []).append((position, names[-1]))
-    for folder, entries in folders.items():
-        _delete_in_folder(publisher, bucket, folder, entries, keys, results)
+    places = list(folders.items())
+    for start in range(0, len(places), FOLDERS_TOGETHER):
+        _delete_in_folders(publisher, bucket, places[start : start + FOLDERS_TOGETHER], keys, results)
     return results
 
 
-def _delete_in_folder(
+def _delete_in_folders(
     publisher: Publisher,
     bucket: LocalBucket,
-    folder: Sequence[bytes],
-    entries: Sequence[tuple[int, bytes]],
+    places: Sequence[tuple[Sequence[bytes], Sequence[tuple[int, bytes]]]],
     keys: Sequence[str],
     results: list[bool | Exception],
 ) -> None:
+    """Unlink in several folders, and flush them together: what was unlinked is told only after that."""
+    changed: dict[int, Sequence[tuple[int, bytes]]] = {}
     try:
-        descriptor = bucket.open_folder(folder)
-    except (OSError, CellsError) as error:
-        for position, _ in entries:
-            results[position] = _explain(error, keys[position])
-        return
-    try:
-        for position, name in entries:
-            results[position] = _unlink(descriptor, name, keys[position])
-        if any(results[position] is True for position, _ in entries):
+        for folder, entries in places:
             try:
-                publisher.flush(bucket, [descriptor])
+                descriptor = bucket.open_folder(folder)
             except (OSError, CellsError) as error:
                 for position, _ in entries:
                     results[position] = _explain(error, keys[position])
+                continue
+            for position, name in entries:
+                results[position] = _unlink(descriptor, name, keys[position])
+            if any(results[position] is True for position, _ in entries):
+                changed[descriptor] = entries
+            else:
+                os.close(descriptor)
+        try:
+            publisher.flush_together(bucket, list(changed))
+        except (OSError, CellsError) as error:
+            for entries in changed.values():
+                for position, _ in entries:
+                    results[position] = _explain(error, keys[position])
     finally:
-        os.close(descriptor)
+        for descriptor in changed:
+            os.close(descriptor)
 
 
 def _unlink(folder: int, name: bytes, key: str) -> bool | Exception:

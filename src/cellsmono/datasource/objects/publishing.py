@@ -290,6 +290,13 @@ class Publisher:
         if bucket.durable:
             self._flusher.flush(folders)
 
+    def flush_together(self, bucket: LocalBucket, folders: Sequence[int]) -> None:
+        """Flush open folders, in the order in which they were changed; one flush for all whose order is kept."""
+        last = {os.fstat(folder).st_dev: folder for folder in folders}
+        self.flush(
+            bucket, [each for each in folders if each in last.values() or not keeps_order(os.fstat(each).st_dev)]
+        )
+
     def publish(self, bucket: LocalBucket, jobs: Sequence[Job]) -> None:
         """Make staged bytes visible, in order; how it went stands in each job. The staged bytes are used up."""
         Batch(self, bucket, jobs).finish()

@@ -42,7 +42,7 @@ class LocalScanner(LocalService):
         return await self.workers.scan(_write_markers, self.bucket(bucket), markers)
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
-        """MD5 of an object, computed in a thread of low priority."""
+        """MD5 of an object, computed in the thread for work in the background."""
         try:
             hashing = await self.workers.acquire(_Hashing.close, _Hashing, self.bucket(bucket), key)
         except NotFound:

@@ -1,8 +1,6 @@
 """Threads for calls that block: the one way in which this room leaves the event loop."""
 
 import asyncio
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -14,11 +12,13 @@ DEFAULT_THREADS = 8
 """Enough for a file system's journal to join their flushes; more gained nothing when it was measured."""
 
 _SCANNERS = 2
-_NICE = 15
 
 
 class Workers:
-    """Three pools: for requests, for folder scans, and one thread of low priority for hashing in the background.
+    """Three pools: for requests, for folder scans, and one thread for hashing in the background.
+
+    That thread has the priority of the others: one of a lower priority would be put aside while it holds the
+    interpreter's lock, and everybody would wait for it. Who gives it work gives it rests (see ``sync.hashing``).
 
     A job always runs to its end: when the waiting task is cancelled, the cancellation goes on only once the job is
     done, so that clean-up never races with it.
@@ -27,7 +27,7 @@ class Workers:
     def __init__(self, threads: int = DEFAULT_THREADS) -> None:
         self._requests = ThreadPoolExecutor(threads, "objects")
         self._scans = ThreadPoolExecutor(_SCANNERS, "objects-scan")
-        self._idle = ThreadPoolExecutor(1, "objects-idle", _lower_priority)
+        self._idle = ThreadPoolExecutor(1, "objects-idle")
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a call for a request."""
@@ -72,8 +72,3 @@ async def see_through(future: asyncio.Future[R], undo: Callable[[R], None] | Non
         if not future.cancelled() and future.exception() is None and undo is not None:
             undo(future.result())
         raise
-
-
-def _lower_priority() -> None:
-    # On Linux a niceness belongs to the thread.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,4 +1,4 @@
-"""Hashing in the background what appeared without anybody knowing its MD5: at low priority, and pausable."""
+"""Hashing in the background what appeared without anybody knowing its MD5: with long rests, and pausable."""
 
 import asyncio
 
@@ -11,8 +11,10 @@ from cellsmono.kernel.errors import CellsError
 
 BATCH_FILES = 500
 BATCH_BYTES = 64 << 20
-REST_SHARE = 1.0
-"""Seconds of rest for each second of hashing, so that half of one core at most is used."""
+WORK_SECONDS = 0.05
+REST_SHARE = 2.0
+"""Seconds of rest for each second of hashing, so that a third of one core at most is used; taken after this much work,
+so that a request has to share with it for a moment only."""
 
 RETRY_SECONDS = 60.0
 
@@ -82,7 +84,7 @@ class ContentHasher:
                 await self._store(found)
                 found, weight = [], 0
             spent = clock.monotonic() - began
-            if spent > 0.1:  # noqa: PLR2004
+            if spent > WORK_SECONDS:
                 await asyncio.sleep(min(spent, 5.0) * REST_SHARE)
                 began = clock.monotonic()
         await self._store(found)
