@@ -88,12 +88,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _ours(durability: str) -> Callable[[str, Path, int], list[str]]:
+def _ours(durability: str, more: str = "") -> Callable[[str, Path, int], list[str]]:
     def command(_binary: str, folder: Path, port: int) -> list[str]:
         bucket = folder / BUCKET
         bucket.mkdir(exist_ok=True)
         config = folder.parent / f"{folder.name}.toml"
-        config.write_text(f'[[datasource]]\nname = "{BUCKET}"\nfolder = "{bucket}"\ndurability = "{durability}"\n')
+        table = f'name = "{BUCKET}"\nfolder = "{bucket}"\ndurability = "{durability}"\n{more}\n'
+        config.write_text(f"[[datasource]]\n{table}")
         data = folder.parent / f"{folder.name}.data"
         listen = [f"127.0.0.1:{free_port()}", f"127.0.0.1:{port}"]
         return [
@@ -106,6 +107,8 @@ def _ours(durability: str) -> Callable[[str, Path, int], list[str]]:
 
 _OWNER = {"CELLSMONO_OWNER_ACCESS_KEY": ACCESS_KEY, "CELLSMONO_OWNER_SECRET_KEY": SECRET_KEY}
 
+WITHOUT_HASHING = Peer("cellsmono", "python", _ours("fsync", "hash_content = false"), _OWNER, True, "")
+"""For what is measured beside no background work: a million new files are hashed for minutes."""
 OURS = (
     Peer("cellsmono", "python", _ours("fsync"), _OWNER, True, 'durability = "fsync"'),
     Peer("cellsmono-relaxed", "python", _ours("relaxed"), _OWNER, True, 'durability = "relaxed"'),
