@@ -28,17 +28,13 @@ def events():
 
 
 @pytest.fixture
-def open_nodes(tmp_path, folder, events):
-    """Open the triple over ``folder``; the synchronizer works only when it is called."""
+def open_over(tmp_path, events):
+    """Open a structured triple over an object service, and close both; the synchronizer works only when it is called."""
 
     @asynccontextmanager
-    async def open_it(**changes):
-        settings = {"name": "docs", "folder": str(folder), "watch": Watch.OFF, "durability": "relaxed"} | changes
-        config = DatasourceConfig(**settings)
-        objects = LocalStore("data.objects.local1", folder.parent)
-        objects.add_bucket("docs", "docs", durability=config.durability)
+    async def open_it(config, objects, name="index.db"):
         index = await SqliteIndex.open(
-            tmp_path / "index.db", datasource="docs", durability=config.durability, publish=events.extend
+            tmp_path / name, datasource="docs", durability=config.durability, publish=events.extend
         )
         claims = Claims()
         sync = Synchronizer(config, objects, index, claims)
@@ -47,6 +43,22 @@ def open_nodes(tmp_path, folder, events):
         finally:
             await index.close()
             await objects.close()
+
+    return open_it
+
+
+@pytest.fixture
+def open_nodes(open_over, folder):
+    """Open the triple over ``folder``."""
+
+    @asynccontextmanager
+    async def open_it(**changes):
+        settings = {"name": "docs", "folder": str(folder), "watch": Watch.OFF, "durability": "relaxed"} | changes
+        config = DatasourceConfig(**settings)
+        objects = LocalStore("data.objects.local1", folder.parent)
+        objects.add_bucket("docs", "docs", durability=config.durability)
+        async with open_over(config, objects) as store:
+            yield store
 
     return open_it
 

@@ -9,14 +9,10 @@ import boto3
 import pytest
 
 from cellsmono.data.router.digest import PlainDigest
-from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.s3 import copying, moves, requests, staging
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
-from cellsmono.datasource.structured import StructuredStore
-from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, DatasourceConfig, Watch, WriteOptions
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import NodeMeta
@@ -102,22 +98,14 @@ def events():
 
 
 @pytest.fixture
-def open_nodes(tmp_path, moto_server, bucket, events):
+def open_nodes(open_over, moto_server, bucket):
     @asynccontextmanager
     async def open_it(name="index.db", **changes):
         config = DatasourceConfig(name="docs", folder="s3://flow", watch=Watch.OFF, durability="relaxed", **changes)
         objects = S3Store("data.objects.gateway1", Endpoint(moto_server, "us-east-1", "access", "secretsecret"))
         objects.add_bucket(Place("docs", bucket.name, PREFIX))
-        index = await SqliteIndex.open(
-            tmp_path / name, datasource="docs", durability=config.durability, publish=events.extend
-        )
-        claims = Claims()
-        sync = Synchronizer(config, objects, index, claims)
-        try:
-            yield StructuredStore(config, objects, objects, index, sync, claims)
-        finally:
-            await index.close()
-            await objects.close()
+        async with open_over(config, objects, name) as store:
+            yield store
 
     return open_it
 

@@ -8,13 +8,14 @@ import msgspec
 
 from cellsmono.datasource.alarm import Alarm, guarded
 from cellsmono.datasource.claims import Claims
-from cellsmono.interfaces.datasource import Conditions, ContentDigest, DatasourceConfig, WriteOptions
+from cellsmono.interfaces.datasource import Conditions, ContentDigest, CopyOptions, DatasourceConfig, WriteOptions
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
-from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
-from cellsmono.kernel.errors import Corrupt, NotFound, PreconditionFailed
+from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
 
 
 class BaseStore(ABC):
@@ -88,6 +89,12 @@ class BaseStore(ABC):
         meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
         return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+
+    async def _commit_copy(self, path: str, node: Node, staged: Staged, options: CopyOptions) -> Node:
+        """Make a staged copy of a node's content the leaf at a path."""
+        meta = node.meta if options.meta is None else options.meta
+        mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
+        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
 
     # uploads in parts
 
@@ -168,3 +175,36 @@ class BaseStore(ABC):
                 raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
         if conditions.if_none_match and etag is not None and conditions.if_none_match in ("*", etag):
             raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
+
+
+def check_leaf_path(path: str) -> None:
+    """Raise Invalid (reason ``key``) for a path that can not be a file's."""
+    if is_folder(path):
+        raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
+
+
+def check_folder_path(path: str) -> None:
+    """Raise Invalid (reason ``key``) for a path that can not be that of a folder to be made."""
+    if not path or not is_folder(path):
+        raise Invalid("The path of a folder ends with '/'", reason="key", path=path)
+
+
+def check_move(source: str, path: str) -> None:
+    """Raise Invalid (reason ``key``) or Conflict (reason ``into_itself``) for a move that can not be."""
+    if is_folder(source) != is_folder(path) or not source or not path:
+        raise Invalid("A folder moves to a folder path and a file to a file path", reason="key", path=path)
+    if is_folder(source) and is_below(path, source):
+        raise Conflict(f"{source!r} can not be moved into itself", reason="into_itself", path=path)
+
+
+def check_source(node: Node, etag: str) -> None:
+    """Raise PreconditionFailed (reason ``source_changed``) when a node has another ETag than this (empty: any)."""
+    if etag and node.effective_etag != etag:
+        raise PreconditionFailed(
+            f"{node.path!r} is not the version that was asked for", reason="source_changed", path=node.path
+        )
+
+
+def join_kinds(wanted: FolderKind, known: FolderKind) -> FolderKind:
+    """The kind that a folder gets when one of the known kind is asked for once more."""
+    return FolderKind.MARKER if FolderKind.MARKER in (wanted, known) else FolderKind.FOUND

@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from cellsmono.datasource.alarm import guarded
-from cellsmono.datasource.base import BaseStore
+from cellsmono.datasource.base import (
+    BaseStore,
+    check_folder_path,
+    check_leaf_path,
+    check_move,
+    check_source,
+    join_kinds,
+)
 from cellsmono.datasource.claims import Claims
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
@@ -35,7 +42,7 @@ from cellsmono.interfaces.objects import (
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
-from cellsmono.kernel.errors import Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
+from cellsmono.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable
 
 T = TypeVar("T")
 
@@ -175,14 +182,13 @@ class StructuredStore(BaseStore):
     @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
         """See ``NodeStore``."""
-        if not path or not is_folder(path):
-            raise Invalid("The path of a folder ends with '/'", reason="key", path=path)
+        check_folder_path(path)
         async with self._claims.claim(path):
             made = await self._objects.make_folder(self._bucket, path)
             known = await self._find(path)
             wanted = kind
             if known is not None and not made:
-                wanted = FolderKind.MARKER if FolderKind.MARKER in (kind, known.kind) else FolderKind.FOUND
+                wanted = join_kinds(kind, known.kind)
             uuid, facts = (made[-1].uuid, made[-1].facts) if made else (None, None)
             operations: list[Operation] = [*_folders(made[:-1], FolderKind.IMPLICIT)]
             operations.append(PutFolder(path, uuid=uuid or None, facts=facts, kind=wanted))
@@ -206,16 +212,11 @@ class StructuredStore(BaseStore):
             await self.sync.ingest([source])
         else:
             raise Conflict(f"{source!r} keeps changing while it is copied; try again when it rests", path=source)
-        meta = node.meta if options.meta is None else options.meta
-        mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
-        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+        return await self._commit_copy(path, node, staged, options)
 
     async def _read_source(self, source: str, etag: str) -> Node:
         node = await self.read_node(source)
-        if etag and node.effective_etag != etag:
-            raise PreconditionFailed(
-                f"{source!r} is not the version that was asked for", reason="source_changed", path=source
-            )
+        check_source(node, etag)
         return node
 
     async def _rewrite_meta(self, path: str, options: CopyOptions) -> Node:
@@ -235,10 +236,7 @@ class StructuredStore(BaseStore):
     @guarded
     async def move_node(self, source: str, path: str) -> Node:
         """See ``NodeStore``."""
-        if is_folder(source) != is_folder(path) or not source or not path:
-            raise Invalid("A folder moves to a folder path and a file to a file path", reason="key", path=path)
-        if is_folder(source) and path.startswith(source):
-            raise Conflict(f"{source!r} can not be moved into itself", reason="into_itself", path=path)
+        check_move(source, path)
         self._objects.check_key(self._bucket, path)
         await self.read_node(source)
         async with self._claims.claim(source, path):
@@ -356,8 +354,7 @@ class StructuredStore(BaseStore):
             return False
 
     def _check_leaf(self, path: str) -> None:
-        if is_folder(path):
-            raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
+        check_leaf_path(path)
         self._objects.check_key(self._bucket, path)
 
     async def _read_etag(self, path: str) -> str | None:

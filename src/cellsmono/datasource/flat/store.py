@@ -11,7 +11,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
-from cellsmono.datasource.base import BaseStore
+from cellsmono.datasource.base import (
+    BaseStore,
+    check_folder_path,
+    check_leaf_path,
+    check_move,
+    check_source,
+    join_kinds,
+)
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blob, Blobs
 from cellsmono.datasource.objects.names import check_length
@@ -28,7 +35,7 @@ from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
 from cellsmono.interfaces.objects import Multipart, Staged
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
-from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.paths import is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
 
 _GUESSED = 64 * 1024
@@ -100,8 +107,7 @@ class FlatStore(BaseStore):
     # writing
 
     def _check_leaf(self, path: str) -> None:
-        if is_folder(path):
-            raise Invalid("The path of a file does not end with '/'", reason="key", path=path)
+        check_leaf_path(path)
         _check_key(path)
 
     async def _commit_leaf(
@@ -154,14 +160,13 @@ class FlatStore(BaseStore):
     @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
         """See ``NodeStore``. A file of the same name is no hindrance."""
-        if not path or not is_folder(path):
-            raise Invalid("The path of a folder ends with '/'", reason="key", path=path)
+        check_folder_path(path)
         _check_key(path)
         async with self._claims.claim(path):
             known = await self._find(path)
             wanted = kind
             if known is not None:
-                wanted = FolderKind.MARKER if FolderKind.MARKER in (kind, known.kind) else FolderKind.FOUND
+                wanted = join_kinds(kind, known.kind)
             operations: list[Operation] = [PutFolder(path, kind=wanted)]
             if meta is not None and wanted is FolderKind.MARKER:
                 operations.append(SetMeta(path, meta))
@@ -175,16 +180,14 @@ class FlatStore(BaseStore):
             return await self._rewrite_meta(path, options)
         await self._check_conditions(path, options.conditions)
         node, staged = await self._stage_source(source, options.source_etag)
-        meta = node.meta if options.meta is None else options.meta
-        mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
-        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+        return await self._commit_copy(path, node, staged, options)
 
     async def _stage_source(self, source: str, etag: str) -> tuple[Node, Staged]:
         """A node and a staged copy of exactly its content."""
         seen = ""
         for _ in range(_LOOKS):
             node = await self._read_leaf(source)
-            _check_source(node, etag)
+            check_source(node, etag)
             try:
                 staged, _ = await self.blobs.stage_copy(node)
             except NotFound:
@@ -204,7 +207,7 @@ class FlatStore(BaseStore):
         async with self._claims.claim(path):
             await self._check_conditions(path, options.conditions)
             node = await self._read_leaf(path)
-            _check_source(node, options.source_etag)
+            check_source(node, options.source_etag)
             meta = node.meta if options.meta is None else options.meta
             if options.mtime_ns is None or options.mtime_ns == node.mtime_ns:
                 return await self._apply(path, SetMeta(path, meta))
@@ -214,10 +217,7 @@ class FlatStore(BaseStore):
     @guarded
     async def move_node(self, source: str, path: str) -> Node:
         """See ``NodeStore``. Costs the same whatever a folder holds."""
-        if is_folder(source) != is_folder(path) or not source or not path:
-            raise Invalid("A folder moves to a folder path and a file to a file path", reason="key", path=path)
-        if is_folder(source) and is_below(path, source):
-            raise Conflict(f"{source!r} can not be moved into itself", reason="into_itself", path=path)
+        check_move(source, path)
         _check_key(path)
         async with self._claims.claim(source, path):
             await self.index.read_node(source)
@@ -351,13 +351,6 @@ class FlatStore(BaseStore):
 
 def _taken(path: str) -> AlreadyExists:
     return AlreadyExists(f"There is something at {path!r} already", path=path)
-
-
-def _check_source(node: Node, etag: str) -> None:
-    if etag and node.effective_etag != etag:
-        raise PreconditionFailed(
-            f"{node.path!r} is not the version that was asked for", reason="source_changed", path=node.path
-        )
 
 
 def _check_key(path: str) -> None:

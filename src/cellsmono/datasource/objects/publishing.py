@@ -116,7 +116,8 @@ class Job:
 class Batch:
     """Jobs that go together: they share the open work folder, and the open folders that they write to.
 
-    ``prepare`` what does not wait for the disk, then ``finish``, which does; both use the batch up together.
+    ``prepare_known`` does what does not wait for the disk and may be left out; ``finish`` does the rest, and uses the
+    batch up.
     """
 
     def __init__(self, publisher: "Publisher", bucket: LocalBucket, jobs: Sequence[Job]) -> None:
@@ -292,10 +293,10 @@ class Publisher:
 
     def flush_together(self, bucket: LocalBucket, folders: Sequence[int]) -> None:
         """Flush open folders, in the order in which they were changed; one flush for all whose order is kept."""
-        last = {os.fstat(folder).st_dev: folder for folder in folders}
-        self.flush(
-            bucket, [each for each in folders if each in last.values() or not keeps_order(os.fstat(each).st_dev)]
-        )
+        devices = {folder: os.fstat(folder).st_dev for folder in folders}
+        last = {device: folder for folder, device in devices.items()}
+        needed = [each for each, device in devices.items() if last[device] == each or not keeps_order(device)]
+        self.flush(bucket, needed)
 
     def publish(self, bucket: LocalBucket, jobs: Sequence[Job]) -> None:
         """Make staged bytes visible, in order; how it went stands in each job. The staged bytes are used up."""
