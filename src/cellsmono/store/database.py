@@ -59,13 +59,13 @@ class Reader:
 class Database:
     """One database file. Make it with ``open``; every method is called on the event loop that opened it."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, *, is_synced: bool, busy_seconds: float) -> None:
         self.path = Path(os.path.abspath(path))
         self.name = name
+        self._is_synced = is_synced
+        self._busy_seconds = busy_seconds
         self._writer: Connection | None = None
         self._readers: list[tuple[Connection, Reader]] = []
-        self._is_synced = True
-        self._busy_ms = 0
         self._is_waiting_for_lock = True
         self._begins_wal = True
         self._calm = Calm()
@@ -95,21 +95,19 @@ class Database:
         ``busy_seconds`` is how long to wait for another process that writes to the same file.
         Raises Corrupt, Invalid (a newer schema), Locked, Unavailable.
         """
-        database = cls(path, name or path.stem)
-        database._is_synced = durability == "fsync"
-        database._busy_ms = round(busy_seconds * 1000)
+        database = cls(path, name or path.stem, is_synced=durability == "fsync", busy_seconds=busy_seconds)
         create_private(path)
         try:
-            await database._open(migrations, durability, readers, busy_seconds)
+            await database._open(migrations, readers)
         except BaseException as error:
             await database._close_connections()
             raise database._translate(error) from error
         database._task = asyncio.create_task(database._write_batches(), name=f"database {database.name}: writer")
         return database
 
-    async def _open(self, migrations: Migrations, durability: str, readers: int, busy_seconds: float) -> None:
-        self._writer = await Connection.open(self.path, name=f"{self.name}: writer", busy_seconds=busy_seconds)
-        synchronous = "FULL" if durability == "fsync" else "NORMAL"
+    async def _open(self, migrations: Migrations, readers: int) -> None:
+        self._writer = await Connection.open(self.path, name=f"{self.name}: writer", busy_seconds=self._busy_seconds)
+        synchronous = "FULL" if self._is_synced else "NORMAL"
 
         def prepare_writer(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -285,7 +283,7 @@ class Database:
     def _wait_for_lock(self, connection: sqlite3.Connection, wait: bool) -> None:
         """Whether the next statements wait for other processes: on the event loop nothing may."""
         if wait is not self._is_waiting_for_lock:
-            connection.execute(f"PRAGMA busy_timeout = {self._busy_ms if wait else 0}")
+            connection.execute(f"PRAGMA busy_timeout = {round(self._busy_seconds * 1000) if wait else 0}")
             self._is_waiting_for_lock = wait
 
     def _call_hooks(self, unit: Unit[Any]) -> None:
