@@ -29,7 +29,7 @@ def events():
 
 @pytest.fixture
 def open_over(tmp_path, events):
-    """Open a structured triple over an object service, and close both; the synchronizer works only when it is called."""
+    """Open a structured triple over an object service, and close both. Its synchronizer works only when called."""
 
     @asynccontextmanager
     async def open_it(config, objects, name="index.db"):
