@@ -22,7 +22,7 @@ async def stream_exchange(exchange: Exchange) -> AsyncIterator[bytes]:
             piece, ends_chunk = await content.readchunk()
             if piece:
                 yield piece
-            elif not ends_chunk:
+            elif not ends_chunk or content.at_eof():  # aiohttp's one empty body ends chunks for ever
                 break
     except (RequestPayloadError, ConnectionError) as error:
         raise S3Error("IncompleteBody") from error
