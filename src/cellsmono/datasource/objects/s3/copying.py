@@ -7,7 +7,7 @@ import msgspec
 from cellsmono.datasource.objects.s3.endpoint import Connection
 from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.datasource.objects.s3.requests import ask, ask_many
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, find_head
 from cellsmono.datasource.objects.s3.staging import begin_upload
 from cellsmono.kernel.errors import PreconditionFailed, Unavailable
 
@@ -60,7 +60,7 @@ async def copy_version(
         answer = await ask(connection, "copy_object", version.key, **arguments)
     except PreconditionFailed as error:
         raise _changing(version) from error
-    return str(answer["CopyObjectResult"]["ETag"])
+    return etag_of(answer.get("CopyObjectResult", {}))
 
 
 def split_version(version: Version) -> list[Piece]:
@@ -84,7 +84,7 @@ async def join_pieces(
             answer = await ask(connection, "upload_part_copy", piece.version.key, **arguments)
         except PreconditionFailed as error:
             raise _changing(piece.version) from error
-        upload.parts[number] = {"ETag": answer["CopyPartResult"]["ETag"]}
+        upload.parts[number] = {"ETag": etag_of(answer.get("CopyPartResult", {}))}
 
     try:
         await ask_many(copy, enumerate(pieces, 1))
@@ -108,5 +108,5 @@ def _changing(version: Version) -> Unavailable:
 
 async def find_version(connection: Connection, place: Place, key: str) -> tuple[Version, dict[str, Any]]:
     """The version that is at a key now, and its headers. Raises NotFound."""
-    answer = await ask(connection, "head_object", key, **place.at(key))
+    answer = await find_head(connection, place, key)
     return Version(place, key, etag_of(answer), answer["ContentLength"]), answer

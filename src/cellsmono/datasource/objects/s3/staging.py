@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask
 from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool
@@ -45,7 +46,7 @@ class Courier:
             body = spool.body()
             arguments = {**place.at(key), **place.options(), **options}
             answer = await ask(self.connection, "put_object", key, Body=body, **arguments)
-        return str(answer["ETag"])
+        return etag_of(answer)
 
     async def send_part(self, upload: "OpenUpload", number: int, spool: Spool) -> None:
         """Send one part and let go of its bytes."""
@@ -78,7 +79,7 @@ class OpenUpload:
         answer = await ask(
             self._connection, "complete_multipart_upload", self.key, MultipartUpload=upload, **self.arguments
         )
-        return str(answer["ETag"])
+        return etag_of(answer)
 
     async def abort(self) -> None:
         """Forget it. What can not be told to the server now goes with the stale uploads."""

@@ -19,7 +19,7 @@ from cellsmono.datasource.objects.s3.metadata import read_facts, read_metadata, 
 from cellsmono.datasource.objects.s3.moves import move_folder, move_object
 from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
 from cellsmono.datasource.objects.s3.reader import S3Reader, open_reader
-from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, has_any, head, list_pages
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, find_head, has_any, head, list_pages
 from cellsmono.datasource.objects.s3.scanner import S3Scanner, is_readable
 from cellsmono.datasource.objects.s3.service import Held, Join, Temporary
 from cellsmono.datasource.objects.s3.spool import Spool
@@ -62,7 +62,7 @@ class S3Store(S3Uploads, S3Scanner):
             if not await self.folders.exists(place, key):
                 raise not_found(key)
             return ObjectInfo(key, FOLDER_FACTS)
-        answer = await ask(self.connection, "head_object", key, **place.at(key))
+        answer = await find_head(self.connection, place, key)
         return ObjectInfo(key, read_facts(answer, answer["ContentLength"]))
 
     async def open(self, bucket: str, key: str) -> S3Reader:
@@ -185,7 +185,9 @@ class S3Store(S3Uploads, S3Scanner):
         place = await self.settled(bucket)
         if not key or key.endswith("/") or not is_readable(key):
             return False
-        if await head(self.connection, place, key) is None:
+        try:
+            await find_head(self.connection, place, key)
+        except NotFound:
             return False
         await ask(self.connection, "delete_object", key, **place.at(key))
         return True
