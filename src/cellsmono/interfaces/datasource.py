@@ -253,8 +253,11 @@ class NodeStore(Protocol):
         ``change`` must not block. Raises NotFound, and Conflict (reason ``not_marker``) for any other folder.
         """
 
-    async def create_upload(self, path: str, context: bytes) -> Upload:
-        """Begin a multipart upload; ``context`` is kept for the gateway."""
+    async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
+        """Begin a multipart upload; ``context`` is kept for the gateway.
+
+        With the ``options`` that it will be completed with, a storage that takes metadata at the beginning gets it.
+        """
 
     async def read_upload(self, upload_id: str) -> Upload:
         """One upload. Raises NotFound (reason ``upload``)."""

@@ -81,9 +81,13 @@ class Folders:
         above = [folder for folder in ancestors_of(key) if folder]
         return await self.make(place, above)
 
-    async def refuse_folder(self, place: Place, key: str) -> None:
-        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key."""
-        if await self.exists(place, key + "/"):
+    async def refuse_folder(self, place: Place, key: str, *, is_free: bool = False) -> None:
+        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key.
+
+        ``is_free``: the caller knows that none was there; only one that was made here since then is looked for.
+        """
+        folder = key + "/"
+        if (place.name, folder) in self._known or not (is_free or not await self.exists(place, folder)):
             raise Conflict(
                 f"'{key}' is a folder; remove it first, or choose another key.", reason="is_folder", path=key
             )
