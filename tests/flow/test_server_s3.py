@@ -146,7 +146,7 @@ def load_source(table):
 
 
 async def test_a_server_that_can_not_be_reached_keeps_its_datasource_offline(open_it, make_source, monkeypatch):
-    monkeypatch.setattr("cellsmono.datasource.objects.s3.endpoint.ATTEMPTS", 1)
+    monkeypatch.setattr("cellsmono.datasource.objects.s3.patience.ATTEMPTS", 1)
     async with open_it(make_source("one", endpoint="http://127.0.0.1:9")) as core:
         with pytest.raises(Unavailable, match="endpoint"):
             await core.installation.resync("one")

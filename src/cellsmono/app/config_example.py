@@ -103,6 +103,8 @@ DATASOURCE_TEXTS = {
     "checksums": "Send a CRC32 with every body, so that the server notices damage. Old servers may need it off.",
     "verify_tls": "Check the server's certificate.",
     "ca_file": "File with the authorities to trust instead of the system's.",
+    "request_seconds": "How long one operation on the server may take with all its repetitions, in seconds, before it "
+    "is given up. Bodies get more time by their size, copies inside the server ten times as much.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 

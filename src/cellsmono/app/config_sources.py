@@ -32,9 +32,11 @@ S3_FILES = ("secret_key_file", "ca_file")
 S3_KEYS = (
     *("endpoint", "region", "bucket", "prefix", "path_style", "access_key", "secret_key", "secret_key_file"),
     *("storage_class", "object_tags", "read_only", "signature", "sign_payload", "checksums", "verify_tls", "ca_file"),
+    "request_seconds",
 )
 LEAST_ACCESS_KEY = 3
 LEAST_SECRET = 8
+LEAST_REQUEST_SECONDS = 1.0
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
@@ -266,6 +268,7 @@ def _check_storage(source: DatasourceConfig, origin: str) -> None:
             not source.endpoint or source.endpoint.startswith(("http://", "https://")),
             "a URL with http:// or https://, or '' for AWS",
         ),
+        ("request_seconds", source.request_seconds >= LEAST_REQUEST_SECONDS, "at least 1 second"),
         ("object_tags", _is_query(source.object_tags), "key=value&key=value"),
         ("secret_key_file", not (source.secret_key and source.secret_key_file), "'' beside a secret_key"),
     ]

@@ -52,7 +52,7 @@ class BaseStore(ABC):
     async def _read_etag(self, path: str) -> str | None:
         """The ETag of what is at a path now, None when there is nothing."""
 
-    def _target(self, path: str, options: WriteOptions) -> Target | None:
+    async def _target(self, path: str, options: WriteOptions) -> Target | None:
         """Which object a body becomes, where that is known before it is stored."""
         return None
 
@@ -78,7 +78,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         self._check_leaf(path)
         await self._check_conditions(path, options.conditions)
-        target = self._target(path, options)
+        target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
         try:
             digest.verify()
@@ -99,10 +99,11 @@ class BaseStore(ABC):
     # uploads in parts
 
     @guarded
-    async def create_upload(self, path: str, context: bytes) -> Upload:
+    async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        return await self._uploads.create_upload(self._bucket, path, context)
+        target = None if options is None else await self._target(path, options)
+        return await self._uploads.create_upload(self._bucket, path, context, target)
 
     async def read_upload(self, upload_id: str) -> Upload:
         """See ``NodeStore``."""

@@ -151,8 +151,11 @@ class StructuredStore(BaseStore):
 
     # writing
 
-    def _target(self, path: str, options: WriteOptions) -> Target:
-        return Target(path, options.meta, options.mtime_ns)
+    async def _target(self, path: str, options: WriteOptions) -> Target | None:
+        if self._objects.capabilities(self._bucket).local:
+            return None  # a folder is asked for nothing before its bytes are there
+        is_free = await self._find(path + "/") is None
+        return Target(path, options.meta, options.mtime_ns, is_free)
 
     async def _commit_leaf(
         self,

@@ -86,7 +86,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     URL; empty: AWS). ``secret_key_file`` names a file that holds the secret; without any key they come from
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
     with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
-    ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's.
+    ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's. ``request_seconds``
+    is how long one operation on the server may take, with all its repetitions.
     """
 
     name: Name
@@ -122,6 +123,7 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     checksums: bool = True
     verify_tls: bool = True
     ca_file: str = ""
+    request_seconds: float = 60.0
 
     def __repr__(self) -> str:
         return f"DatasourceConfig({self.name}, {self.place})"
@@ -251,8 +253,11 @@ class NodeStore(Protocol):
         ``change`` must not block. Raises NotFound, and Conflict (reason ``not_marker``) for any other folder.
         """
 
-    async def create_upload(self, path: str, context: bytes) -> Upload:
-        """Begin a multipart upload; ``context`` is kept for the gateway."""
+    async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
+        """Begin a multipart upload; ``context`` is kept for the gateway.
+
+        With the ``options`` that it will be completed with, a storage that takes metadata at the beginning gets it.
+        """
 
     async def read_upload(self, upload_id: str) -> Upload:
         """One upload. Raises NotFound (reason ``upload``)."""

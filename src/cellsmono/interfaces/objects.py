@@ -61,11 +61,15 @@ class Staged(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What is known about an object before its bytes are stored: a store that can not rename needs it then."""
+    """What is known about an object before its bytes are stored: a store that can not rename needs it then.
+
+    ``is_free``: the index knows of no folder at this key, which spares a store of prefixes from asking.
+    """
 
     key: str
     meta: NodeMeta = NO_META
     mtime_ns: int | None = None
+    is_free: bool = False
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -318,9 +322,10 @@ class PartDigest(Protocol):
 class Multipart(Protocol):
     """Uploads in parts. A separate ability of an object store; survives a restart of the process."""
 
-    async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
+    async def create_upload(self, bucket: str, key: str, context: bytes = b"", target: Target | None = None) -> Upload:
         """Begin an upload.
 
+        With a ``target`` the parts may be committed at its key only, and must have the sizes that S3 asks for.
         ``key`` is kept for whoever lists uploads. It need not be one that can be stored here, as long as the bytes are
         committed under another one; whether it can is asked with ``check_key``. Raises Invalid for one that ends in
         ``/``.

@@ -158,7 +158,9 @@ class NodeRouter(Protocol):
     async def usage(self, actor: Actor, root: str, path: str) -> Usage:
         """See ``NodeIndex.usage``."""
 
-    async def create_upload(self, actor: Actor, root: str, path: str, context: bytes) -> Upload:
+    async def create_upload(
+        self, actor: Actor, root: str, path: str, context: bytes, options: WriteOptions | None = None
+    ) -> Upload:
         """See ``NodeStore.create_upload``."""
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:

@@ -1,29 +1,64 @@
 """A proxy before an S3 server that does to requests what networks and busy servers do."""
 
 import asyncio
+import contextlib
 from collections import deque
 from contextlib import asynccontextmanager
 
 BODY = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>as the test wants</Message></Error>"
 
+RESET = "reset"
+"""No answer, the connection ends."""
+
+HANG = "hang"
+"""No answer, and the connection stays."""
+
+LOST = "lost"
+"""The server does what it is asked, and its answer is lost."""
+
+EMPTY = "empty"
+"""Success without a word."""
+
+PAGE = "page"
+"""A web page of somebody else: not found."""
+
+_ANSWERS = {
+    EMPTY: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    PAGE: b"HTTP/1.1 404 X\r\nConnection: close\r\nContent-Length: 15\r\n\r\n<html>no</html>",
+}
+
 
 class FaultyProxy:
     """Takes one action per request from ``plan``; without one it passes the request on.
 
-    An action is a pair of status and S3 code (the answer), ``"reset"`` (no answer), or a number: the answer is passed
-    on up to so many bytes of its body and then cut off. ``always`` is done when the plan is empty.
+    An action is a pair of status and S3 code (the answer), one of the words above, or a number: the answer is passed
+    on up to so many bytes of its body and then cut off. ``always`` is done when the plan is empty. ``only`` limits all
+    this to requests that begin so ("GET /bucket?list"); the others are passed on.
     """
 
     def __init__(self, upstream):
         self.plan = deque()
         self.always = None
+        self.only = ""
         self.seen = []
+        self.asked = asyncio.Event()
         self._upstream = upstream.removeprefix("http://").split(":")
         self._server = None
+        self._serving = set()
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def methods(self):
+        """Of every request so far."""
+        return [line.split(" ")[0] for line in self.seen]
+
+    def mend(self):
+        """From now on everything is passed on."""
+        self.plan.clear()
+        self.always, self.only = None, ""
 
     @asynccontextmanager
     async def running(self):
@@ -32,29 +67,42 @@ class FaultyProxy:
             yield self
         finally:
             self._server.close()
+            for task in list(self._serving):
+                task.cancel()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader, writer):
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            length = next((int(line[15:]) for line in lines if line.lower().startswith("content-length:")), 0)
-            if any(line.lower().startswith("expect:") for line in lines):
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            body = await reader.readexactly(length)
-            self.seen.append(lines[0].rsplit(" ", 1)[0])
+        task = asyncio.current_task()
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            await self._answer(reader, writer)
+        writer.close()
+
+    async def _answer(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        length = next((int(line[15:]) for line in lines if line.lower().startswith("content-length:")), 0)
+        if any(line.lower().startswith("expect:") for line in lines):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = await reader.readexactly(length)
+        self.seen.append(lines[0].rsplit(" ", 1)[0])
+        self.asked.set()
+        action = None
+        if lines[0].startswith(self.only):
             action = self.plan.popleft() if self.plan else self.always
-            if isinstance(action, tuple):
-                writer.write(_refusal(lines[0].startswith("HEAD"), *action))
-            elif action != "reset":
-                answer = await self._forward(lines, body)
-                end = answer.index(b"\r\n\r\n") + 4
+        if action == HANG:
+            await asyncio.Event().wait()
+        elif isinstance(action, tuple):
+            writer.write(_refusal(lines[0].startswith("HEAD"), *action))
+        elif action in _ANSWERS:
+            writer.write(_ANSWERS[action])
+        elif action != RESET:
+            answer = await self._forward(lines, body)
+            end = answer.index(b"\r\n\r\n") + 4
+            if action != LOST:
                 writer.write(answer if action is None else answer[: end + action])
-            if action != "reset":
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        await writer.drain()
 
     async def _forward(self, lines, body):
         kept = [line for line in lines if not line.lower().startswith(("connection:", "expect:"))]

@@ -1,5 +1,6 @@
 """What happens when the S3 server, or the way to it, fails for a while or for good."""
 
+import asyncio
 import importlib.util
 import secrets
 from pathlib import Path
@@ -7,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from cellsmono.datasource.objects.s3 import staging
-from cellsmono.datasource.objects.s3.endpoint import ATTEMPTS, Endpoint
+from cellsmono.datasource.objects.s3.endpoint import Endpoint
+from cellsmono.datasource.objects.s3.patience import ATTEMPTS, LONGEST_PAUSE, Patience, pause_before
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
-from cellsmono.kernel.errors import CellsError, Forbidden, Invalid, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Forbidden, NotFound, Unavailable
 
 BUCKET = "docs"
-BUSY = [(500, "InternalError"), (503, "SlowDown"), "reset", (503, "ServiceUnavailable")]
+BUSY = [(500, "InternalError"), (503, "SlowDown"), "reset", (503, "ServiceUnavailable"), (502, ""), (429, "")]
 
 _spec = importlib.util.spec_from_file_location("s3_proxy", Path(__file__).with_name("s3_proxy.py"))
 s3_proxy = importlib.util.module_from_spec(_spec)
@@ -26,23 +28,31 @@ async def chunks(*parts):
 
 
 @pytest.fixture
-async def proxy(moto_server, monkeypatch):
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff._MAX_BACKOFF", 0.001)
+async def proxy(moto_server):
     async with s3_proxy.FaultyProxy(moto_server).running() as made:
         yield made
 
 
 @pytest.fixture
-async def store(proxy):
+def pauses():
+    """The pauses that would have been made."""
+    return []
+
+
+@pytest.fixture
+async def store(proxy, pauses):
+    async def note(seconds):
+        pauses.append(seconds)
+
     made = S3Store("data.objects.gateway1", Endpoint(proxy.url, "us-east-1", "access", "hush-hush-hush"))
+    made.connection.patience = Patience(pause=note)
     name = f"faults-{secrets.token_hex(6)}"
     await made.create_bucket(name)
     made.add_bucket(Place(BUCKET, name, "base/"))
     await made.scan(BUCKET, [("", b"")])
     proxy.seen.clear()
     yield made
-    proxy.plan.clear()
-    proxy.always = None
+    proxy.mend()
     await made.close()
 
 
@@ -70,7 +80,7 @@ async def test_what_fails_for_a_while_is_repeated(store, proxy, fault):
 async def test_parts_of_a_long_body_are_repeated(store, proxy, monkeypatch):
     monkeypatch.setattr(staging, "PART_BYTES", 5 << 20)
     data = secrets.token_bytes((5 << 20) * 2 + 5)
-    proxy.plan.extend([None, *BUSY])
+    proxy.plan.extend([None, *BUSY[:4]])
     staged = await store.stage(BUCKET, chunks(data))
     await store.commit(staged, "big")
     assert await get(store, "big") == data
@@ -101,7 +111,8 @@ REFUSALS = [
     ((404, "NoSuchBucket"), Unavailable, "offline"),
     ((400, "InvalidPart"), Unavailable, "part"),
     ((400, "BadDigest"), Unavailable, "io"),
-    ((400, "AuthorizationHeaderMalformed"), Invalid, "region"),
+    ((400, "AuthorizationHeaderMalformed"), Unavailable, "region"),
+    ((501, "NotImplemented"), Unavailable, "unsupported"),
 ]
 
 
@@ -151,8 +162,7 @@ async def test_a_move_that_fails_in_the_middle_loses_nothing(store, proxy):
     proxy.always = (403, "AccessDenied")
     with pytest.raises(Forbidden):
         await store.move(BUCKET, "a/", "b/")
-    proxy.always = None
-    proxy.plan.clear()
+    proxy.mend()
     for key in keys:
         assert await get(store, key) == key.encode()
     store._settled.clear()
@@ -161,3 +171,120 @@ async def test_a_move_that_fails_in_the_middle_loses_nothing(store, proxy):
         assert await get(store, "b" + key[1:]) == key.encode()
         with pytest.raises(NotFound):
             await get(store, key)
+
+
+async def test_pauses_grow_and_vary(store, proxy, pauses):
+    proxy.plan.extend([(503, "SlowDown")] * 4)
+    await put(store, "x")
+    assert len(pauses) == 4
+    assert all(later > earlier for earlier, later in zip(pauses, pauses[2:], strict=False))
+    assert len({pause_before(3) for _ in range(20)}) > 1
+    assert all(LONGEST_PAUSE / 2 <= pause_before(50) <= LONGEST_PAUSE for _ in range(20))
+
+
+async def test_a_server_that_hangs_holds_nobody_for_longer_than_was_configured(store, proxy):
+    await put(store, "x", b"before")
+    store.connection.patience = Patience(0.2)
+    proxy.always = "hang"
+    proxy.seen.clear()
+    for call in (put(store, "x", b"after"), store.open(BUCKET, "x"), store.scan(BUCKET, [("", b"")])):
+        with pytest.raises(Unavailable) as caught:
+            await call
+        assert caught.value.reason == "busy"
+    assert len(proxy.seen) <= 6
+    proxy.mend()
+    assert await get(store, "x") == b"before"
+
+
+async def test_one_connection_that_hangs_is_given_up_for_another_one(store, proxy):
+    store.connection.patience = Patience(2)
+    proxy.plan.append("hang")
+    await put(store, "x", b"kept")
+    assert await get(store, "x") == b"kept"
+
+
+async def test_a_body_that_stops_coming_is_asked_for_again_and_given_up_in_the_end(store, proxy):
+    await put(store, "x", b"a" * 100_000)
+    store.connection.patience = Patience(0.3)
+    reader = await store.open(BUCKET, "x")
+
+    class Stuck:
+        async def read(self, length):
+            await asyncio.Event().wait()
+
+        def close(self):
+            pass
+
+    reader._drop()
+    reader._stream = Stuck()
+    assert await reader.read(0, 100_000) == b"a" * 100_000
+    reader._drop()
+    reader._stream = Stuck()
+    reader._position = 0
+    proxy.always = "hang"
+    with pytest.raises(Unavailable):
+        await reader.read(0, 100_000)
+    reader.close()
+
+
+NO_LISTINGS = ["empty", "page", 0, 100, (404, ""), (404, "NoSuchKey"), (500, ""), (301, "PermanentRedirect")]
+
+
+@pytest.mark.parametrize("fault", NO_LISTINGS)
+async def test_what_is_no_listing_is_never_taken_for_an_empty_one(store, proxy, fault):
+    await put(store, "a/x")
+    proxy.always = fault
+    for call in (
+        store.scan(BUCKET, [("a/", b"")]),
+        store.stat_folders(BUCKET, ["", "a/"]),
+        store.stat(BUCKET, "a/"),
+        store.has_bucket(BUCKET),
+    ):
+        with pytest.raises(CellsError) as caught:
+            await call
+        assert not isinstance(caught.value, NotFound)
+
+
+@pytest.mark.parametrize("fault", ["page", (404, ""), (404, "NoSuchBucket"), (403, "AccessDenied"), (503, ""), "reset"])
+async def test_an_object_is_absent_only_when_the_bucket_says_so(store, proxy, fault):
+    await put(store, "a/x", b"kept")
+    proxy.always = fault
+    for call in (
+        store.stat(BUCKET, "a/x"),
+        store.open(BUCKET, "a/x"),
+        store.delete(BUCKET, "a/x"),
+        store.stat_entries(BUCKET, ["a/x"]),
+        store.hash_object(BUCKET, "a/x"),
+        store.read_marker(BUCKET, "a/"),
+        store.stage_copy(BUCKET, BUCKET, "a/x"),
+    ):
+        with pytest.raises((Unavailable, Forbidden)):
+            await call
+    proxy.mend()
+    assert await get(store, "a/x") == b"kept"
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again(store, proxy):
+    for _ in range(3):
+        proxy.plan.append("lost")
+        await put(store, "x", b"kept")
+        assert await get(store, "x") == b"kept"
+    proxy.plan.append("lost")
+    assert await store.delete(BUCKET, "x") is True
+
+
+@pytest.mark.parametrize("cut", [0, 5, 20])
+async def test_a_marker_is_read_whole_or_not_at_all(store, proxy, cut):
+    (made,) = await store.make_folder(BUCKET, "a/")
+    store.folders._texts.clear()
+    proxy.plan.append(cut)
+    assert await store.read_marker(BUCKET, "a/") == made.uuid
+    proxy.always = cut
+    with pytest.raises(Unavailable):
+        await store.read_marker(BUCKET, "a/")
+
+
+async def test_a_foreign_empty_marker_is_none(store):
+    await put(store, "a/x")
+    await store.connection._client.put_object(**store.place(BUCKET).at("a/.pydio"), Body=b"")
+    assert await store.read_marker(BUCKET, "a/") == ""

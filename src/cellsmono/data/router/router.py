@@ -245,9 +245,11 @@ class Router:
 
     # uploads in parts
 
-    async def create_upload(self, actor: Actor, root: str, path: str, context: bytes) -> Upload:
+    async def create_upload(
+        self, actor: Actor, root: str, path: str, context: bytes, options: WriteOptions | None = None
+    ) -> Upload:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, PUT, path).create_upload(path, context)
+        return await self._allow(actor, root, PUT, path).create_upload(path, context, options)
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
         """See ``NodeRouter``."""

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Sequence
 
 from cellsmono.datasource.objects.multipart import UploadMaker, check_part, check_part_number
 from cellsmono.datasource.objects.registry import is_after, no_upload
-from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
+from cellsmono.interfaces.objects import Part, PartDigest, Staged, Target, Upload
 from cellsmono.kernel.clock import Clock
 
 
@@ -29,7 +29,7 @@ class MemoryUploads:
             raise no_upload(upload_id)
         return found
 
-    async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
+    async def create_upload(self, bucket: str, key: str, context: bytes = b"", target: Target | None = None) -> Upload:
         """Begin an upload."""
         self._check_bucket(bucket)
         upload = self._maker.make(bucket, key, context)

@@ -16,7 +16,7 @@ from cellsmono.datasource.objects.registry import MemoryRegistry, StoredPart, Up
 from cellsmono.datasource.objects.service import LocalService
 from cellsmono.datasource.objects.workers import DEFAULT_THREADS
 from cellsmono.datasource.objects.writer import FileSink, TemporaryFile, pump
-from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
+from cellsmono.interfaces.objects import Part, PartDigest, Staged, Target, Upload
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, TooLarge
 
@@ -40,7 +40,7 @@ class LocalUploads(LocalService):
         self._slots: dict[str, Slots] = {}
         self._maker = UploadMaker(self.clock)
 
-    async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
+    async def create_upload(self, bucket: str, key: str, context: bytes = b"", target: Target | None = None) -> Upload:
         """Begin an upload."""
         self.bucket(bucket)
         upload = self._maker.make(bucket, key, context)

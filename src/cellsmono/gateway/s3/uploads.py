@@ -70,7 +70,8 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     await read_document(s3, request)
     await s3.router.check_meta(request.actor, request.bucket, request.key, meta)
     context = _encoder.encode(UploadContext(meta, algorithm, kind))
-    upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context)
+    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
+    upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context, options)
     answer = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
     answer += abort_headers(s3, request, upload)
     return reply_xml(xml_write.write_initiate(request.bucket, request.key, upload.upload_id), answer)

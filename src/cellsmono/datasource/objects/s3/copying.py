@@ -7,8 +7,8 @@ import msgspec
 from cellsmono.datasource.objects.s3.endpoint import Connection
 from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.datasource.objects.s3.requests import ask, ask_many
-from cellsmono.datasource.objects.s3.staging import begin_upload
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, find_head
+from cellsmono.datasource.objects.s3.staging import OpenUpload, begin_upload, read_sent
 from cellsmono.kernel.errors import PreconditionFailed, Unavailable
 
 MOST_AT_ONCE = 5 * 1024**3
@@ -60,7 +60,7 @@ async def copy_version(
         answer = await ask(connection, "copy_object", version.key, **arguments)
     except PreconditionFailed as error:
         raise _changing(version) from error
-    return str(answer["CopyObjectResult"]["ETag"])
+    return etag_of(answer.get("CopyObjectResult", {}))
 
 
 def split_version(version: Version) -> list[Piece]:
@@ -74,24 +74,24 @@ async def join_pieces(
 ) -> str:
     """Make one object of these ranges, in this order; its ETag. All but the last must have S3's least size."""
     upload = await begin_upload(connection, place, key, 0, options, checksums=False)
-
-    async def copy(job: tuple[int, Piece]) -> None:
-        number, piece = job
-        arguments = {**upload.arguments, **piece.version.source, "PartNumber": number}
-        if piece.length < piece.version.size:
-            arguments["CopySourceRange"] = f"bytes={piece.start}-{piece.start + piece.length - 1}"
-        try:
-            answer = await ask(connection, "upload_part_copy", piece.version.key, **arguments)
-        except PreconditionFailed as error:
-            raise _changing(piece.version) from error
-        upload.parts[number] = {"ETag": answer["CopyPartResult"]["ETag"]}
-
     try:
-        await ask_many(copy, enumerate(pieces, 1))
+        await ask_many(lambda job: copy_piece(connection, upload, *job), enumerate(pieces, 1))
         return await upload.complete()
     except BaseException:
         await upload.abort()
         raise
+
+
+async def copy_piece(connection: Connection, upload: OpenUpload, number: int, piece: Piece) -> None:
+    """Make a range of a version the part of an upload with this number."""
+    arguments = {**upload.arguments, **piece.version.source, "PartNumber": number}
+    if piece.length < piece.version.size:
+        arguments["CopySourceRange"] = f"bytes={piece.start}-{piece.start + piece.length - 1}"
+    try:
+        answer = await ask(connection, "upload_part_copy", piece.version.key, **arguments)
+    except PreconditionFailed as error:
+        raise _changing(piece.version) from error
+    upload.parts[number] = read_sent(answer.get("CopyPartResult", {}))
 
 
 async def _read_options(connection: Connection, version: Version) -> dict[str, Any]:
@@ -108,5 +108,5 @@ def _changing(version: Version) -> Unavailable:
 
 async def find_version(connection: Connection, place: Place, key: str) -> tuple[Version, dict[str, Any]]:
     """The version that is at a key now, and its headers. Raises NotFound."""
-    answer = await ask(connection, "head_object", key, **place.at(key))
+    answer = await find_head(connection, place, key)
     return Version(place, key, etag_of(answer), answer["ContentLength"]), answer

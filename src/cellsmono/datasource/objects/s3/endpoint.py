@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from cellsmono.datasource.objects.s3.patience import SECONDS, Patience
 from cellsmono.kernel.errors import Unavailable
 
 CONNECTIONS = 128
@@ -16,9 +17,6 @@ REQUESTS_AT_ONCE = 16
 """How many requests one operation over many keys has under way."""
 
 CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
-ATTEMPTS = 5
-"""A request that failed for a while (5xx, slow down, reset) is repeated, after pauses that grow and vary at random."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -26,7 +24,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     ``url`` empty: AWS itself. ``signature`` is ``s3v4`` or ``s3`` (version 2). ``sign_payload`` signs bodies also over
     TLS. ``checksums`` sends a CRC32 along with every body; servers that know none need it off. ``ca_file`` empty: the
-    authorities of the system.
+    authorities of the system. ``seconds`` is how long one operation may take (see ``patience``).
     """
 
     url: str
@@ -39,6 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     checksums: bool = True
     verify_tls: bool = True
     ca_file: str = ""
+    seconds: float = SECONDS
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url}, {self.access_key})"
@@ -54,6 +53,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
+        self.patience = Patience(endpoint.seconds)
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
@@ -87,10 +87,10 @@ def _make_client(endpoint: Endpoint) -> Any:
     config = AioConfig(
         region_name=endpoint.region,
         signature_version=endpoint.signature,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        connect_timeout=min(CONNECT_SECONDS, endpoint.seconds / 2),
+        read_timeout=None,  # the time of a whole operation is bounded, not that of each read
         max_pool_connections=CONNECTIONS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": 1},  # what is repeated is decided in one place: ``patience``
         request_checksum_calculation=when,
         response_checksum_validation="when_required",
         user_agent_appid="cellsmono",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from cellsmono.kernel.errors import (
     CellsError,
@@ -17,6 +18,11 @@ from cellsmono.kernel.errors import (
     TooLarge,
     Unavailable,
 )
+
+
+class BrokenAnswer(Exception):
+    """An answer that ended too early."""
+
 
 Explained = tuple[Callable[..., CellsError], str, str]
 """The domain's error, its reason, and what is wrong and what to do."""
@@ -46,10 +52,17 @@ _BUSY: Explained = (Unavailable, "busy", "The S3 server has too much to do or fa
 _PART: Explained = (Unavailable, "part", "The S3 server refuses a part of the upload, or lost it; upload it again.")
 _DAMAGED: Explained = (Unavailable, "io", "The bytes were damaged on their way to the S3 server; repeat.")
 _REGION: Explained = (
-    Invalid,
+    Unavailable,
     "region",
     "The bucket is in another region, or behind another endpoint; set the datasource's 'region' and 'endpoint'.",
 )
+
+_STRANGER: Explained = (
+    Unavailable,
+    "offline",
+    "What answers is no S3 server, or something else answers in its place; check the datasource's 'endpoint'.",
+)
+_SLOW: Explained = (Unavailable, "busy", "The S3 server does not answer in time; try again later.")
 
 _CODES: dict[str, Explained] = {
     "InvalidAccessKeyId": _KEYS,
@@ -69,6 +82,10 @@ _CODES: dict[str, Explained] = {
     "InternalError": _BUSY,
     "ServiceUnavailable": _BUSY,
     "OperationAborted": _BUSY,
+    "Throttling": _BUSY,
+    "TooManyRequests": _BUSY,
+    "429": _BUSY,
+    "404": _STRANGER,
     "RequestTimeout": _BUSY,
     "NoSuchUpload": _PART,
     "InvalidPart": _PART,
@@ -87,11 +104,16 @@ _CODES: dict[str, Explained] = {
     "BucketAlreadyExists": (Conflict, "bucket", "Somebody has a bucket of this name on the S3 server already."),
     "BucketNotEmpty": (Conflict, "not_empty", "The bucket is not empty."),
     "MethodNotAllowed": _REFUSED,
-    "NotImplemented": (Invalid, "unsupported", "The S3 server does not know this operation."),
+    "NotImplemented": (Unavailable, "unsupported", "The S3 server does not know this operation."),
 }
 
-ABSENT = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
-"""Codes that mean: there is no such object (a HEAD has no body, so no better code than its status)."""
+_ABSENT = frozenset({"NoSuchKey", "NoSuchVersion"})
+_ABSENT_HEAD = _ABSENT | {"404", "NotFound"}
+"""Codes that mean: there is no such object. A HEAD has no body, so no better code than its status; anywhere else a bare
+404 comes from something that is no S3 server, and tells nothing about objects."""
+
+_PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "TooManyRequests", "429"})
+_NOT_PASSING_STATUS = 501
 
 LONGEST_QUOTE = 200
 """How much of what the server says itself is passed on."""
@@ -101,7 +123,19 @@ _FIRST_SERVER_ERROR = 500
 
 def code_of(error: BaseException | None) -> str:
     """The S3 error code of a refusal, or its status as text; empty for everything else."""
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, boto.ClientError) else ""
+    if not isinstance(error, boto.ClientError):
+        return ""
+    return str(error.response.get("Error", {}).get("Code") or _status_of(error))
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same call may succeed a moment later: the server or the way to it failed, and nobody was refused."""
+    if isinstance(error, boto.ClientError):
+        status = _status_of(error)
+        return code_of(error) in _PASSING or (status >= _FIRST_SERVER_ERROR and status != _NOT_PASSING_STATUS)
+    if isinstance(error, boto.SSLError | boto.ProxyConnectionError):
+        return False
+    return isinstance(error, boto.HTTPClientError | ResponseParserError | TimeoutError | BrokenAnswer)
 
 
 def explain(error: BaseException, key: str = "") -> CellsError:
@@ -114,27 +148,34 @@ def explain(error: BaseException, key: str = "") -> CellsError:
             "use the name that the certificate is for."
         )
         return Unavailable(text, reason="tls", path=key)
-    if isinstance(error, boto.ParamValidationError | boto.HTTPClientError | boto.BotoCoreError):
-        if isinstance(error, boto.ParamValidationError | ValueError):
-            return Invalid(f"This can not be sent to the S3 server: {error}", reason="key", path=key)
-        text = "The S3 server does not answer; check the datasource's 'endpoint', the network, and the server."
-        return Unavailable(text, reason="offline", path=key)
-    return Unavailable(f"The S3 server could not be asked ({type(error).__name__}).", reason="io", path=key)
+    if isinstance(error, boto.ParamValidationError):
+        return Invalid(f"This can not be sent to the S3 server: {error}", reason="key", path=key)
+    if isinstance(error, ResponseParserError | BrokenAnswer):
+        kind, reason, text = _STRANGER
+        return kind(text, reason=reason, path=key)
+    if isinstance(error, TimeoutError | boto.ReadTimeoutError):
+        kind, reason, text = _SLOW
+        return kind(text, reason=reason, path=key)
+    text = "The S3 server does not answer; check the datasource's 'endpoint', the network, and the server."
+    return Unavailable(text, reason="offline", path=key)
 
 
 def _explain_refusal(error: boto.ClientError, key: str) -> CellsError:
-    code = code_of(error)
-    if code in ABSENT:
+    code, status = code_of(error), _status_of(error)
+    if code in (_ABSENT_HEAD if error.operation_name == "HeadObject" else _ABSENT):
         return NotFound(f"There is nothing at '{key}'.", reason="key", path=key)
     found = _CODES.get(code)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if found is None and status >= _FIRST_SERVER_ERROR:
         found = _BUSY
     if found is None:
         return Corrupt(f"The S3 server refuses '{key}' ({code or status}).", reason="refused", path=key)
     kind, reason, text = found
-    said = str(error.response.get("Error", {}).get("Message", ""))[:LONGEST_QUOTE]
+    said = str(error.response.get("Error", {}).get("Message") or "")[:LONGEST_QUOTE]
     return kind(f"{text} ({code}{': ' if said else ''}{said})", reason=reason, path=key)
+
+
+def _status_of(error: boto.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 @contextmanager
@@ -142,5 +183,19 @@ def explained(key: str = "") -> Iterator[None]:
     """Turn what a call to the server raises into the domain's errors."""
     try:
         yield
-    except (boto.ClientError, boto.BotoCoreError, boto.HTTPClientError, TimeoutError) as error:
+    except (boto.ClientError, boto.BotoCoreError, ResponseParserError, BrokenAnswer, TimeoutError) as error:
         raise explain(error, key) from error
+    except RecursionError as error:  # the client goes on asking for the region where every answer is a redirect
+        kind, reason, text = _REGION
+        raise kind(text, reason=reason, path=key) from error
+
+
+@contextmanager
+def whole_answers() -> Iterator[None]:
+    """Turn what reading an answer raises when the connection breaks into BrokenAnswer, where the client does not."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.startswith("aiohttp.") or isinstance(error, boto.IncompleteReadError):
+            raise BrokenAnswer(str(error)) from error
+        raise

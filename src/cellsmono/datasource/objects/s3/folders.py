@@ -7,12 +7,13 @@ from typing import Any
 
 from cellsmono.datasource.objects.markers import parse_uuid
 from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.failures import code_of
 from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
-from cellsmono.datasource.objects.s3.requests import ask, has_any, head
+from cellsmono.datasource.objects.s3.requests import ask, fetch, has_any, head
 from cellsmono.interfaces.node import new_uuid
 from cellsmono.interfaces.objects import FolderMade
 from cellsmono.interfaces.paths import ancestors_of
-from cellsmono.kernel.errors import Conflict, NotFound
+from cellsmono.kernel.errors import Conflict, Corrupt, NotFound
 
 MOST_KNOWN = 100_000
 """Folders that are remembered to be there, and markers whose text is remembered."""
@@ -80,9 +81,13 @@ class Folders:
         above = [folder for folder in ancestors_of(key) if folder]
         return await self.make(place, above)
 
-    async def refuse_folder(self, place: Place, key: str) -> None:
-        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key."""
-        if await self.exists(place, key + "/"):
+    async def refuse_folder(self, place: Place, key: str, *, is_free: bool = False) -> None:
+        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key.
+
+        ``is_free``: the caller knows that none was there; only one that was made here since then is looked for.
+        """
+        folder = key + "/"
+        if (place.name, folder) in self._known or not (is_free or not await self.exists(place, folder)):
             raise Conflict(
                 f"'{key}' is a folder; remove it first, or choose another key.", reason="is_folder", path=key
             )
@@ -103,11 +108,12 @@ class Folders:
             return self._texts[entry["ETag"]]
         key = marker_key(place, folder)
         try:
-            answer = await ask(self._connection, "get_object", key, **place.at(key), Range="bytes=0-63")
-        except NotFound:
-            return ""
-        async with answer["Body"] as stream:
-            text = parse_uuid(await stream.read())
+            answer, data = await fetch(self._connection, key, **place.at(key), Range="bytes=0-63")
+        except (NotFound, Corrupt) as error:
+            if isinstance(error, NotFound) or code_of(error.__cause__) == "InvalidRange":  # none, or an empty one
+                return ""
+            raise
+        text = parse_uuid(data)
         _remember(self._texts, answer["ETag"], text)
         return text
 

@@ -6,6 +6,7 @@ parts, tags, text that no header can hold) is JSON under ``x-amz-meta-cellsmono`
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from cellsmono.datasource.objects.s3.facts import etag_of, make_facts, time_ns
 from cellsmono.interfaces.node import Facts, NodeAttributes, NodeMeta
 
 EXTRA = "cellsmono"
+ETAG_OF_SERVER = "*"
+"""In place of an ETag: it is the one that the server made, from the same parts."""
+
 MTIME = "cellsmono-mtime"
 MOST_BYTES = 2048
 
@@ -24,6 +28,7 @@ _HEADERS = {
     "content-encoding": "ContentEncoding",
     "content-language": "ContentLanguage",
 }
+_MADE_OF_MD5 = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]*)?")
 _FOREIGN_TYPES = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
@@ -83,6 +88,12 @@ def read_mtime(head: Mapping[str, Any]) -> int:
         return time_ns(head["LastModified"])
 
 
+def _etag_of_server(head: Mapping[str, Any]) -> str:
+    """The server's ETag where it was made of MD5s, as ours are."""
+    etag = etag_of(head).strip('"')
+    return etag if _MADE_OF_MD5.fullmatch(etag) else ""
+
+
 def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
     """What is mirrored at an object, also by other tools; None when its bytes alone tell as much."""
     metadata = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
@@ -100,7 +111,8 @@ def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
     meta = msgspec.structs.replace(
         extra.meta, content_type=kind, headers={**headers, **extra.meta.headers}, user={**user, **extra.meta.user}
     )
-    return NodeAttributes(head["ContentLength"], read_mtime(head), extra.etag, meta)
+    etag = _etag_of_server(head) if extra.etag == ETAG_OF_SERVER else extra.etag
+    return NodeAttributes(head["ContentLength"], read_mtime(head), etag, meta)
 
 
 def _decode(text: str) -> NodeAttributes | None:

@@ -11,7 +11,7 @@ from cellsmono.datasource.objects.s3.endpoint import Connection
 from cellsmono.datasource.objects.s3.facts import make_facts
 from cellsmono.datasource.objects.s3.metadata import read_mtime
 from cellsmono.datasource.objects.s3.place import RESERVED_ROOT, Place
-from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, list_pages
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, fetch, list_pages
 from cellsmono.interfaces.node import Facts, new_uuid
 from cellsmono.kernel.errors import NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -96,8 +96,7 @@ async def finish_moves(connection: Connection, place: Place) -> int:
 
 async def _read_note(connection: Connection, place: Place, note: str) -> Move | None:
     try:
-        answer = await ask(connection, "get_object", note, **place.at(note))
-        async with answer["Body"] as stream:
-            return msgspec.json.decode(await stream.read(), type=Move)
+        _, data = await fetch(connection, note, **place.at(note))
+        return msgspec.json.decode(data, type=Move)
     except (NotFound, msgspec.DecodeError):
         return None

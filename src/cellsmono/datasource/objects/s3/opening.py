@@ -35,6 +35,7 @@ def make_endpoint(config: DatasourceConfig, environ: Mapping[str, str]) -> Endpo
         checksums=config.checksums,
         verify_tls=config.verify_tls,
         ca_file=config.ca_file,
+        seconds=config.request_seconds,
     )
 
 

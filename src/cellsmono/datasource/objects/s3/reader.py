@@ -68,9 +68,10 @@ class S3Reader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _take(self, length: int) -> bytes:
-        """The next bytes of the stream, none when it broke."""
+        """The next bytes of the stream, none when it broke or hangs."""
         try:
-            return bytes(await self._stream.read(length))
+            async with asyncio.timeout(self._connection.patience.seconds / _FRUITLESS):
+                return bytes(await self._stream.read(length))
         except Exception as error:  # whatever the client of the day calls a broken connection
             log.debug("a stream broke", key=self.info.key, error=repr(error))
             return b""

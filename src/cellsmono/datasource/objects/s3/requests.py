@@ -1,15 +1,16 @@
 """Asking the server: one call with its errors explained, many calls side by side, listings page by page."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 
 from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
-from cellsmono.datasource.objects.s3.failures import explained
+from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.kernel.errors import NotFound
+from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,10 +28,48 @@ class Page(msgspec.Struct):
 
 async def ask(connection: Connection, operation: str, key: str = "", **arguments: Any) -> dict[str, Any]:
     """One call of the client. Raises the domain's errors, which speak of ``key``."""
-    client = await connection.client()
+    call = await _prepare(connection, operation, arguments)
+    patience = connection.patience
     with explained(key):
-        answer: dict[str, Any] = await getattr(client, operation)(**arguments)
+        return await patience.insist(call, patience.allowed(operation, _size_of(arguments.get("Body"))))
+
+
+async def fetch(connection: Connection, key: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+    """A small object, headers and bytes, whole or not at all. Raises the domain's errors, NotFound among them."""
+    call = await _prepare(connection, "get_object", arguments)
+
+    async def read() -> tuple[dict[str, Any], bytes]:
+        answer = await call()
+        async with answer["Body"] as stream:
+            with whole_answers():
+                return answer, await stream.read()
+
+    with explained(key):
+        return await connection.patience.insist(read, connection.patience.allowed("get_object"))
+
+
+async def _prepare(
+    connection: Connection, operation: str, arguments: dict[str, Any]
+) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """One call of the client, as often as it must be made."""
+    client = await connection.client()
+    body = arguments.get("Body")
+
+    async def call() -> dict[str, Any]:
+        if body is not None and not isinstance(body, bytes):
+            body.seek(0)
+        with whole_answers():
+            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
         return answer
+
+    return call
+
+
+def _size_of(body: Any) -> int:
+    """Bytes of a body: bytes themselves, or a file."""
+    if body is None or isinstance(body, bytes):
+        return len(body or b"")
+    return int(body.seek(0, os.SEEK_END))
 
 
 async def ask_many(call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:
@@ -53,17 +92,33 @@ async def ask_many(call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> lis
 
 
 async def head(connection: Connection, place: Place, key: str) -> dict[str, Any] | None:
-    """What the server tells about an object; None when there is none."""
+    """What the server tells about an object; None when there is none, or the bucket is away (see ``find_head``)."""
     try:
         return await ask(connection, "head_object", key, **place.at(key))
     except NotFound:
         return None
 
 
+async def find_head(connection: Connection, place: Place, key: str) -> dict[str, Any]:
+    """What the server tells about an object. Raises NotFound, Unavailable.
+
+    The answer to a HEAD has no body, and so can not tell an absent object from an absent bucket, or a key that was
+    revoked from one that may not read this: whatever it refuses, a listing is asked for the reason.
+    """
+    try:
+        return await ask(connection, "head_object", key, **place.at(key))
+    except (NotFound, Forbidden, Corrupt):
+        await has_any(connection, place, key)
+        raise
+
+
 async def list_pages(
     connection: Connection, place: Place, prefix: str, *, delimiter: str = "", after: str = "", limit: int = 1000
 ) -> AsyncIterator[Page]:
-    """Pages of everything whose key begins with ``prefix``, in key order, from behind ``after`` on."""
+    """Pages of everything whose key begins with ``prefix``, in key order, from behind ``after`` on.
+
+    What is no whole listing raises: names that are missing in one would be taken for deleted.
+    """
     arguments: dict[str, Any] = {"Bucket": place.bucket, "Prefix": place.prefix + prefix, "MaxKeys": limit}
     if delimiter:
         arguments["Delimiter"] = delimiter
@@ -71,13 +126,18 @@ async def list_pages(
         arguments["StartAfter"] = place.prefix + after
     skip = len(place.prefix)
     while True:
-        answer = await ask(connection, "list_objects_v2", prefix, **arguments)
+        try:
+            answer = await ask(connection, "list_objects_v2", prefix, **arguments)
+        except NotFound as error:
+            raise Unavailable("The S3 server has no listing of the bucket.", reason="offline", path=prefix) from error
+        token = answer.get("NextContinuationToken")
+        if "IsTruncated" not in answer or (answer["IsTruncated"] and not token):
+            raise Unavailable("The S3 server sends half a listing; try again later.", reason="io", path=prefix)
         yield Page(
             [(entry["Key"][skip:], entry) for entry in answer.get("Contents", ())],
             [entry["Prefix"][skip:] for entry in answer.get("CommonPrefixes", ())],
         )
-        token = answer.get("NextContinuationToken")
-        if not answer.get("IsTruncated") or not token:
+        if not answer["IsTruncated"]:
             return
         arguments["ContinuationToken"] = token
 

@@ -16,7 +16,7 @@ from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Courier, OpenUpload
 from cellsmono.datasource.objects.s3.sweep import Sweeper
 from cellsmono.datasource.objects.workers import Workers
-from cellsmono.interfaces.objects import Staged
+from cellsmono.interfaces.objects import Staged, Upload
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import AlreadyExists, NotFound
 
@@ -24,8 +24,9 @@ from cellsmono.kernel.errors import AlreadyExists, NotFound
 class Join(msgspec.Struct, frozen=True):
     """Parts of one of our uploads that are to become one object."""
 
-    upload_id: str
+    upload: Upload
     parts: Sequence[StoredPart]
+    is_native: bool
 
 
 class Temporary(msgspec.Struct, frozen=True):
@@ -51,6 +52,7 @@ class S3Service:
         self.sweeper = Sweeper(self.connection)
         self._places: dict[str, Place] = {}
         self._staged: dict[str, Held] = {}
+        self._free: set[str] = set()
         self._tokens = itertools.count(1)
         self._settled: set[str] = set()
         self._settling = asyncio.Lock()
@@ -97,15 +99,19 @@ class S3Service:
                 await finish_moves(self.connection, place)
                 self._settled.add(place.name)
 
-    def keep(self, bucket: str, held: Held, size: int) -> Staged:
-        """Hand out a token for staged bytes."""
+    def keep(self, bucket: str, held: Held, size: int, *, is_free: bool = False) -> Staged:
+        """Hand out a token for staged bytes. ``is_free``: no folder is where they go (see ``Target``)."""
         token = str(next(self._tokens))
         self._staged[token] = held
+        if is_free:
+            self._free.add(token)
         return Staged(bucket, size, token)
 
-    def take(self, staged: Staged) -> Held | None:
-        """What a token stands for; each is taken once."""
-        return self._staged.pop(staged.token, None)
+    def take(self, staged: Staged) -> tuple[Held | None, bool]:
+        """What a token stands for, and whether no folder is where it goes; each is taken once."""
+        is_free = staged.token in self._free
+        self._free.discard(staged.token)
+        return self._staged.pop(staged.token, None), is_free
 
     async def close(self) -> None:
         """Discard what is staged, end the connections and threads."""

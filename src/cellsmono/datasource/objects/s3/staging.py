@@ -1,17 +1,22 @@
 """Bodies before their commit: short ones wait here, long ones are parts of an upload that is not completed yet."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from cellsmono.datasource.objects.s3.endpoint import Connection
+from cellsmono.datasource.objects.s3.facts import etag_of
+from cellsmono.datasource.objects.s3.failures import code_of
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.datasource.objects.s3.requests import ask
+from cellsmono.datasource.objects.s3.requests import ask, head
 from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
-from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.errors import CellsError, Unavailable
 
 PART_BYTES = 8 * 1024 * 1024
 """A body up to this size is one PutObject; a longer one goes in parts of it."""
@@ -31,6 +36,18 @@ def part_bytes(number: int, announced: int | None) -> int:
     return PART_BYTES << min((number - 1) // _GROW_AFTER, 8)
 
 
+class SentPart(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the server said about a part of an upload that it holds."""
+
+    etag: str
+    crc32: str = ""
+
+
+def read_sent(answer: Mapping[str, Any]) -> SentPart:
+    """It from the server's answer."""
+    return SentPart(etag_of(answer), answer.get("ChecksumCRC32", ""))
+
+
 class Courier:
     """Sends pieces of bodies, a bounded number at a time."""
 
@@ -45,19 +62,21 @@ class Courier:
             body = spool.body()
             arguments = {**place.at(key), **place.options(), **options}
             answer = await ask(self.connection, "put_object", key, Body=body, **arguments)
-        return str(answer["ETag"])
+        return etag_of(answer)
 
-    async def send_part(self, upload: "OpenUpload", number: int, spool: Spool) -> None:
-        """Send one part and let go of its bytes."""
+    async def send_part(self, upload: "OpenUpload", number: int, spool: Spool) -> SentPart:
+        """Send one part and let go of its bytes; what the server says about it."""
         try:
             async with self._sending:
                 body = spool.body()
                 answer = await ask(
                     self.connection, "upload_part", upload.key, Body=body, PartNumber=number, **upload.arguments
                 )
-            upload.parts[number] = answer
         finally:
             spool.close()
+        sent = read_sent(answer)
+        upload.parts[number] = sent
+        return sent
 
 
 class OpenUpload:
@@ -68,17 +87,29 @@ class OpenUpload:
         self.place = place
         self.mtime_ns = mtime_ns
         self.arguments = {**place.at(key), "UploadId": upload_id}
-        self.parts: dict[int, dict[str, Any]] = {}
+        self.parts: dict[int, SentPart] = {}
         self._connection = connection
 
     async def complete(self) -> str:
         """Make the object visible; its ETag."""
         parts = [_describe(number, self.parts[number]) for number in sorted(self.parts)]
         upload = {"Parts": parts}
-        answer = await ask(
-            self._connection, "complete_multipart_upload", self.key, MultipartUpload=upload, **self.arguments
-        )
-        return str(answer["ETag"])
+        try:
+            answer = await ask(
+                self._connection, "complete_multipart_upload", self.key, MultipartUpload=upload, **self.arguments
+            )
+        except Unavailable as error:
+            etag = await self._find_completed(parts) if code_of(error.__cause__) == "NoSuchUpload" else ""
+            if not etag:
+                raise
+            return etag
+        return etag_of(answer)
+
+    async def _find_completed(self, parts: Sequence[dict[str, Any]]) -> str:
+        """The ETag of the object that these parts made before, when the answer was lost; empty when it is not there."""
+        found = await head(self._connection, self.place, self.key)
+        etag = "" if found is None else etag_of(found)
+        return etag if etag.strip('"') == _join_etags(parts) else ""
 
     async def abort(self) -> None:
         """Forget it. What can not be told to the server now goes with the stale uploads."""
@@ -86,10 +117,19 @@ class OpenUpload:
             await asyncio.shield(ask(self._connection, "abort_multipart_upload", self.key, **self.arguments))
 
 
-def _describe(number: int, answer: dict[str, Any]) -> dict[str, Any]:
-    found = {"PartNumber": number, "ETag": answer["ETag"]}
-    if "ChecksumCRC32" in answer:
-        found["ChecksumCRC32"] = answer["ChecksumCRC32"]
+def _join_etags(parts: Sequence[dict[str, Any]]) -> str:
+    """The ETag that S3 gives to an object of these parts; empty where theirs are no MD5s."""
+    try:
+        digests = b"".join(bytes.fromhex(part["ETag"].strip('"')) for part in parts)
+    except ValueError:
+        return ""
+    return f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"
+
+
+def _describe(number: int, part: SentPart) -> dict[str, Any]:
+    found: dict[str, Any] = {"PartNumber": number, "ETag": part.etag}
+    if part.crc32:
+        found["ChecksumCRC32"] = part.crc32
     return found
 
 
@@ -105,12 +145,23 @@ async def begin_upload(
 
 
 class Intake:
-    """Takes one body in. The result is a ``Spool`` (short) or an ``OpenUpload`` (long)."""
+    """Takes one body in. The result is a ``Spool`` (short) or an ``OpenUpload`` (long).
+
+    With ``whole_bytes`` a body counts as short up to that size.
+    """
 
     def __init__(
-        self, courier: Courier, place: Place, key: str, mtime_ns: int, options: dict[str, Any], announced: int | None
+        self,
+        courier: Courier,
+        place: Place,
+        key: str,
+        mtime_ns: int,
+        options: dict[str, Any],
+        announced: int | None,
+        whole_bytes: int = 0,
     ) -> None:
         self.size = 0
+        self._whole_bytes = whole_bytes
         self._courier = courier
         self._place = place
         self._key = key
@@ -120,7 +171,7 @@ class Intake:
         self._upload: OpenUpload | None = None
         self._number = 1
         self._spool = Spool(courier.workers)
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[SentPart] | None = None
 
     async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
         """Raises the domain's errors and what the body raises; nothing is left behind then."""
@@ -142,7 +193,7 @@ class Intake:
         return self._upload
 
     async def _take(self, batch: list[bytes], hashers: Sequence[Hasher]) -> None:
-        room = part_bytes(self._number, self._announced) - self._spool.size
+        room = self._room()
         total = sum(map(len, batch))
         self.size += total
         if total <= room:
@@ -150,13 +201,18 @@ class Intake:
             return
         rest = memoryview(b"".join(batch))
         while rest:
-            room = part_bytes(self._number, self._announced) - self._spool.size
+            room = self._room()
             if not room:
                 await self._send()
                 continue
             piece = bytes(rest[:room])
             await self._spool.add([piece], hashers)
             rest = rest[len(piece) :]
+
+    def _room(self) -> int:
+        """How many bytes the present piece can still take."""
+        least = self._whole_bytes if self._upload is None else 0
+        return max(least, part_bytes(self._number, self._announced)) - self._spool.size
 
     async def _send(self) -> None:
         """Send what is there as the next part, while the one after it comes in."""

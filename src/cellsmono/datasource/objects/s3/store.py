@@ -19,7 +19,7 @@ from cellsmono.datasource.objects.s3.metadata import read_facts, read_metadata, 
 from cellsmono.datasource.objects.s3.moves import move_folder, move_object
 from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
 from cellsmono.datasource.objects.s3.reader import S3Reader, open_reader
-from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, has_any, head, list_pages
+from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, find_head, has_any, head, list_pages
 from cellsmono.datasource.objects.s3.scanner import S3Scanner, is_readable
 from cellsmono.datasource.objects.s3.service import Held, Join, Temporary
 from cellsmono.datasource.objects.s3.spool import Spool
@@ -62,7 +62,7 @@ class S3Store(S3Uploads, S3Scanner):
             if not await self.folders.exists(place, key):
                 raise not_found(key)
             return ObjectInfo(key, FOLDER_FACTS)
-        answer = await ask(self.connection, "head_object", key, **place.at(key))
+        answer = await find_head(self.connection, place, key)
         return ObjectInfo(key, read_facts(answer, answer["ContentLength"]))
 
     async def open(self, bucket: str, key: str) -> S3Reader:
@@ -93,7 +93,7 @@ class S3Store(S3Uploads, S3Scanner):
         if target is None and isinstance(held, OpenUpload):
             etag = await held.complete()
             held = Temporary(Version(place, held.key, etag, intake.size))
-        return self.keep(bucket, held, intake.size)
+        return self.keep(bucket, held, intake.size, is_free=target is not None and target.is_free)
 
     async def stage_copy(self, bucket: str, source_bucket: str, source: str) -> tuple[Staged, ObjectInfo]:
         """Note which version is to be copied; the commit copies it to its key."""
@@ -112,7 +112,7 @@ class S3Store(S3Uploads, S3Scanner):
         attributes: Callable[[Facts], NodeAttributes] | None = None,
     ) -> Committed:
         """Make staged bytes visible."""
-        held = self.take(staged)
+        held, is_free = self.take(staged)
         if held is None:
             raise NotFound("These staged bytes were committed or discarded before.", reason="staged")
         try:
@@ -121,11 +121,13 @@ class S3Store(S3Uploads, S3Scanner):
             self.check_key(staged.bucket, key)
             made = await self.folders.make_above(place, key)
             if not made:
-                await self.folders.refuse_folder(place, key)
+                await self.folders.refuse_folder(place, key, is_free=is_free)
             if isinstance(held, OpenUpload):
                 facts = make_facts(staged.size, await held.complete(), held.mtime_ns)
             else:
-                mtime_ns = self.clock.time_ns() if mtime_ns is None else mtime_ns
+                if mtime_ns is None:
+                    begun = held.upload if isinstance(held, Join) and held.is_native else None
+                    mtime_ns = self.clock.time_ns() if begun is None else begun.initiated_ns
                 facts = await self._publish(place, held, key, staged.size, mtime_ns, attributes)
         except BaseException:
             await self.drop(held)
@@ -168,7 +170,7 @@ class S3Store(S3Uploads, S3Scanner):
 
     async def discard(self, staged: Staged) -> None:
         """Throw staged bytes away."""
-        held = self.take(staged)
+        held, _ = self.take(staged)
         if held is not None:
             await self.drop(held)
 
@@ -185,7 +187,9 @@ class S3Store(S3Uploads, S3Scanner):
         place = await self.settled(bucket)
         if not key or key.endswith("/") or not is_readable(key):
             return False
-        if await head(self.connection, place, key) is None:
+        try:
+            await find_head(self.connection, place, key)
+        except NotFound:
             return False
         await ask(self.connection, "delete_object", key, **place.at(key))
         return True

@@ -1,7 +1,8 @@
 """Multipart uploads: the Multipart half of an ``S3Store``.
 
-Each part is a hidden object, so that parts may have any size, come in any order, survive a restart and be joined more
-than once. They are joined inside the server; only parts that are smaller than S3's least size pass through here.
+Where the key is known from the beginning, an upload is one on the server, too (see ``native``). Elsewhere each part is
+a hidden object, so that parts may have any size, come in any order, survive a restart and be joined more than once.
+They are joined inside the server; only parts that are smaller than S3's least size pass through here.
 """
 
 import secrets
@@ -15,19 +16,29 @@ from cellsmono.datasource.objects.s3.copying import (
     LEAST_PART_BYTES,
     Piece,
     Version,
+    copy_piece,
     copy_version,
     find_version,
     join_pieces,
 )
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.facts import time_ns
+from cellsmono.datasource.objects.s3.native import (
+    MOST_WAITING_BYTES,
+    bare_id,
+    begin_native,
+    is_joined_natively,
+    name_sent,
+    open_native,
+    sent_part,
+)
 from cellsmono.datasource.objects.s3.place import RESERVED_ROOT, Place
 from cellsmono.datasource.objects.s3.reader import open_reader
 from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, list_pages
 from cellsmono.datasource.objects.s3.service import Join, S3Service
 from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Intake
-from cellsmono.interfaces.objects import Part, PartDigest, Staged, Upload
+from cellsmono.interfaces.objects import Part, PartDigest, Staged, Target, Upload
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Corrupt, NotFound
 
@@ -47,11 +58,14 @@ class S3Uploads(S3Service):
         super().__init__(name, endpoint, clock=clock)
         self._register: UploadRegistry = uploads or MemoryRegistry()
         self._maker = UploadMaker(self.clock)
+        self._completed: set[str] = set()
 
-    async def create_upload(self, bucket: str, key: str, context: bytes = b"") -> Upload:
-        """Begin an upload."""
-        self.writable(bucket)
+    async def create_upload(self, bucket: str, key: str, context: bytes = b"", target: Target | None = None) -> Upload:
+        """Begin an upload; with a target, on the server as well."""
+        place = self.writable(bucket)
         upload = self._maker.make(bucket, key, context)
+        if target is not None:
+            upload = await begin_native(self.connection, place, upload, target)
         await self._register.add_upload(upload)
         return upload
 
@@ -87,42 +101,48 @@ class S3Uploads(S3Service):
         """Store (or replace) a part."""
         check_part_number(number)
         place = self.writable(bucket)
-        await self.read_upload(bucket, upload_id)
+        upload = await self.read_upload(bucket, upload_id)
+        native = open_native(self.connection, place, upload)
         file = f"p-{number}-{secrets.token_hex(6)}"
         key = _part_key(upload_id, file)
-        count = await self._store(place, key, body, digest, size)
-        part = Part(number, count, digest.etag(), self.clock.time_ns(), digest.checksum())
-        try:
-            before = await self._register.put_part(upload_id, StoredPart(part, file, 0), 0)
-        except BaseException:
-            await self._remove_quietly(place, key)
-            raise
-        if before is not None:
-            await self._remove_quietly(place, _part_key(upload_id, before.file))
-        return part
-
-    async def _store(
-        self, place: Place, key: str, body: AsyncIterable[bytes], digest: PartDigest, size: int | None
-    ) -> int:
-        intake = Intake(self.courier, place, key, 0, {}, size)
+        intake = Intake(self.courier, place, key, 0, {}, size, 0 if native is None else MOST_WAITING_BYTES)
         held = await intake.run(body, [digest])
         try:
             digest.verify()
-            if isinstance(held, Spool):
+            if native is not None and isinstance(held, Spool) and await self._is_sent_on(upload_id, held):
+                file = name_sent(await self.courier.send_part(native, number, held))
+            elif isinstance(held, Spool):
                 await self.courier.put(place, key, held, {})
+                held.close()
             else:
                 await held.complete()
         except BaseException:
             await self.drop(held)
             raise
-        if isinstance(held, Spool):
-            held.close()
-        return intake.size
+        part = Part(number, intake.size, digest.etag(), self.clock.time_ns(), digest.checksum())
+        await self._enter_part(place, upload_id, StoredPart(part, file, 0))
+        return part
+
+    async def _is_sent_on(self, upload_id: str, spool: Spool) -> bool:
+        """Whether a part goes into the server's upload: a small one only behind others, as it must be the last."""
+        if spool.size >= LEAST_PART_BYTES:
+            return True
+        return any(sent_part(one) for one in await self._register.list_parts(upload_id, 0, _ALL))
+
+    async def _enter_part(self, place: Place, upload_id: str, stored: StoredPart) -> None:
+        """Enter a part in the register, and remove the hidden object of the one before it."""
+        try:
+            before = await self._register.put_part(upload_id, stored, 0)
+        except BaseException:
+            await self._remove_hidden(place, upload_id, stored)
+            raise
+        if before is not None:
+            await self._remove_hidden(place, upload_id, before)
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Note which parts are to be joined; the commit joins them at their key."""
         self.writable(bucket)
-        await self.read_upload(bucket, upload_id)
+        upload = await self.read_upload(bucket, upload_id)
         stored = {one.part.number: one for one in await self._register.list_parts(upload_id, 0, _ALL)}
         chosen = []
         for part in parts:
@@ -130,13 +150,17 @@ class S3Uploads(S3Service):
             check_part(part, None if found is None else found.part)
             if found is not None:
                 chosen.append(found)
-        return self.keep(bucket, Join(upload_id, chosen), sum(one.part.size for one in chosen))
+        filled = [one for one in chosen if one.part.size]
+        join = Join(upload, filled, is_joined_natively(filled))
+        return self.keep(bucket, join, sum(one.part.size for one in filled))
 
     async def join(self, place: Place, join: Join, key: str, options: dict[str, Any]) -> str:
         """Make the parts one object; its ETag."""
-        stored = [one for one in join.parts if one.part.size]
+        if join.is_native:
+            return await self._join_natively(place, join, key)
+        upload_id = join.upload.upload_id
         versions = await ask_many(
-            lambda one: self._find_part(place, _part_key(join.upload_id, one.file), one.part), stored
+            lambda one: self._find_part(place, _part_key(upload_id, one.file), one.part), join.parts
         )
         if len(versions) == 1:
             return await copy_version(self.connection, versions[0], place, key, options)
@@ -151,6 +175,25 @@ class S3Uploads(S3Service):
             return await self.courier.put(place, key, held, options)
         finally:
             held.close()
+
+    async def _join_natively(self, place: Place, join: Join, key: str) -> str:
+        native = open_native(self.connection, place, join.upload)
+        if native is None or native.key != key:
+            raise ValueError(f"this upload can be completed at {join.upload.key!r} only")
+
+        async def take(stored: StoredPart) -> None:
+            sent = sent_part(stored)
+            if sent is not None:
+                native.parts[stored.part.number] = sent
+                return
+            hidden = _part_key(join.upload.upload_id, stored.file)
+            version = await self._find_part(place, hidden, stored.part)
+            await copy_piece(self.connection, native, stored.part.number, Piece(version, 0, version.size))
+
+        await ask_many(take, join.parts)
+        etag = await native.complete()
+        self._completed.add(join.upload.upload_id)
+        return etag
 
     async def _find_part(self, place: Place, key: str, part: Part) -> Version:
         try:
@@ -173,11 +216,17 @@ class S3Uploads(S3Service):
     async def finish_upload(self, bucket: str, upload_id: str) -> None:
         """Forget the upload and its parts."""
         place = self.writable(bucket)
-        await self.read_upload(bucket, upload_id)
+        upload = await self.read_upload(bucket, upload_id)
+        has_hidden = not all(sent_part(one) for one in await self._register.list_parts(upload_id, 0, _ALL))
         if not await self._register.remove_upload(upload_id):
             raise no_upload(upload_id)
+        native = open_native(self.connection, place, upload)
+        if native is not None and upload_id not in self._completed:
+            await native.abort()
+        self._completed.discard(upload_id)
         with suppress(CellsError):  # what is left goes with the stale uploads
-            await self._remove_parts(place, upload_id)
+            if has_hidden:
+                await self._remove_parts(place, upload_id)
             await self._register.forget_finished([upload_id])
 
     async def _remove_parts(self, place: Place, upload_id: str) -> None:
@@ -200,7 +249,7 @@ class S3Uploads(S3Service):
         return removed
 
     async def _remove_leftovers(self, place: Place, older_than_ns: int) -> None:
-        known = await self._register.list_ids(place.name)
+        known = {bare_id(upload_id) for upload_id in await self._register.list_ids(place.name)}
         for prefix in (PARTS, TEMPORARY):
             async for page in list_pages(self.connection, place, prefix):
                 old = [key for key, entry in page.objects if time_ns(entry["LastModified"]) < older_than_ns]
@@ -215,10 +264,14 @@ class S3Uploads(S3Service):
                 with suppress(CellsError):
                     await ask(self.connection, "abort_multipart_upload", **arguments)
 
+    async def _remove_hidden(self, place: Place, upload_id: str, stored: StoredPart) -> None:
+        if sent_part(stored) is None:
+            await self._remove_quietly(place, _part_key(upload_id, stored.file))
+
     async def _remove_quietly(self, place: Place, key: str) -> None:
         with suppress(CellsError):
             await ask(self.connection, "delete_object", key, **place.at(key))
 
 
 def _part_key(upload_id: str, file: str) -> str:
-    return f"{PARTS}{upload_id}/{file}"
+    return f"{PARTS}{bare_id(upload_id)}/{file}"
