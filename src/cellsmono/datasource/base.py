@@ -52,7 +52,7 @@ class BaseStore(ABC):
     async def _read_etag(self, path: str) -> str | None:
         """The ETag of what is at a path now, None when there is nothing."""
 
-    def _target(self, path: str, options: WriteOptions) -> Target | None:
+    async def _target(self, path: str, options: WriteOptions) -> Target | None:
         """Which object a body becomes, where that is known before it is stored."""
         return None
 
@@ -69,6 +69,11 @@ class BaseStore(ABC):
     ) -> Node:
         """Make staged bytes the leaf at a path. The staged bytes are used up, whatever happens."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now, and what to do; empty while it can."""
+        return self.alarm.reason
+
     # writing
 
     @guarded
@@ -78,7 +83,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         self._check_leaf(path)
         await self._check_conditions(path, options.conditions)
-        target = self._target(path, options)
+        target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
         try:
             digest.verify()

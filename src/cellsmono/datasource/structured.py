@@ -151,7 +151,7 @@ class StructuredStore(BaseStore):
 
     # writing
 
-    def _target(self, path: str, options: WriteOptions) -> Target:
+    async def _target(self, path: str, options: WriteOptions) -> Target:
         return Target(path, options.meta, options.mtime_ns)
 
     async def _commit_leaf(

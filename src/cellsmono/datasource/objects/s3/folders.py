@@ -76,16 +76,20 @@ class Folders:
         return tuple(made)
 
     async def make_above(self, place: Place, key: str) -> tuple[FolderMade, ...]:
-        """Make the folders above a key."""
+        """Make the folders above a key, where there are folders."""
+        if not place.has_folders:
+            return ()
         above = [folder for folder in ancestors_of(key) if folder]
         return await self.make(place, above)
 
-    async def refuse_folder(self, place: Place, key: str) -> None:
-        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key."""
-        if await self.exists(place, key + "/"):
+    async def make_way(self, place: Place, key: str) -> tuple[FolderMade, ...]:
+        """Make the folders above an object's key. Raises Conflict (reason ``is_folder``) for a folder at the key."""
+        made = await self.make_above(place, key)
+        if not made and place.has_folders and await self.exists(place, key + "/"):
             raise Conflict(
                 f"'{key}' is a folder; remove it first, or choose another key.", reason="is_folder", path=key
             )
+        return made
 
     async def write_marker(self, place: Place, folder: str, uuid: str) -> None:
         """Store a folder's marker; where markers are not wanted an empty object keeps the folder."""

@@ -10,6 +10,7 @@ from cellsmono.datasource.objects.registry import StoredPart
 from cellsmono.datasource.objects.s3.copying import Version
 from cellsmono.datasource.objects.s3.endpoint import Connection, Endpoint
 from cellsmono.datasource.objects.s3.folders import Folders
+from cellsmono.datasource.objects.s3.holding import Holds
 from cellsmono.datasource.objects.s3.moves import finish_moves
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.spool import Spool
@@ -49,6 +50,7 @@ class S3Service:
         self.courier = Courier(self.connection, self.workers)
         self.folders = Folders(self.connection)
         self.sweeper = Sweeper(self.connection)
+        self.holds = Holds(self.connection, self.clock)
         self._places: dict[str, Place] = {}
         self._staged: dict[str, Held] = {}
         self._tokens = itertools.count(1)
@@ -66,6 +68,7 @@ class S3Service:
         place = self._places.pop(bucket, None)
         self._settled.discard(bucket)
         if place is not None:
+            self.holds.let_go(bucket)
             self.folders.forget(place)
             self.sweeper.forget(place)
 
@@ -77,10 +80,24 @@ class S3Service:
         return found
 
     def writable(self, bucket: str) -> Place:
-        """A bucket that may be changed. Raises NotFound, Forbidden (reason ``read_only``)."""
+        """A bucket that may be changed.
+
+        Raises NotFound, Forbidden (reason ``read_only``), Unavailable (reason ``hold_lost``).
+        """
         place = self.place(bucket)
         place.check_writable()
+        self.holds.check(bucket)
         return place
+
+    async def hold_bucket(self, bucket: str) -> None:
+        """See ``Holder``: by a lease. One that is read-only is not held, since that would be a change."""
+        place = self.place(bucket)
+        if not place.read_only:
+            await self.holds.take(place)
+
+    def describe_loss(self, bucket: str) -> str:
+        """See ``Holder``."""
+        return self.holds.describe_loss(bucket)
 
     async def settled(self, bucket: str) -> Place:
         """A bucket that may be changed, once the moves are at their end that a crash broke off."""
@@ -97,11 +114,11 @@ class S3Service:
                 await finish_moves(self.connection, place)
                 self._settled.add(place.name)
 
-    def keep(self, bucket: str, held: Held, size: int) -> Staged:
-        """Hand out a token for staged bytes."""
+    def keep(self, bucket: str, held: Held, size: int, key: str = "") -> Staged:
+        """Hand out a token for staged bytes. ``key``: the only one at which they can be committed."""
         token = str(next(self._tokens))
         self._staged[token] = held
-        return Staged(bucket, size, token)
+        return Staged(bucket, size, token, key)
 
     def take(self, staged: Staged) -> Held | None:
         """What a token stands for; each is taken once."""
@@ -111,6 +128,7 @@ class S3Service:
         """Discard what is staged, end the connections and threads."""
         held, self._staged = list(self._staged.values()), {}
         await asyncio.gather(*(self.drop(each) for each in held))
+        await self.holds.close()
         await self.connection.close()
         await self.workers.close()
 
