@@ -178,7 +178,7 @@ def moto_server() -> Iterator[str]:
 def own_server(start_server, tmp_path_factory) -> LiveServer:
     """Our own endpoint, as the server below another one of us."""
     place = tmp_path_factory.mktemp("own")
-    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
 
 
 class VersityServer:

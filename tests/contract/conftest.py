@@ -1,9 +1,11 @@
 """Datasources of every format on every kind of storage, for the suite that all of them pass."""
 
+import secrets
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
@@ -12,6 +14,9 @@ from cellsmono.datasource.index.memory import MemoryIndex, ignore_events
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.memory import MemoryStore
+from cellsmono.datasource.objects.s3.endpoint import Endpoint
+from cellsmono.datasource.objects.s3.opening import make_place
+from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch
@@ -20,10 +25,20 @@ from cellsmono.kernel.clock import SystemClock
 BUCKET = "docs"
 
 
+async def open_bucket(server: tuple[str, str, str], config: DatasourceConfig) -> S3Store:
+    objects = S3Store("data.objects.gateway1", Endpoint(server[0], "us-east-1", *server[1:]))
+    real = f"real-{secrets.token_hex(6)}"
+    await objects.create_bucket(real)
+    objects.add_bucket(make_place(replace(config, bucket=real), "base/"))
+    return objects
+
+
 @asynccontextmanager
-async def open_objects(kind: str, parent: Path, config: DatasourceConfig):
+async def open_objects(kind: str, parent: Path, config: DatasourceConfig, servers: dict):
     if kind == "memory":
         objects = MemoryStore(buckets=[BUCKET])
+    elif kind in servers:
+        objects = await open_bucket(servers[kind], config)
     else:
         (parent / BUCKET).mkdir(parents=True, exist_ok=True)
         objects = LocalStore("data.objects.local1", parent)
@@ -36,8 +51,8 @@ async def open_objects(kind: str, parent: Path, config: DatasourceConfig):
 
 
 @asynccontextmanager
-async def open_store(kind: str, format_: Format, place: Path, events: list):
-    """A datasource over its own storage below ``place``."""
+async def open_store(kind: str, format_: Format, place: Path, events: list, servers: dict | None = None):
+    """A datasource over its own storage: below ``place``, or a new bucket of one of the servers."""
     config = DatasourceConfig(
         name=BUCKET, folder=str(place / "parent" / BUCKET), format=format_, watch=Watch.OFF, durability="relaxed"
     )
@@ -47,7 +62,7 @@ async def open_store(kind: str, format_: Format, place: Path, events: list):
     else:
         index = await SqliteIndex.open(place / "i.db", datasource=BUCKET, durability="relaxed", publish=publish)
     try:
-        async with open_objects(kind, place / "parent", config) as objects:
+        async with open_objects(kind, place / "parent", config, servers or {}) as objects:
             if format_ is Format.STRUCTURED:
                 claims = Claims()
                 sync = Synchronizer(config, objects, index, claims)
@@ -62,7 +77,20 @@ async def open_store(kind: str, format_: Format, place: Path, events: list):
         await index.close()
 
 
-STORAGES = ["local", "memory"]
+PAIRS = [
+    *(f"{each}-{kind}" for each in Format for kind in ("local", "memory")),
+    *("structured-moto", "flat-moto", "flat-own", "internal-own"),
+]
+
+
+def find_servers(request, kind: str) -> dict:
+    """Address and keys of the server that this kind of storage needs, by the kind."""
+    if kind == "moto":
+        return {kind: (request.getfixturevalue("moto_server"), "access", "secretsecret")}
+    if kind == "own":
+        server = request.getfixturevalue("own_server")
+        return {kind: (server.url, server.access_key, server.secret_key)}
+    return {}
 
 
 @pytest.fixture
@@ -71,19 +99,19 @@ def events():
     return []
 
 
-@pytest.fixture(params=[f"{each}-{kind}" for each in Format for kind in STORAGES])
+@pytest.fixture(params=PAIRS)
 async def nodes(request, tmp_path, events):
     """An empty datasource of each format on each storage."""
     format_, _, kind = request.param.partition("-")
-    async with open_store(kind, Format(format_), tmp_path, events) as store:
+    async with open_store(kind, Format(format_), tmp_path, events, find_servers(request, kind)) as store:
         yield store
 
 
-@pytest.fixture(params=[f"{each}-{kind}" for each in (Format.FLAT, Format.INTERNAL) for kind in STORAGES])
+@pytest.fixture(params=[pair for pair in PAIRS if not pair.startswith(Format.STRUCTURED)])
 async def flat(request, tmp_path, events):
     """An empty datasource whose files are blobs."""
     format_, _, kind = request.param.partition("-")
-    async with open_store(kind, Format(format_), tmp_path, events) as store:
+    async with open_store(kind, Format(format_), tmp_path, events, find_servers(request, kind)) as store:
         yield store
 
 

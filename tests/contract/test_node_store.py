@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, Format, WriteOptions
 from cellsmono.interfaces.node import Checksum, FolderKind, NodeMeta
-from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge
+from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
 
 
 async def chunks(*parts):
@@ -173,9 +173,13 @@ async def test_writers_readers_movers_and_deleters_of_the_same_keys_never_see_ha
                 else:
                     await put(nodes, path, b"%d" % n * 1000)
                 opened = await nodes.open_node(path)
+                data = await opened.reader.read(0, 1 << 20)
             except (NotFound, Conflict):
                 continue
-            data = await opened.reader.read(0, 1 << 20)
+            except Unavailable as error:
+                if nodes.config.format != "structured" or error.reason not in ("changing", "changed"):
+                    raise
+                continue  # a structured bucket keeps one version of each object
             opened.reader.close()
             assert bodies[hashlib.md5(data).hexdigest()] == data
             assert opened.node.effective_etag in bodies

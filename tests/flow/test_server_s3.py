@@ -32,16 +32,16 @@ async def put(router, root, key, data=b"data"):
 @pytest.fixture
 def open_it(tmp_path):
     @asynccontextmanager
-    async def start(*sources, follow=False):
+    async def start(*sources, follow=False, data="data"):
         lines = []
         for source in sources:
             lines.append("[[datasource]]")
             lines += [f"{key} = {value!r}".replace("True", "true") for key, value in source.items()]
         file = tmp_path / "config.toml"
         file.write_text("\n".join(lines))
-        data = tmp_path / "data"
-        data.mkdir(exist_ok=True)
-        flags = {"server.data_dir": (str(data), "--data-dir")}
+        place = tmp_path / data
+        place.mkdir(exist_ok=True)
+        flags = {"server.data_dir": (str(place), "--data-dir")}
         loaded = load_config(flags, config_file=str(file), environ={"HOME": str(tmp_path)})
         async with open_core(loaded, follow=follow) as core:
             yield core
@@ -162,3 +162,26 @@ def test_servers_without_buckets_do_not_import_what_asks_them():
         "sys.exit(bool({'aiobotocore', 'botocore'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("format_", ["flat", "internal"])
+async def test_blobs_in_a_bucket_survive_restarts_take_every_key_and_belong_to_one_server(
+    open_it, make_source, format_
+):
+    source = make_source("one", format=format_)
+    async with open_it(source) as core:
+        for data in (b"old", b"new"):
+            node = await put(core.router, "one", "a//b/../c", data)
+        await put(core.router, "one", "a", b"beside")
+        await core.router.move_node(OWNER, "one", "a//", "b//")
+        async with open_it(source, data="second") as other:
+            assert "held by another process" in (await other.installation.read_datasource("one")).error
+        assert (await core.installation.check("one")).is_fine
+    async with open_it(source) as core:
+        moved = await core.router.read_node(OWNER, "one", "b//b/../c")
+        assert (moved.uuid, moved.size) == (node.uuid, 3)
+        opened = await core.router.open_node(OWNER, "one", "b//b/../c")
+        assert await opened.reader.read(0, 10) == b"new"
+        opened.reader.close()
+        info = await core.installation.read_datasource("one")
+        assert (info.state, info.sync) == (ServiceState.READY, None)

@@ -261,7 +261,7 @@ class Installation:
         triple = self._datasources.triple(config.name)
         sync = None if triple.store.sync is None else triple.store.sync.status()
         state = ServiceState.READY if sync is None or sync.state.is_fine else ServiceState.DEGRADED
-        alarm = triple.store.alarm.reason
+        alarm = triple.store.trouble
         if alarm:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)

@@ -56,6 +56,10 @@ class BaseStore(ABC):
         """Which object a body becomes, where that is known before it is stored."""
         return None
 
+    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
+        """As ``_target``, for an upload in parts, which ends much later than it begins."""
+        return await self._target(path, options)
+
     @abstractmethod
     async def _commit_leaf(
         self,
@@ -68,6 +72,11 @@ class BaseStore(ABC):
         conditions: Conditions,
     ) -> Node:
         """Make staged bytes the leaf at a path. The staged bytes are used up, whatever happens."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now, and what to do; empty while it can."""
+        return self.alarm.reason
 
     # writing
 
@@ -102,7 +111,7 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        target = None if options is None else await self._target(path, options)
+        target = None if options is None else await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 
     async def read_upload(self, upload_id: str) -> Upload:

@@ -210,8 +210,8 @@ class Datasources:
         return store
 
     async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
-        local = local_store(config.name, objects)
-        service = BlobsService(config, local, local, index, self._clock, sweep=self._follow)
+        is_writable = objects.capabilities(config.name).writable
+        service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow and is_writable)
         await start_service(self._supervisor, service)
         service.store.config = await self._with_created(config, index)
         self._files.mark(config.name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Storage
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid
 
 
@@ -38,16 +38,7 @@ def check_place(config: DatasourceConfig, others: Iterable[DatasourceConfig], re
 
 
 def check_bucket(config: DatasourceConfig, others: Iterable[DatasourceConfig]) -> None:
-    """Raise Conflict (reason ``nested``) when a datasource in a bucket and another one would hold the same objects.
-
-    Raises Invalid for a format that only local folders can have.
-    """
-    if config.format is not Format.STRUCTURED:
-        raise Invalid(
-            f"The datasource {config.name!r} lies on another S3 server, where only the structured format can be. "
-            f"Choose that one, or a local folder for the format {config.format}.",
-            reason="format",
-        )
+    """Raise Conflict (reason ``nested``) when a datasource in a bucket and another one would hold the same objects."""
     others = list(others)
     _check_name(config, others)
     for other in others:

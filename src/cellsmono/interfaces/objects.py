@@ -52,24 +52,27 @@ class FolderMade(msgspec.Struct, frozen=True):
 class Staged(msgspec.Struct, frozen=True):
     """Bytes that are stored (durable, as configured) but not yet visible under any key. Commit or discard it once.
 
-    ``token`` is the store's own handle.
+    ``token`` is the store's own handle. ``key``: the only one at which they can be committed; empty: any.
     """
 
     bucket: str
     size: int
     token: str
+    key: str = ""
 
 
 class Target(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes are stored: a store that can not rename needs it then.
 
-    ``is_free``: the index knows of no folder at this key, which spares a store of prefixes from asking.
+    ``path`` is as in ``NodeAttributes``. ``is_free``: the index knows of no folder at this key, which spares a store of
+    prefixes from asking.
     """
 
     key: str
     meta: NodeMeta = NO_META
     mtime_ns: int | None = None
     is_free: bool = False
+    path: str = ""
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -281,6 +284,9 @@ class Holder(Protocol):
 
     async def hold_bucket(self, bucket: str) -> None:
         """Hold a bucket until it is forgotten or the store is closed. Raises Locked when somebody else holds it."""
+
+    def describe_loss(self, bucket: str) -> str:
+        """Why a bucket that was held is not held safely any more, and what to do; empty while it is. Never blocks."""
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -32,7 +32,7 @@ from cellsmono.interfaces.objects import (
 )
 from cellsmono.interfaces.patch import Patch, PutFolder
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, Conflict, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.tasks import create_task
 from cellsmono.kernel.worker import wait_for_event
@@ -72,6 +72,8 @@ class Blobs:
         self._root = root
         self._clock = clock
         self._has_attributes = objects.capabilities(bucket).attributes
+        self.can_rename = objects.capabilities(bucket).rename_prefix
+        """Whether a blob gets another name at no cost, whatever its size."""
         self._last = 0
         self._changing: set[str] = set()
         self._dropped: dict[str, None] = {}  # in the order in which they were dropped
@@ -89,6 +91,7 @@ class Blobs:
         missing or an empty one stands in its place.
         """
         root = (await objects.stat(bucket, "")).facts
+        is_writable = objects.capabilities(bucket).writable
         if isinstance(objects, Holder):
             await objects.hold_bucket(bucket)
         node, stats = await index.read_node(""), await index.stats()
@@ -97,6 +100,11 @@ class Blobs:
             await _check_empty(objects, bucket)
             if stats.files:
                 raise _offline(bucket)
+            if not is_writable:
+                raise Forbidden(
+                    f"'{bucket}' is read-only by its configuration and no flat store yet: there is nothing to serve.",
+                    reason="read_only",
+                )
             is_folder_tree = objects.capabilities(bucket).folders
             record = FlatRecord(1, Layout.SHARDED if is_folder_tree else Layout.PLAIN, node.uuid)
             await write_record(objects, bucket, record)
@@ -114,21 +122,44 @@ class Blobs:
         """Finish dropping, and let go of the bucket."""
         await self.settle()
 
+    @property
+    def loss(self) -> str:
+        """Why the bucket is not held safely by this process, and what to do; empty while it is."""
+        return self.objects.describe_loss(self.bucket) if isinstance(self.objects, Holder) else ""
+
     async def check_root(self) -> None:
-        """Raise Unavailable when the folder is not there, or another one stands in its place."""
+        """Raise Unavailable when the folder is not there, or another one stands in its place.
+
+        Also when another process may hold the bucket, and Forbidden when it is read-only. Of a bucket of another server
+        nothing else is asked: it is held by an object in it.
+        """
+        if not self.objects.capabilities(self.bucket).writable:
+            raise Forbidden(f"The datasource '{self.bucket}' is read-only by its configuration.", reason="read_only")
+        if loss := self.loss:
+            raise Unavailable(loss, reason="hold_lost")
         facts = (await self.objects.stat(self.bucket, "")).facts
-        if (facts.dev, facts.ino) == (self._root.dev, self._root.ino):
-            return
+        if (facts.dev, facts.ino) != (self._root.dev, self._root.ino):
+            await self.check_record()
+            self._root = facts
+
+    async def check_record(self) -> None:
+        """Raise Unavailable (reason ``offline``) when the record is not there, or that of another datasource."""
         record = await read_record(self.objects, self.bucket)
         if record is None or record.id != self._record.id:
             raise _offline(self.bucket)
-        self._root = facts
 
     # --- names
 
     def key(self, uuid: str, blob: int) -> str:
         """The object key of a blob."""
         return blob_key(self._record.layout, uuid, blob)
+
+    def parse(self, key: str) -> tuple[str, int]:
+        """UUID and number of the blob at a key that ``key`` made. Raises ValueError."""
+        found = parse_key(self._record.layout, key)
+        if found is None:
+            raise ValueError(key)
+        return found
 
     def key_of(self, node: Node) -> str:
         """The object key of a leaf's content."""

@@ -7,8 +7,12 @@ seen by one of the three. See ``_is_orphan``.
 
 import asyncio
 import enum
+from array import array
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+
+import msgspec
+import xxhash
 
 from cellsmono.datasource.flat.blobs import Blob
 from cellsmono.datasource.flat.store import FlatStore
@@ -71,7 +75,7 @@ class _Check:
         self._oldest_ns = clock.time_ns() - round(grace_seconds * 1e9)
         self._note = note
         self._begun = clock.monotonic()
-        self._matched = 0
+        self._matched = array("Q")
 
     async def run(self) -> None:
         folders = await self._blobs.list_folders()
@@ -81,7 +85,7 @@ class _Check:
                 await self._look_at(found[start : start + _CHUNK])
                 await asyncio.sleep(0)
             self._tell(number, len(folders), folder)
-        if self._repair is not Repair.SUPERSEDED and self._matched < (await self._index.stats()).files:
+        if self._repair is not Repair.SUPERSEDED and len(self._matched) < (await self._index.stats()).files:
             await self._find_missing()
         self.report.seconds = self._clock.monotonic() - self._begun
 
@@ -104,7 +108,7 @@ class _Check:
             self.report.blobs += 1
             self.report.bytes += blob.facts.size
             if node is not None and not node.is_folder and node.blob == blob.blob:
-                self._matched += 1
+                self._matched.append(_hash_name(blob.key))
                 if node.size != blob.facts.size and blob.key not in busy:
                     self._add(BlobProblem.SIZE, blob.key, blob.facts.size, node.path)
             elif blob.key not in busy and await self._is_orphan(blob):
@@ -134,7 +138,7 @@ class _Check:
         if node is None or node.is_folder or not await self._is_whole(node):
             return True
         if node.blob == blob.blob:  # named by the index after all
-            self._matched += 1
+            self._matched.append(_hash_name(blob.key))
         else:
             self._remove(BlobProblem.SUPERSEDED, blob, node.path)
         return False
@@ -166,6 +170,7 @@ class _Check:
         """Give a blob a name below lost+found; the name that it got."""
         if kept is None or kept.size != blob.facts.size:
             kept = NodeAttributes(blob.facts.size, blob.facts.mtime_ns)
+        blob = msgspec.structs.replace(blob, facts=kept.complete(blob.facts))
         etag = kept.etag or await self._hash(blob)
         # A name may be taken, too long with the folder before it, or none at all; a blob's own name is none of these.
         for candidate in (name, f"{name} ({blob.uuid})", blob.uuid):
@@ -183,13 +188,16 @@ class _Check:
     # --- nodes without a blob
 
     async def _find_missing(self) -> None:
-        """Ask for the blob of each leaf. Only when not every leaf's blob was listed."""
-        after = ""
+        """Ask for the blob of each leaf whose blob was not listed. Only when there are such."""
+        after, listed = "", frozenset(self._matched)
         while True:
             page = await self._index.list_keys(after=after)
             for node in page.entries:
-                if isinstance(node, Node) and not node.is_folder and not await self._is_there(node):
-                    self._add(BlobProblem.MISSING, self._blobs.key_of(node), node.size, node.path)
+                if not isinstance(node, Node) or node.is_folder:
+                    continue
+                key = self._blobs.key_of(node)
+                if _hash_name(key) not in listed and not await self._is_there(node):
+                    self._add(BlobProblem.MISSING, key, node.size, node.path)
             after = page.next_after
             if not after:
                 return
@@ -204,3 +212,8 @@ class _Check:
         self.report.counts[problem] = self.report.counts.get(problem, 0) + 1
         if len(self.report.findings) < SHOWN:
             self.report.findings.append(BlobFinding(problem, key, size, path))
+
+
+def _hash_name(key: str) -> int:
+    """Eight bytes in the place of a blob's name: a check remembers one for every blob."""
+    return xxhash.xxh3_64_intdigest(key.encode())

@@ -22,7 +22,7 @@ SWEEP_PERIOD = 6 * 3600.0
 
 
 class BlobsService:
-    """``data.blobs.NAME``: holds the folder for this process, and removes blobs that were replaced.
+    """``data.blobs.NAME``: holds the bucket for this process, and removes blobs that were replaced.
 
     ``sweep`` says whether it looks by itself for those that a crash left.
     """
@@ -72,6 +72,6 @@ class BlobsService:
         return False
 
     def status(self) -> ServiceStatus:
-        """Degraded while a failed disk forbids writing."""
-        reason = self.store.alarm.reason
+        """Degraded while a failed disk, or a hold that was lost, forbids writing."""
+        reason = self.store.trouble
         return ServiceStatus(ServiceState.DEGRADED, reason) if reason else ServiceStatus()

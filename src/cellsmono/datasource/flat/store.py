@@ -29,11 +29,12 @@ from cellsmono.interfaces.datasource import (
     CopyOptions,
     DatasourceConfig,
     OpenNode,
+    WriteOptions,
 )
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
-from cellsmono.interfaces.objects import Multipart, Staged
+from cellsmono.interfaces.objects import Multipart, Staged, Target
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
@@ -57,8 +58,13 @@ class FlatStore(BaseStore):
         super().__init__(config, blobs.objects, uploads, index, claims, remedy)
         self.blobs = blobs
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be written now: a failed disk, or a hold on the bucket that was lost."""
+        return self.alarm.reason or self.blobs.loss
+
     async def check_root(self) -> None:
-        """Raise Unavailable when the folder is not there, or another one stands in its place."""
+        """See ``Blobs.check_root``."""
         await self.blobs.check_root()
 
     # reading
@@ -84,10 +90,11 @@ class FlatStore(BaseStore):
                 reader.close()
                 break
             return OpenNode(node, reader)
-        await self.check_root()
-        raise self._missing(path)
+        raise await self._missing(path)
 
-    def _missing(self, path: str) -> Corrupt:
+    async def _missing(self, path: str) -> Corrupt:
+        """The error for content that is not there, while the store as such is. Raises Unavailable when it is not."""
+        await self.blobs.check_record()
         return Corrupt(
             f"The content of {path!r} is not on the storage as it was written. `cellsmono ds check {self._bucket}` "
             "tells what else is missing; put the blobs back from a backup.",
@@ -110,6 +117,20 @@ class FlatStore(BaseStore):
         check_leaf_path(path)
         _check_key(path)
 
+    async def _target(self, path: str, options: WriteOptions) -> Target | None:
+        """See ``BaseStore``. Where renaming is a copy, long bodies go to the name that is most likely theirs."""
+        if self.blobs.can_rename:
+            return None
+        return Target(self.blobs.key(*self._name(await self._find(path))), options.meta, options.mtime_ns, path=path)
+
+    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
+        """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
+        return None
+
+    def _name(self, old: Node | None) -> tuple[str, int]:
+        """UUID and number of the blob that new content gets; ``old``: the node whose content it is to be, if any."""
+        return (new_uuid(), 0) if old is None else (old.uuid, self.blobs.next_blob(old))
+
     async def _commit_leaf(
         self,
         path: str,
@@ -124,17 +145,19 @@ class FlatStore(BaseStore):
             try:
                 await self._check_conditions(path, conditions)
                 old = self.index.recall_node(path)
-                if old is None and staged.size > _GUESSED:
+                if old is None and (staged.size > _GUESSED or not self.blobs.can_rename):
                     old = await self._find(path)
             except BaseException:
                 await self._objects.discard(staged)
                 raise
             kept = NodeAttributes(0, 0, etag, meta, path)
-            uuid = new_uuid() if old is None else old.uuid
-            key = self.blobs.key(uuid, blob := 0 if old is None else self.blobs.next_blob(old))
-            dropped = self._keys(old)
-            with self.blobs.changing(key, *dropped):
-                facts = await self.blobs.commit(staged, key, mtime_ns, kept)
+            first = self.blobs.parse(staged.key) if staged.key else self._name(old)
+            uuid, blob = first if _is_name_of(first, old) else self._name(old)
+            made, key, dropped = self.blobs.key(*first), self.blobs.key(uuid, blob), self._keys(old)
+            with self.blobs.changing(made, key, *dropped):
+                facts = await self.blobs.commit(staged, made, mtime_ns, kept)
+                if key != made:  # the node came or went while the body came in
+                    await self.blobs.rename(made, key)
                 leaf = PutLeaf(path, facts, etag=etag, content_hash=content_hash, meta=meta, uuid=uuid, blob=blob)
                 if old is not None:
                     return await self._node_of(path, await self._change([leaf], dropped))
@@ -193,13 +216,13 @@ class FlatStore(BaseStore):
             except NotFound:
                 key = self.blobs.key_of(node)
                 if key == seen:
-                    raise self._missing(source) from None
+                    raise await self._missing(source) from None
                 seen = key
                 continue
             if staged.size == node.size:
                 return node, staged
             await self._objects.discard(staged)
-            raise self._missing(source)
+            raise await self._missing(source)
         raise Conflict(f"{source!r} keeps changing while it is copied; try again when it rests", path=source)
 
     async def _rewrite_meta(self, path: str, options: CopyOptions) -> Node:
@@ -347,6 +370,12 @@ class FlatStore(BaseStore):
 
     def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
         return self._change(operations, ())
+
+
+def _is_name_of(name: tuple[str, int], old: Node | None) -> bool:
+    """Whether the blob of this name can hold new content of a node, or of a new one."""
+    uuid, blob = name
+    return not blob if old is None else uuid == old.uuid
 
 
 def _taken(path: str) -> AlreadyExists:

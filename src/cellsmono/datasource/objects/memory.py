@@ -298,6 +298,10 @@ class MemoryStore(MemoryUploads):
             raise Locked(f"The bucket '{bucket}' is held already.", reason="held")
         self._held.add(bucket)
 
+    def describe_loss(self, bucket: str) -> str:
+        """See ``Holder``."""
+        return ""
+
     def forget_bucket(self, bucket: str) -> None:
         """Let go of a bucket; it stays as it is."""
         self._held.discard(bucket)

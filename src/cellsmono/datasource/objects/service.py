@@ -98,6 +98,10 @@ class LocalService:
             log.warning("the file system has no locks, so a second process would not be noticed", bucket=bucket)
         self._held[bucket] = descriptor
 
+    def describe_loss(self, bucket: str) -> str:
+        """See ``Holder``: the kernel's lock is never lost."""
+        return ""
+
     def bucket(self, name: str) -> LocalBucket:
         """A bucket that is served. Raises NotFound (reason ``bucket``)."""
         found = self._buckets.get(name)

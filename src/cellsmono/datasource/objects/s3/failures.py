@@ -99,6 +99,7 @@ _CODES: dict[str, Explained] = {
     "QuotaExceeded": (QuotaExceeded, "disk_full", "The quota on the S3 server is used up; make room and repeat."),
     "XMinioStorageFull": (QuotaExceeded, "disk_full", "The S3 server is full; make room and repeat."),
     "PreconditionFailed": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
+    "ConditionalRequestConflict": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
     "412": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
     "InvalidObjectState": (Forbidden, "archived", "The object is archived; restore it on the S3 server first."),
     "BucketAlreadyExists": (Conflict, "bucket", "Somebody has a bucket of this name on the S3 server already."),

@@ -77,20 +77,26 @@ class Folders:
         return tuple(made)
 
     async def make_above(self, place: Place, key: str) -> tuple[FolderMade, ...]:
-        """Make the folders above a key."""
+        """Make the folders above a key, where there are folders."""
+        if not place.has_folders:
+            return ()
         above = [folder for folder in ancestors_of(key) if folder]
         return await self.make(place, above)
 
-    async def refuse_folder(self, place: Place, key: str, *, is_free: bool = False) -> None:
-        """Raise Conflict (reason ``is_folder``) when a folder stands at an object's key.
+    async def make_way(self, place: Place, key: str, *, is_free: bool = False) -> tuple[FolderMade, ...]:
+        """Make the folders above an object's key. Raises Conflict (reason ``is_folder``) for a folder at the key.
 
         ``is_free``: the caller knows that none was there; only one that was made here since then is looked for.
         """
+        made = await self.make_above(place, key)
         folder = key + "/"
+        if made or not place.has_folders:
+            return made
         if (place.name, folder) in self._known or not (is_free or not await self.exists(place, folder)):
             raise Conflict(
                 f"'{key}' is a folder; remove it first, or choose another key.", reason="is_folder", path=key
             )
+        return made
 
     async def write_marker(self, place: Place, folder: str, uuid: str) -> None:
         """Store a folder's marker; where markers are not wanted an empty object keeps the folder."""

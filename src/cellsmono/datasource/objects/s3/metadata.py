@@ -3,8 +3,13 @@
 Content type, standard headers and user metadata are stored as such. What has no place there (our ETag, checksums,
 parts, tags, text that no header can hold) is JSON under ``x-amz-meta-cellsmono``; the time of modification is
 ``x-amz-meta-cellsmono-mtime``, in nanoseconds. S3 allows 2 KiB in all: what does not fit is left to the index.
+
+The path of a blob, which its key does not tell, is ``x-amz-meta-cellsmono-path``, or ``x-amz-meta-cellsmono-path64``
+(its UTF-8 as base64) where no header can hold it as it is. It always fits: user metadata is left to the index first.
 """
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +25,8 @@ ETAG_OF_SERVER = "*"
 """In place of an ETag: it is the one that the server made, from the same parts."""
 
 MTIME = "cellsmono-mtime"
+PATH = "cellsmono-path"
+PATH_64 = "cellsmono-path64"
 MOST_BYTES = 2048
 
 _HEADERS = {
@@ -48,18 +55,36 @@ def write_metadata(mtime_ns: int, attributes: NodeAttributes | None) -> dict[str
         headers={name: value for name, value in meta.headers.items() if _HEADERS.get(name) not in found},
         user={name: value for name, value in meta.user.items() if name not in user},
     )
-    found["Metadata"] = _add_extra({**user, MTIME: str(mtime_ns)}, attributes, rest)
+    found["Metadata"] = _choose(user, {MTIME: str(mtime_ns), **_write_path(attributes.path)}, attributes, rest)
     return found
 
 
-def _add_extra(metadata: dict[str, str], attributes: NodeAttributes, rest: NodeMeta) -> dict[str, str]:
-    """Add what has no header of its own, as much of it as there is room for."""
+def _choose(user: dict[str, str], ours: dict[str, str], attributes: NodeAttributes, rest: NodeMeta) -> dict[str, str]:
+    """User metadata, our own, and what has no header of its own; as much of it as there is room for."""
     bare = NodeMeta(checksum=rest.checksum)
-    for kept in (rest, msgspec.structs.replace(rest, parts=()), bare):
-        extra = {**metadata, EXTRA: _encode(msgspec.structs.replace(attributes, meta=kept))}
+    choices = [(user, rest), (user, msgspec.structs.replace(rest, parts=())), (user, bare)]
+    if attributes.path:  # no other tool reads blobs, and without the index the path is what matters
+        choices.append(({}, bare))
+    for mine, kept in choices:
+        extra = {**mine, **ours, EXTRA: _encode(msgspec.structs.replace(attributes, meta=kept, path=""))}
         if sum(len(name) + len(value) for name, value in extra.items()) <= MOST_BYTES:
             return extra
-    return metadata
+    return {**user, **ours}
+
+
+def _write_path(path: str) -> dict[str, str]:
+    if not path:
+        return {}
+    if _fits(path) and "  " not in path:  # servers may make one space of two
+        return {PATH: path}
+    return {PATH_64: base64.b64encode(path.encode()).decode()}
+
+
+def _read_path(metadata: Mapping[str, str]) -> str:
+    try:
+        return metadata.get(PATH) or base64.b64decode(metadata.get(PATH_64, ""), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def _encode(attributes: NodeAttributes) -> str:
@@ -72,7 +97,7 @@ def _fits(text: str) -> bool:
 
 
 def _is_ours(name: str) -> bool:
-    return name in (EXTRA, MTIME)
+    return name in (EXTRA, MTIME, PATH, PATH_64)
 
 
 def read_facts(head: Mapping[str, Any], size: int) -> Facts:
@@ -100,19 +125,19 @@ def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
     extra = _decode(metadata.get(EXTRA, ""))
     user = {name: value for name, value in metadata.items() if not _is_ours(name)}
     headers = {name: head[field] for name, field in _HEADERS.items() if head.get(field)}
-    kind = head.get("ContentType", "")
+    kind, path = head.get("ContentType", ""), _read_path(metadata)
     if extra is None:
-        if not user and not headers and kind in _FOREIGN_TYPES:
+        if not user and not headers and kind in _FOREIGN_TYPES and not path:
             return None
         meta = NodeMeta(content_type=None if kind in _FOREIGN_TYPES else kind, headers=headers, user=user)
-        return NodeAttributes(head["ContentLength"], read_mtime(head), "", meta)
+        return NodeAttributes(head["ContentLength"], read_mtime(head), "", meta, path)
     # The server's own type stands where none was given: then the bytes say nothing about it.
     kind = extra.meta.content_type or (None if kind in _FOREIGN_TYPES and not extra.meta.content_type else kind)
     meta = msgspec.structs.replace(
         extra.meta, content_type=kind, headers={**headers, **extra.meta.headers}, user={**user, **extra.meta.user}
     )
     etag = _etag_of_server(head) if extra.etag == ETAG_OF_SERVER else extra.etag
-    return NodeAttributes(head["ContentLength"], read_mtime(head), etag, meta)
+    return NodeAttributes(head["ContentLength"], read_mtime(head), etag, meta, path)
 
 
 def _decode(text: str) -> NodeAttributes | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.interfaces.datasource import DatasourceConfig, Markers
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers
 from cellsmono.kernel.errors import Invalid
 
 
@@ -50,6 +50,7 @@ def _read_secret(config: DatasourceConfig) -> str:
 
 def make_place(config: DatasourceConfig, prefix: str) -> Place:
     """The place; ``prefix`` is the configured one, with a ``/`` at its end unless it is empty."""
+    is_structured = config.format is Format.STRUCTURED
     return Place(
         config.name,
         config.bucket,
@@ -57,5 +58,6 @@ def make_place(config: DatasourceConfig, prefix: str) -> Place:
         storage_class=config.storage_class,
         tags=config.object_tags,
         read_only=config.read_only,
-        marked=config.markers is Markers.FILE,
+        marked=is_structured and config.markers is Markers.FILE,
+        has_folders=is_structured,
     )

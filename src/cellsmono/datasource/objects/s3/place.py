@@ -15,7 +15,11 @@ RESERVED_ROOT = WORK_FOLDER + "/"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a datasource's bytes lie. ``prefix`` is empty or ends with ``/``."""
+    """Where a datasource's bytes lie. ``prefix`` is empty or ends with ``/``.
+
+    ``has_folders``: keys are paths in a tree of folders. Where they are names alone, as those of blobs, no folder is
+    made or asked for on the way to an object. ``marked``: folders have markers that hold their UUIDs.
+    """
 
     name: str
     bucket: str
@@ -24,6 +28,7 @@ class Place(msgspec.Struct, frozen=True):
     tags: str = ""
     read_only: bool = False
     marked: bool = True
+    has_folders: bool = True
 
     def at(self, key: str) -> dict[str, str]:
         """Bucket and key on the server, as the client's calls take them."""
@@ -47,9 +52,13 @@ class Place(msgspec.Struct, frozen=True):
         if self.read_only:
             raise Forbidden(f"The datasource '{self.name}' is read-only by its configuration.", reason="read_only")
 
+    def is_too_long(self, key: str) -> bool:
+        """Whether a key is too long for S3, together with the prefix."""
+        return len((self.prefix + key).encode("utf-8", "replace")) > MAX_KEY_BYTES
+
     def check_length(self, key: str) -> None:
         """Raise TooLarge when the prefix makes a key too long for S3."""
-        if self.prefix and len((self.prefix + key).encode("utf-8", "replace")) > MAX_KEY_BYTES:
+        if self.prefix and self.is_too_long(key):
             raise TooLarge(
                 f"The key is longer than {MAX_KEY_BYTES} bytes together with the prefix of the bucket.",
                 reason="key_length",

@@ -93,6 +93,8 @@ async def ask_many(call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> lis
 
 async def head(connection: Connection, place: Place, key: str) -> dict[str, Any] | None:
     """What the server tells about an object; None when there is none, or the bucket is away (see ``find_head``)."""
+    if place.is_too_long(key):
+        return None
     try:
         return await ask(connection, "head_object", key, **place.at(key))
     except NotFound:

@@ -10,6 +10,7 @@ from cellsmono.datasource.objects.registry import StoredPart
 from cellsmono.datasource.objects.s3.copying import Version
 from cellsmono.datasource.objects.s3.endpoint import Connection, Endpoint
 from cellsmono.datasource.objects.s3.folders import Folders
+from cellsmono.datasource.objects.s3.holding import Holds
 from cellsmono.datasource.objects.s3.moves import finish_moves
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.spool import Spool
@@ -50,6 +51,7 @@ class S3Service:
         self.courier = Courier(self.connection, self.workers)
         self.folders = Folders(self.connection)
         self.sweeper = Sweeper(self.connection)
+        self.holds = Holds(self.connection, self.clock)
         self._places: dict[str, Place] = {}
         self._staged: dict[str, Held] = {}
         self._free: set[str] = set()
@@ -68,6 +70,7 @@ class S3Service:
         place = self._places.pop(bucket, None)
         self._settled.discard(bucket)
         if place is not None:
+            self.holds.let_go(bucket)
             self.folders.forget(place)
             self.sweeper.forget(place)
 
@@ -79,10 +82,24 @@ class S3Service:
         return found
 
     def writable(self, bucket: str) -> Place:
-        """A bucket that may be changed. Raises NotFound, Forbidden (reason ``read_only``)."""
+        """A bucket that may be changed.
+
+        Raises NotFound, Forbidden (reason ``read_only``), Unavailable (reason ``hold_lost``).
+        """
         place = self.place(bucket)
         place.check_writable()
+        self.holds.check(bucket)
         return place
+
+    async def hold_bucket(self, bucket: str) -> None:
+        """See ``Holder``: by a lease. One that is read-only is not held, since that would be a change."""
+        place = self.place(bucket)
+        if not place.read_only:
+            await self.holds.take(place)
+
+    def describe_loss(self, bucket: str) -> str:
+        """See ``Holder``."""
+        return self.holds.describe_loss(bucket)
 
     async def settled(self, bucket: str) -> Place:
         """A bucket that may be changed, once the moves are at their end that a crash broke off."""
@@ -99,13 +116,16 @@ class S3Service:
                 await finish_moves(self.connection, place)
                 self._settled.add(place.name)
 
-    def keep(self, bucket: str, held: Held, size: int, *, is_free: bool = False) -> Staged:
-        """Hand out a token for staged bytes. ``is_free``: no folder is where they go (see ``Target``)."""
+    def keep(self, bucket: str, held: Held, size: int, key: str = "", *, is_free: bool = False) -> Staged:
+        """Hand out a token for staged bytes.
+
+        ``key``: the only one at which they can be committed. ``is_free``: no folder is where they go (see ``Target``).
+        """
         token = str(next(self._tokens))
         self._staged[token] = held
         if is_free:
             self._free.add(token)
-        return Staged(bucket, size, token)
+        return Staged(bucket, size, token, key)
 
     def take(self, staged: Staged) -> tuple[Held | None, bool]:
         """What a token stands for, and whether no folder is where it goes; each is taken once."""
@@ -117,6 +137,7 @@ class S3Service:
         """Discard what is staged, end the connections and threads."""
         held, self._staged = list(self._staged.values()), {}
         await asyncio.gather(*(self.drop(each) for each in held))
+        await self.holds.close()
         await self.connection.close()
         await self.workers.close()
 

@@ -25,6 +25,7 @@ from cellsmono.datasource.objects.s3.service import Held, Join, Temporary
 from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Intake, OpenUpload
 from cellsmono.datasource.objects.s3.uploads import TEMPORARY, S3Uploads
+from cellsmono.datasource.objects.workers import see_through
 from cellsmono.interfaces.node import Facts, NodeAttributes
 from cellsmono.interfaces.objects import (
     Capabilities,
@@ -36,6 +37,7 @@ from cellsmono.interfaces.objects import (
     Target,
 )
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, NotFound, Unavailable
+from cellsmono.kernel.tasks import create_task
 
 
 class S3Store(S3Uploads, S3Scanner):
@@ -62,6 +64,8 @@ class S3Store(S3Uploads, S3Scanner):
             if not await self.folders.exists(place, key):
                 raise not_found(key)
             return ObjectInfo(key, FOLDER_FACTS)
+        if place.is_too_long(key):
+            raise not_found(key)
         answer = await find_head(self.connection, place, key)
         return ObjectInfo(key, read_facts(answer, answer["ContentLength"]))
 
@@ -69,7 +73,7 @@ class S3Store(S3Uploads, S3Scanner):
         """Open an object for reading."""
         place = self.place(bucket)
         split_read(key)
-        if not key or key.endswith("/"):
+        if not key or key.endswith("/") or place.is_too_long(key):
             raise not_found(key)
         return await open_reader(self.connection, place, key)
 
@@ -87,13 +91,14 @@ class S3Store(S3Uploads, S3Scanner):
             intake = Intake(self.courier, place, TEMPORARY + secrets.token_hex(12), 0, {}, size)
         else:
             mtime_ns = self.clock.time_ns() if target.mtime_ns is None else target.mtime_ns
-            options = write_metadata(mtime_ns, NodeAttributes(size or 0, mtime_ns, "", target.meta))
+            options = write_metadata(mtime_ns, NodeAttributes(size or 0, mtime_ns, "", target.meta, target.path))
             intake = Intake(self.courier, place, target.key, mtime_ns, options, size)
         held: Held = await intake.run(body, hashers)
         if target is None and isinstance(held, OpenUpload):
             etag = await held.complete()
             held = Temporary(Version(place, held.key, etag, intake.size))
-        return self.keep(bucket, held, intake.size, is_free=target is not None and target.is_free)
+        key = held.key if isinstance(held, OpenUpload) else ""
+        return self.keep(bucket, held, intake.size, key, is_free=target is not None and target.is_free)
 
     async def stage_copy(self, bucket: str, source_bucket: str, source: str) -> tuple[Staged, ObjectInfo]:
         """Note which version is to be copied; the commit copies it to its key."""
@@ -119,16 +124,13 @@ class S3Store(S3Uploads, S3Scanner):
             place = await self.settled(staged.bucket)
             refuse_folder_key(key)
             self.check_key(staged.bucket, key)
-            made = await self.folders.make_above(place, key)
-            if not made:
-                await self.folders.refuse_folder(place, key, is_free=is_free)
-            if isinstance(held, OpenUpload):
-                facts = make_facts(staged.size, await held.complete(), held.mtime_ns)
-            else:
-                if mtime_ns is None:
-                    begun = held.upload if isinstance(held, Join) and held.is_native else None
-                    mtime_ns = self.clock.time_ns() if begun is None else begun.initiated_ns
-                facts = await self._publish(place, held, key, staged.size, mtime_ns, attributes)
+            made = await self.folders.make_way(place, key, is_free=is_free)
+            if mtime_ns is None:
+                begun = held.upload if isinstance(held, Join) and held.is_native else None
+                mtime_ns = self.clock.time_ns() if begun is None else begun.initiated_ns
+            publishing = self._publish(place, held, key, staged.size, mtime_ns, attributes)
+            # A request that was sent can not be called back: whoever gives up waits until it is known what came of it.
+            facts = await see_through(create_task(publishing, f"{self.name}:publish"))
         except BaseException:
             await self.drop(held)
             raise
@@ -145,6 +147,8 @@ class S3Store(S3Uploads, S3Scanner):
         mtime_ns: int,
         attributes: Callable[[Facts], NodeAttributes] | None,
     ) -> Facts:
+        if isinstance(held, OpenUpload):
+            return make_facts(size, await held.complete(), held.mtime_ns)
         # The ETag is the server's, so what is mirrored can only be asked for with size and time.
         mirrored = None if attributes is None else attributes(Facts(size, mtime_ns))
         options = write_metadata(mtime_ns, mirrored)
@@ -257,7 +261,8 @@ class S3Store(S3Uploads, S3Scanner):
         refuse_move_into_itself(source, target)
         if not is_folder:
             refuse_folder_key(target)
-        await self._refuse_target(place, target)
+        if place.has_folders:
+            await self._refuse_target(place, target)
         made = await self.folders.make_above(place, target.rstrip("/"))
         if is_folder:
             await move_folder(self.connection, place, source, target)
