@@ -63,7 +63,9 @@ async def list_scheduled(place: SnapshotPlace) -> dict[str, SnapshotHeader]:
 
 
 def hours_between(config: DatasourceConfig) -> float:
-    """How often a datasource is dumped by the schedule, in hours; 0: never."""
+    """How often a datasource is dumped by the schedule, in hours; 0: never, as where nothing may be written."""
+    if config.read_only:
+        return 0.0
     if config.snapshot_hours != BY_FORMAT:
         return config.snapshot_hours
     return _HOURS.get(config.format, _OTHER_HOURS)
