@@ -186,6 +186,8 @@ class Datasources:
             self._files.refuse_only_tree(config.name)
         elif prepare is None:
             await self._take_index_back(config.name, objects.store)
+        if prepare is not None:  # what is there belongs to none: a beginning that was cut short left it
+            self._files.forget(config.name)
         self._files.make_folder(config.name)
         remove_leftovers(path)
         if prepare is not None:
