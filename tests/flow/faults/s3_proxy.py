@@ -20,6 +20,7 @@ class FaultyProxy:
         self.seen = []
         self._upstream = upstream.removeprefix("http://").split(":")
         self._server = None
+        self._serving = set()
 
     @property
     def url(self):
@@ -32,8 +33,10 @@ class FaultyProxy:
             yield self
         finally:
             self._server.close()
+            await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader, writer):
+        self._serving.add(asyncio.current_task())
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
