@@ -83,7 +83,7 @@ async def open_site(root, proxy):
         yield Site(core, proxy)
 
 
-@pytest.mark.parametrize("fault", [(503, "SlowDown"), (403, "AccessDenied"), "reset"])
+@pytest.mark.parametrize("fault", [(503, "SlowDown"), (507, "XMinioStorageFull"), (403, "AccessDenied"), "reset"])
 @pytest.mark.parametrize("operation", ["dump", "load"])
 async def test_a_fault_at_each_request_of_a_dump_and_of_a_load(site, operation, fault):
     """One request after the other fails, and all that come after it; then the server is well again."""
