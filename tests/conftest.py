@@ -181,6 +181,13 @@ def own_server(start_server, tmp_path_factory) -> LiveServer:
     return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
 
 
+@pytest.fixture(scope="session")
+def flat_server(start_server, tmp_path_factory) -> LiveServer:
+    """Our own endpoint with flat buckets, which take every key: the hidden ones of another cellsmono, too."""
+    place = tmp_path_factory.mktemp("flat")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
+
+
 class VersityServer:
     """versitygw over a folder, on loopback and a free port."""
 

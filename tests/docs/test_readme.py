@@ -21,9 +21,10 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+RECOVERY = (ROOT / "docs" / "recovery.md").read_text()
 BLOCKS = {
     tag: textwrap.dedent(text)
-    for tag, text in re.findall(r"^ *```\w+ run=(\S+)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
+    for tag, text in re.findall(r"^ *```\w+ run=(\S+)\n(.*?)^ *```", README + RECOVERY, re.MULTILINE | re.DOTALL)
 }
 SETUP = ["python3 -m venv .venv", ".venv/bin/pip install ."]
 STATED = "127.0.0.1:9000"
@@ -110,6 +111,8 @@ class Reader:
         }
 
     def stop(self) -> None:
+        if self.process.poll() is not None:
+            return
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(60)
         assert self.process.stdout is not None
@@ -200,8 +203,27 @@ def test_a_flat_datasource(reader):
     assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 
 
+@pytest.mark.client("aws")
+@pytest.mark.timeout(240)
+def test_recovery(reader):
+    """The server has the folders of the tour; after that it goes away, and its data folder with it."""
+    if not (reader.home / "blobs").exists():
+        reader.follow("flat")
+    run_boto3(reader)
+    assert re.search(r"(?m)^snapshot\.db .* ok$", reader.follow("recovery-dump"))
+    assert "before-load-" in reader.follow("recovery-structured")
+    assert "before-load-" in reader.follow("recovery-flat")
+    reader.stop()
+    (reader.home / ".local").rename(reader.home / "lost")
+    listed = reader.follow("recovery-machine")
+    assert re.search(r"(?m)^documents +ready +[1-9]", listed)
+    assert re.search(r"(?m)^archive +ready +[1-9]", listed)
+    assert re.search(r"written +\d+ folders, [1-9]\d* files", reader.follow("recovery-export"))
+    assert [path.read_text() for path in (reader.home / "rescued").rglob("every key goes")] == ["hello\n"]
+
+
 def test_every_tagged_block_is_executed():
-    tests = set(re.findall(r'(?:follow\(|BLOCKS\[)"(\w+)"', Path(__file__).read_text()))
+    tests = set(re.findall(r'(?:follow\(|BLOCKS\[)"([\w-]+)"', Path(__file__).read_text()))
     assert set(BLOCKS) == tests | {"test"}
 
 

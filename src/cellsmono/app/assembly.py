@@ -91,7 +91,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
-        for source in (*config.datasource, *settings.list_datasources()):
+        sources = (*config.datasource, *settings.list_datasources())
+        await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
+        for source in sources:
             try:
                 await datasources.open(source)
             except CellsError as error:

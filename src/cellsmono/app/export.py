@@ -1,66 +1,110 @@
 """Exporting without a server: where the snapshot and the blobs are, and nothing else."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.settings import FILE_NAME, Settings
 from cellsmono.app.snapshots import read_file
 from cellsmono.datasource.flat.layout import key_of_leaf, read_record
+from cellsmono.datasource.hosting import Objects
 from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.placing import bare_prefix
 from cellsmono.datasource.snapshots.catalog import list_snapshots
 from cellsmono.datasource.snapshots.export import Blobs, export_snapshot
+from cellsmono.interfaces.datasource import DatasourceConfig, Storage
 from cellsmono.interfaces.snapshots import ExportReport, SnapshotPlace, SnapshotProgress
+from cellsmono.kernel.clock import SystemClock
 from cellsmono.kernel.errors import Invalid, NotFound
 
 Note = Callable[[SnapshotProgress], None]
 
 
-async def export_datasource(name: str, folder: Path, basename: str, target: Path, note: Note) -> ExportReport:
-    """Export from a snapshot that lies with a datasource's folder; an empty basename takes the newest that is whole.
+async def export_datasource(config: DatasourceConfig, snapshot: str, target: Path, note: Note) -> ExportReport:
+    """Export the blobs that lie where a configuration says; nothing is changed there.
 
-    Raises NotFound, Invalid for a folder that is no flat store, and what ``export_snapshot`` raises.
+    ``snapshot`` is the path of a file (with a ``/`` in it), or the basename of one that lies with the blobs; empty
+    takes the newest of those that is whole. Raises NotFound, Unavailable, Invalid for a place that is no flat store,
+    and what ``export_snapshot`` raises.
     """
-    async with _opened(name, folder) as objects:
-        blobs, place = await _find_blobs(objects, name), objects.snapshots(name)
-        chosen = basename or await _find_newest(place, name)
-        return await export_snapshot(place.open(chosen), chosen, blobs, target, note)
+    async with _opened(config) as objects:
+        blobs = await _find_blobs(objects, config)
+        pieces, name = await _find_snapshot(objects.snapshots(config.name), snapshot, config)
+        return await export_snapshot(pieces, name, blobs, target, note)
 
 
-async def export_file(snapshot: Path, folder: Path, target: Path, note: Note) -> ExportReport:
-    """Export from a snapshot that is a file, and a folder of blobs. Raises as ``export_datasource``."""
-    async with _opened("export", folder) as objects:
-        blobs = await _find_blobs(objects, "export")
-        return await export_snapshot(read_file(snapshot), str(snapshot), blobs, target, note)
+async def find_stored(loaded: LoadedConfig, name: str) -> DatasourceConfig:
+    """A datasource that was added at run time, with its secret. For whoever holds the lock of the data folder.
+
+    Raises NotFound.
+    """
+    if (loaded.data_dir / FILE_NAME).exists():
+        settings = await Settings.open(loaded.data_dir, SystemClock())
+        try:
+            for config in settings.list_datasources():
+                if config.name == name:
+                    return config
+        finally:
+            await settings.close()
+    raise NotFound(
+        f"There is no datasource {name!r} in {loaded.data_dir}. Without its configuration, say where its blobs are: "
+        "--blobs FOLDER, or --blobs s3://BUCKET/PREFIX.",
+        path=name,
+    )
 
 
 @asynccontextmanager
-async def _opened(name: str, folder: Path) -> AsyncIterator[LocalStore]:
-    folder = await asyncio.to_thread(folder.resolve)
-    objects = LocalStore("export", folder.parent)
+async def _opened(config: DatasourceConfig) -> AsyncIterator[Objects]:
+    """An object service with the one bucket."""
+    if config.storage is Storage.LOCAL:
+        objects: Objects = _open_folder(config)
+    else:
+        from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
+        from cellsmono.datasource.objects.s3.store import S3Store
+
+        objects = store = S3Store("export", make_endpoint(config, os.environ))
+        store.add_bucket(make_place(msgspec.structs.replace(config, read_only=True), bare_prefix(config.prefix)))
     try:
-        objects.add_bucket(name, folder.name)
         yield objects
     finally:
         await objects.close()
 
 
-async def _find_blobs(objects: LocalStore, name: str) -> Blobs:
-    record = await read_record(objects, name)
+def _open_folder(config: DatasourceConfig) -> LocalStore:
+    folder = Path(config.folder).resolve()
+    objects = LocalStore("export", folder.parent)
+    objects.add_bucket(config.name, folder.name)
+    return objects
+
+
+async def _find_blobs(objects: Objects, config: DatasourceConfig) -> Blobs:
+    record = await read_record(objects, config.name)
     if record is None:
         raise Invalid(
-            f"{objects.root(name)} is no flat store (it holds no cellsmono-flat.json). Files of structured datasources "
-            "are plain files in their folders already.",
+            f"{config.place} is no flat store (it holds no cellsmono-flat.json). Files of structured datasources bear "
+            "their own names already.",
             reason="format",
         )
-    return Blobs(objects, name, partial(key_of_leaf, record.layout))
+    return Blobs(objects, config.name, partial(key_of_leaf, record.layout))
 
 
-async def _find_newest(place: SnapshotPlace, name: str) -> str:
+async def _find_snapshot(
+    place: SnapshotPlace, snapshot: str, config: DatasourceConfig
+) -> tuple[AsyncGenerator[bytes, None], str]:
+    """The bytes of a snapshot, and its name."""
+    if "/" in snapshot:
+        return read_file(Path(snapshot)), snapshot
+    name = snapshot or await _find_newest(place, config)
+    return place.open(name), name
+
+
+async def _find_newest(place: SnapshotPlace, config: DatasourceConfig) -> str:
     found = {info.name: info.header.created for info in await list_snapshots(place) if info.header is not None}
     if not found:
-        raise NotFound(
-            f"There is no snapshot of {name!r} that can be used; give a file: --snapshot FILE --blobs FOLDER"
-        )
+        raise NotFound(f"With {config.place} lies no snapshot that can be used; give a file: --snapshot FILE")
     return max(found, key=lambda basename: found[basename])

@@ -15,7 +15,7 @@ from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
-from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
+from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
@@ -76,6 +76,8 @@ class Installation:
         if page.entries:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
+        if await self._datasources.snapshots(name).keeps_bucket():
+            raise snapshots_inside(name)
         if isinstance(triple.store, FlatStore):
             await triple.store.blobs.dismantle()
         await triple.objects.remove_bucket(name)
@@ -158,7 +160,7 @@ class Installation:
         self._check_stored(name)
         async with self.snapshots.exclusive(name):
             tree = await self._datasources.find_only_tree(name)
-            if with_snapshots and self._config_of(name).storage is Storage.LOCAL:
+            if with_snapshots:
                 await self.snapshots.delete_all(name)
             await self._datasources.close(name)
             await self._settings.remove_datasource(name)

@@ -145,6 +145,7 @@ class Settings:
             tx.execute("INSERT INTO setting_datasource (name, config) VALUES (?, ?)", (config.name, text))
 
         self._sources[config.name] = config
+        self.buckets.locate(config.name, config.place)
         try:
             await self._database.write(insert)
         except BaseException:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cellsmono.datasource.build import Datasources, Prepare
 from cellsmono.datasource.flat.layout import key_of_leaf, read_record
+from cellsmono.datasource.hosting import Objects
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.snapshots import catalog, load
 from cellsmono.datasource.snapshots.dump import dump_index, ignore_progress
 from cellsmono.datasource.snapshots.leaves import Compared, Content
@@ -124,7 +124,7 @@ class Snapshots:
         expected = Expected(config, root, options.force_foreign)
         header, loading = await load.unpack_snapshot(place.open(basename), basename, path, expected.check, note)
         try:
-            content = await _find_content(self._datasources.local_objects(name), config)
+            content = await _find_content(self._datasources.objects(name), config)
             compared = await load.prepare_index(loading, basename, name, content, note)
             safety, kept = await self._switch(config, loading, content, compared, note)
         finally:
@@ -188,7 +188,7 @@ class Snapshots:
     def adopting(self, config: DatasourceConfig, snapshot: str) -> Prepare:
         """What makes the index of a new datasource from a snapshot, see ``Operations.add_datasource``."""
 
-        async def prepare(objects: LocalStore, path: Path) -> None:
+        async def prepare(objects: Objects, path: Path) -> None:
             is_file = "/" in snapshot
             pieces = read_file(Path(snapshot)) if is_file else objects.snapshots(config.name).open(snapshot)
             expected = Expected(config, force_foreign=True)
@@ -270,14 +270,14 @@ class SnapshotService:
         return self._worker.status()
 
 
-async def _find_content(objects: LocalStore, config: DatasourceConfig) -> Content:
+async def _find_content(objects: Objects, config: DatasourceConfig) -> Content:
     """Where the bytes of a datasource's leaves lie. Raises Unavailable for a flat store that is not there."""
     if config.format is Format.STRUCTURED:
         return Content(objects, config.name, key_of=_path_of)
     record = await read_record(objects, config.name)
     if record is None:
         raise Unavailable(
-            f"The folder of {config.name!r} is no flat store; is its disk mounted? Nothing was changed.",
+            f"{config.place} is no flat store; is its disk mounted, are bucket and prefix right? Nothing was changed.",
             reason="offline",
         )
     return Content(objects, config.name, key_of=partial(key_of_leaf, record.layout), prunes=True)

@@ -1,14 +1,26 @@
 """``cellsmono ds``: the folders that are served."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cellsmono.cli.export import EXPORT_EPILOG, export_tree
-from cellsmono.cli.keys import confirm
-from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
+from cellsmono.cli.keys import ask_secret, confirm
+from cellsmono.cli.options import (
+    AuthorityFile,
+    ConfigFile,
+    DataDir,
+    Endpoint,
+    OutputFormat,
+    PathStyle,
+    Region,
+    RemoteKey,
+    RemoteSignature,
+    SecretFile,
+    VerifyTls,
+    Yes,
+)
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
 from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
 from cellsmono.interfaces.datasource import (
@@ -136,24 +148,20 @@ def add_datasource(
         str,
         typer.Option(metavar="FILE|BASENAME", help="A snapshot that the index begins with.", show_default=False),
     ] = "",
-    endpoint: Annotated[str, typer.Option(metavar="URL", help="The S3 server. Default: AWS.", show_default=False)] = "",
-    region: Annotated[str, typer.Option(help="The region of the bucket on it.")] = "us-east-1",
-    access_key: Annotated[str, typer.Option(metavar="KEY", help="Access key for it.", show_default=False)] = "",
-    secret_key_file: Annotated[
-        str, typer.Option(metavar="FILE", help="File with the secret. Without one it is asked for.", show_default=False)
-    ] = "",
-    path_style: Annotated[
-        bool, typer.Option("--path-style/--host-style", help="How its buckets are addressed.")
-    ] = True,
-    signature: Annotated[Signature, typer.Option(help="How requests to it are signed.")] = Signature.S3V4,
+    endpoint: Endpoint = "",
+    region: Region = "us-east-1",
+    access_key: RemoteKey = "",
+    secret_key_file: SecretFile = "",
+    path_style: PathStyle = True,
+    signature: RemoteSignature = Signature.S3V4,
     storage_class: Annotated[str, typer.Option(help="Storage class of objects there.", show_default=False)] = "",
     object_tags: Annotated[
         str, typer.Option(metavar="K=V&K=V", help="Tags of objects there.", show_default=False)
     ] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to it.")] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
-    verify_tls: Annotated[bool, typer.Option(help="Check its certificate.")] = True,
-    ca_file: Annotated[str, typer.Option(metavar="FILE", help="Authorities to trust for it.", show_default=False)] = "",
+    verify_tls: VerifyTls = True,
+    ca_file: AuthorityFile = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -179,10 +187,7 @@ def add_datasource(
         "ca_file": ca_file,
     }
     if access_key and not secret_key_file:
-        is_asked = sys.stdin.isatty()
-        given["secret_key"] = (
-            typer.prompt("Secret key", hide_input=True, err=True) if is_asked else sys.stdin.readline().strip()
-        )
+        given["secret_key"] = ask_secret()
 
     async def work(operations: Operations) -> DatasourceInfo:
         known = [info.config for info in await operations.list_datasources()]

@@ -7,8 +7,23 @@ from typing import Annotated
 
 import typer
 
-from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat
+from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.cli.keys import ask_secret
+from cellsmono.cli.options import (
+    AuthorityFile,
+    ConfigFile,
+    DataDir,
+    Endpoint,
+    OutputFormat,
+    PathStyle,
+    Region,
+    RemoteKey,
+    RemoteSignature,
+    SecretFile,
+    VerifyTls,
+)
 from cellsmono.cli.output import Output, print_json, tell
+from cellsmono.interfaces.datasource import DatasourceConfig, Signature
 
 PARTIAL = 5
 SHOWN = 20
@@ -17,7 +32,11 @@ EXPORT_EPILOG = """Examples:
 
   cellsmono ds export archive /mnt/rescued
 
-  cellsmono ds export --snapshot archive.db --blobs /mnt/disk/archive /rescued"""
+  cellsmono ds export --blobs /mnt/disk/archive /rescued
+
+  cellsmono ds export --snapshot kept.db --blobs /mnt/disk/archive /rescued
+
+  cellsmono ds export --blobs s3://bucket/base --access-key AK /rescued"""
 
 
 def export_tree(
@@ -36,8 +55,19 @@ def export_tree(
         Path | None, typer.Option(metavar="FILE", help="A snapshot that is a file.", show_default=False)
     ] = None,
     blobs: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The folder with the blobs.", show_default=False)
-    ] = None,
+        str,
+        typer.Option(
+            metavar="FOLDER", help="Where the blobs are, instead of NAME; or s3://BUCKET/PREFIX.", show_default=False
+        ),
+    ] = "",
+    endpoint: Endpoint = "",
+    region: Region = "us-east-1",
+    access_key: RemoteKey = "",
+    secret_key_file: SecretFile = "",
+    path_style: PathStyle = True,
+    signature: RemoteSignature = Signature.S3V4,
+    verify_tls: VerifyTls = True,
+    ca_file: AuthorityFile = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -47,21 +77,34 @@ def export_tree(
     All that it takes is a snapshot and the blobs. Nothing is changed but DEST. Exit code 5 when files are missing or
     are not what the snapshot says.
     """
-    from cellsmono.app.export import export_datasource, export_file
+    from cellsmono.app.export import export_datasource
+    from cellsmono.app.remote import read_bare_place
     from cellsmono.cli.describe import describe_export
     from cellsmono.cli.output import print_fields
     from cellsmono.cli.progress import show_snapshot_progress
+    from cellsmono.cli.session import load_for
 
-    if (snapshot is None) != (blobs is None) or len(target) != (2 if snapshot is None else 1):
-        tell("error: give NAME and DEST, or --snapshot FILE, --blobs FOLDER and DEST")
+    if len(target) != (1 if blobs else 2) or (snapshot is not None and basename):
+        tell("error: give NAME and DEST, or --blobs and DEST; and at most one of --snapshot FILE and --basename")
         raise typer.Exit(2)
-    goal = Path(target[-1]).absolute()
+    if blobs:
+        given = {
+            "endpoint": endpoint,
+            "region": region,
+            "access_key": access_key,
+            "secret_key_file": secret_key_file,
+            "secret_key": ask_secret() if access_key and not secret_key_file else "",
+            "path_style": path_style,
+            "signature": signature,
+            "verify_tls": verify_tls,
+            "ca_file": ca_file,
+        }
+        source = read_bare_place(blobs, given)
+    else:
+        source = _find_config(load_for(data_dir, config), target[0])
+    chosen = basename if snapshot is None else str(snapshot.absolute())
     with show_snapshot_progress("export") as note:
-        if snapshot is not None and blobs is not None:
-            report = asyncio.run(export_file(snapshot, blobs, goal, note))
-        else:
-            folder = _find_folder(target[0], data_dir, config)
-            report = asyncio.run(export_datasource(target[0], folder, basename, goal, note))
+        report = asyncio.run(export_datasource(source, chosen, Path(target[-1]).absolute(), note))
     if output is Output.JSON:
         print_json(report)
     else:
@@ -73,15 +116,32 @@ def export_tree(
         raise typer.Exit(PARTIAL)
 
 
-def _find_folder(name: str, data_dir: str | None, config: str | None) -> Path:
-    from cellsmono.cli.session import load_for, perform
-    from cellsmono.interfaces.datasource import Storage
+def _find_config(loaded: LoadedConfig, name: str) -> DatasourceConfig:
+    """Where a datasource lies, with its secret: from the configuration, the server, or the data folder without one."""
+    from cellsmono.app.config_sources import add_datasources
+    from cellsmono.app.data_dir import lock_data_dir, recall_folders
+    from cellsmono.app.export import find_stored
+    from cellsmono.cli.session import find_server
     from cellsmono.kernel.errors import Invalid
+    from cellsmono.kernel.text import HIDDEN
 
-    info = perform(load_for(data_dir, config), lambda operations: operations.read_datasource(name))
-    if info.config.storage is not Storage.LOCAL:
-        raise Invalid(f"The datasource {name!r} lies on another S3 server; only one in a local folder is exported.")
-    return Path(info.config.folder)
+    known = add_datasources(loaded, recall_folders(loaded.data_dir), "command line of the last server")
+    for source in known.config.datasource:
+        if source.name == name:
+            return source
+    server = find_server(loaded)
+    if server is None:
+        if not loaded.data_dir.is_dir():
+            return asyncio.run(find_stored(loaded, name))
+        with lock_data_dir(loaded.data_dir):
+            return asyncio.run(find_stored(loaded, name))
+    found = asyncio.run(server.read_datasource(name)).config
+    if found.secret_key == HIDDEN:
+        raise Invalid(
+            f"Only the server that runs knows the secret of {name!r}, and it tells nobody. Stop it, or give the place "
+            "and the key: --blobs s3://BUCKET/PREFIX --access-key KEY."
+        )
+    return found
 
 
 def _tell_some(what: str, lines: Sequence[str]) -> None:

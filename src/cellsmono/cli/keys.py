@@ -79,6 +79,13 @@ def revoke_key(
     tell(f"revoked {access_key}")
 
 
+def ask_secret() -> str:
+    """A secret key: asked for at a terminal, else the first line of the standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Secret key", hide_input=True, err=True))
+    return sys.stdin.readline().strip()
+
+
 def confirm(question: str, is_agreed: bool) -> None:
     """Ask before something that can not be undone; without a terminal ``--yes`` must be given. Exits with 2 or 4."""
     if is_agreed:

@@ -16,11 +16,10 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
-from cellsmono.datasource.hosting import ObjectHosts, Objects, local_store, start_service, stop_service
+from cellsmono.datasource.hosting import ObjectHosts, Objects, start_service, stop_service
 from cellsmono.datasource.index.files import IndexFiles
 from cellsmono.datasource.index.service import IndexService
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_bucket, check_place
@@ -43,7 +42,7 @@ log = get_logger("datasource")
 TAG = "datasource"
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
-Prepare = Callable[[LocalStore, Path], Awaitable[None]]
+Prepare = Callable[[Objects, Path], Awaitable[None]]
 """Makes the index file of a datasource that is about to open; its bucket is served already."""
 
 
@@ -170,7 +169,8 @@ class Datasources:
         finally:
             self.objects(name).forget_bucket(name)
             try:
-                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve))
+                is_local = config.storage is Storage.LOCAL
+                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve) if is_local else None)
                 del self._failed[name]
             except Exception as error:
                 self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
@@ -186,10 +186,12 @@ class Datasources:
             self._files.refuse_only_tree(config.name)
         elif prepare is None:
             await self._take_index_back(config.name, objects.store)
+        if prepare is not None:  # what is there belongs to none: a beginning that was cut short left it
+            self._files.forget(config.name)
         self._files.make_folder(config.name)
         remove_leftovers(path)
         if prepare is not None:
-            await prepare(local_store(config.name, objects.store), path)
+            await prepare(objects.store, path)
         index = IndexService(config, path, self._clock, self._publish)
         await start_service(self._supervisor, index)
         start = self._start_structured if is_structured else self._start_flat
@@ -270,13 +272,9 @@ class Datasources:
         """
         return self._hosts.find(name) or self.triple(name).objects  # says what is wrong
 
-    def local_objects(self, name: str) -> LocalStore:
-        """As ``objects``, for a datasource in a local folder. Raises Invalid for another one."""
-        return local_store(name, self.objects(name))
-
     def snapshots(self, name: str) -> SnapshotPlace:
-        """Where the snapshots of a datasource lie. Raises as ``local_objects``."""
-        return self.local_objects(name).snapshots(name)
+        """Where the snapshots of a datasource lie. Raises as ``objects``."""
+        return self.objects(name).snapshots(name)
 
     def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""

@@ -16,8 +16,9 @@ from cellsmono.datasource.placing import bare_prefix
 from cellsmono.datasource.sync.context import SyncStore
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
 from cellsmono.interfaces.objects import Multipart
+from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Invalid, Unavailable
+from cellsmono.kernel.errors import Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.registry import Kind
 from cellsmono.kernel.service import Service, ServiceStatus
@@ -33,6 +34,9 @@ _STALE_PERIOD = 3600.0
 
 class Objects(SyncStore, Multipart, Protocol):
     """What a datasource needs of its object service."""
+
+    def snapshots(self, bucket: str) -> SnapshotPlace:
+        """Where the snapshots of a bucket lie. Raises NotFound for a bucket that is not served."""
 
     def forget_bucket(self, bucket: str) -> None:
         """Serve a bucket no longer."""
@@ -183,15 +187,3 @@ async def stop_service(supervisor: Supervisor, name: str) -> None:
         await supervisor.stop_service(name)
     else:
         supervisor.registry.remove(name)
-
-
-def local_store(name: str, objects: Objects) -> LocalStore:
-    """The object service of a datasource that needs one over local folders. Raises Invalid."""
-    if not isinstance(objects, LocalStore):
-        raise Invalid(
-            f"The datasource {name!r} lies on another S3 server; snapshots of indexes are kept in local folders only. "
-            "Save the data folder instead.",
-            reason="storage",
-            path=name,
-        )
-    return objects

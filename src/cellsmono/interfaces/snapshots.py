@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from cellsmono.interfaces.sync import ResyncReport
-from cellsmono.kernel.errors import Invalid
+from cellsmono.kernel.errors import Conflict, Invalid, NotFound
 
 DEFAULT_BASENAME = "snapshot.db"
 
@@ -88,6 +88,9 @@ class SnapshotPlace(Protocol):
     async def delete(self, name: str) -> None:
         """Remove a file, durably. Raises NotFound."""
 
+    async def keeps_bucket(self) -> bool:
+        """Whether files lie in the bucket itself, which can not be removed before they are."""
+
 
 class LoadOptions(msgspec.Struct, frozen=True):
     """How to load. ``force_foreign`` takes the snapshot of another datasource, too."""
@@ -146,6 +149,21 @@ class SnapshotProgress(msgspec.Struct, frozen=True):
     done: int = 0
     total: int = 0
     unit: str = "bytes"
+
+
+def snapshots_inside(bucket: str) -> Conflict:
+    """The error for a bucket that can not be removed, because snapshots lie in it."""
+    return Conflict(
+        f"The bucket '{bucket}' is not empty: snapshots of its index are in it (`cellsmono ds snapshot {bucket} "
+        "--operation list`). Delete them first.",
+        reason="not_empty",
+        path=bucket,
+    )
+
+
+def no_snapshot(name: str) -> NotFound:
+    """The error for a basename under which nothing is."""
+    return NotFound(f"There is no snapshot {name!r}.", reason="snapshot", path=name)
 
 
 def check_basename(name: str) -> str:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cellsmono.app.export import export_datasource, export_file
+from cellsmono.app.export import export_datasource
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound
 
@@ -27,6 +27,10 @@ KEYS = {
     ".cellsmono/x": b"not a work folder",
     "empty": b"",
 }
+
+
+def place_of(folder):
+    return DatasourceConfig(name="docs", folder=str(folder))
 
 
 def ignore(progress):
@@ -51,7 +55,7 @@ def read_files(folder):
 
 
 async def test_every_file_is_written_whatever_its_key(site):
-    report = await export_datasource("docs", site.folder, "", site.root / "out", ignore)
+    report = await export_datasource(place_of(site.folder), "", site.root / "out", ignore)
     found = read_files(site.root / "out")
     assert sorted(found.values()) == sorted(KEYS.values())
     assert found["plain.txt"] == b"plain"
@@ -71,7 +75,7 @@ async def test_every_file_is_written_whatever_its_key(site):
 
 
 async def test_times_and_metadata_come_along_so_that_it_can_be_served(site):
-    await export_datasource("docs", site.folder, "snapshot.db", site.root / "out", ignore)
+    await export_datasource(place_of(site.folder), "snapshot.db", site.root / "out", ignore)
     site.data.mkdir()
     site.folder = site.root / "out"
     site.settings = {}
@@ -81,7 +85,7 @@ async def test_times_and_metadata_come_along_so_that_it_can_be_served(site):
         assert node.meta.user == {"of": "me"}
     async with site.open(configured=False) as core:
         with pytest.raises(Invalid):
-            await export_datasource("docs", site.folder, "", site.root / "more", ignore)
+            await export_datasource(place_of(site.folder), "", site.root / "more", ignore)
         await core.installation.add_datasource(DatasourceConfig(name="docs", folder=str(site.folder)))
 
 
@@ -91,7 +95,7 @@ async def test_a_snapshot_file_and_blobs_are_enough(site):
     shutil.copy(site.snapshots / "snapshot.db", snapshot)
     shutil.rmtree(site.root / "trees")
     before = read_files(site.root / "elsewhere")
-    await export_file(snapshot, site.root / "elsewhere" / "blobs", site.root / "out", ignore)
+    await export_datasource(place_of(site.root / "elsewhere" / "blobs"), str(snapshot), site.root / "out", ignore)
     assert sorted(read_files(site.root / "out").values()) == sorted(KEYS.values())
     assert read_files(site.root / "elsewhere") == before
     assert sorted(os.listdir(site.root / "elsewhere")) == ["blobs"], "nothing is made beside them"
@@ -102,7 +106,7 @@ async def test_missing_and_altered_blobs_are_named_and_the_rest_is_written(site)
     by_content[b"plain"].unlink()
     by_content[b"deep"].write_bytes(b"DEEP")
     by_content[b"inside"].write_bytes(b"ins")
-    report = await export_datasource("docs", site.folder, "", site.root / "out", ignore)
+    report = await export_datasource(place_of(site.folder), "", site.root / "out", ignore)
     assert report.missing == ("plain.txt",)
     assert report.differing == ("a/b/deep", "both/inside")
     found = read_files(site.root / "out")
@@ -112,9 +116,9 @@ async def test_missing_and_altered_blobs_are_named_and_the_rest_is_written(site)
 
 async def test_the_newest_that_is_whole_is_taken(site):
     (site.snapshots / "zz.db").write_bytes(b"rubbish")
-    assert (await export_datasource("docs", site.folder, "", site.root / "out", ignore)).files == len(KEYS)
+    assert (await export_datasource(place_of(site.folder), "", site.root / "out", ignore)).files == len(KEYS)
     with pytest.raises(Corrupt):
-        await export_datasource("docs", site.folder, "zz.db", site.root / "more", ignore)
+        await export_datasource(place_of(site.folder), "zz.db", site.root / "more", ignore)
     assert not any((site.root / "more").iterdir())
 
 
@@ -122,15 +126,15 @@ async def test_what_can_not_be_is_told(site):
     (site.root / "full").mkdir()
     (site.root / "full" / "mine").touch()
     with pytest.raises(Conflict, match="new folder"):
-        await export_datasource("docs", site.folder, "", site.root / "full", ignore)
+        await export_datasource(place_of(site.folder), "", site.root / "full", ignore)
     with pytest.raises(Conflict):
-        await export_datasource("docs", site.folder, "", site.root / "full" / "mine", ignore)
+        await export_datasource(place_of(site.folder), "", site.root / "full" / "mine", ignore)
     assert read_files(site.root / "full") == {"mine": b""}
     with pytest.raises(NotFound):
-        await export_datasource("docs", site.folder, "none.db", site.root / "out", ignore)
+        await export_datasource(place_of(site.folder), "none.db", site.root / "out", ignore)
     shutil.rmtree(site.snapshots)
     with pytest.raises(NotFound, match="--snapshot"):
-        await export_datasource("docs", site.folder, "", site.root / "more", ignore)
+        await export_datasource(place_of(site.folder), "", site.root / "more", ignore)
 
 
 async def test_the_command_says_what_it_did(site):
@@ -139,12 +143,17 @@ async def test_the_command_says_what_it_did(site):
         environment = {**os.environ, "HOME": str(site.root), "CELLSMONO_DATA_DIR": str(site.data)}
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
-    files = ("--snapshot", site.snapshots / "snapshot.db", "--blobs", site.folder)
+    blobs = ("--blobs", site.folder)
+    files = ("--snapshot", site.snapshots / "snapshot.db", *blobs)
     done = run(*files, site.root / "out", "-o", "json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["files"] == len(KEYS)
     assert run(*files, site.root / "out").returncode == 4
     assert run(*files, "docs", site.root / "more").returncode == 2
+    assert run(*files, "--basename", "snapshot.db", site.root / "more").returncode == 2
+    assert run(*blobs, site.root / "newest").returncode == 0, "a snapshot that lies with the blobs is found"
+    assert run("--blobs", site.root / "nowhere", site.root / "x").returncode == 1
+    assert "--blobs" in run("unknown", site.root / "x").stderr
     assert run(site.root / "more").returncode == 2
     next(path for path in site.folder.rglob("*") if path.is_file() and path.read_bytes() == b"plain").unlink()
     done = run("docs", site.root / "more", "--config", site.config)

@@ -47,8 +47,47 @@ async def test_a_change_that_fails_changes_nothing_and_one_to_nothing_leaves_no_
 async def test_settings_that_can_not_be_read_are_named(tmp_path: Path) -> None:
     settings = await Settings.open(tmp_path, ManualClock())
     await settings._database.write(
-        lambda tx: tx.execute("INSERT INTO setting_bucket VALUES ('abc', '{\"policy\": 3}')").rowcount
+        lambda tx: tx.execute("INSERT INTO setting_bucket (name, settings) VALUES ('abc', '{\"policy\": 3}')").rowcount
     )
     await settings.close()
     with pytest.raises(Corrupt, match="'abc'"):
         await Settings.open(tmp_path, ManualClock())
+
+
+async def test_another_datasource_of_the_same_name_does_not_inherit(tmp_path: Path) -> None:
+    async def find_after(places: dict[str, str]) -> BucketSettings | None:
+        settings = await Settings.open(tmp_path, ManualClock())
+        try:
+            await settings.buckets.settle(places)
+            return settings.buckets.find("abc")
+        finally:
+            await settings.close()
+
+    settings = await Settings.open(tmp_path, ManualClock())
+    await settings.buckets.change("abc", lambda _: FULL)
+    await settings.close()
+    assert await find_after({"abc": "/here"}) == FULL, "a row of before gets its place"
+    assert await find_after({"other": "/there"}) == FULL, "kept while it is away"
+    assert await find_after({"abc": "/here"}) == FULL
+    assert await find_after({"abc": "/there"}) is None
+    assert await find_after({"abc": "/here"}) is None
+
+
+async def test_a_datasource_that_is_removed_and_added_elsewhere_keeps_what_is_set_then(tmp_path: Path) -> None:
+    settings = await Settings.open(tmp_path, ManualClock())
+    await settings.add_datasource(DatasourceConfig(name="abc", folder="/here"))
+    await settings.remove_datasource("abc")
+    await settings.add_datasource(DatasourceConfig(name="abc", folder="/there"))
+    await settings.buckets.change("abc", lambda _: FULL)
+    await settings.buckets.settle({"abc": "/there"})
+    assert settings.buckets.find("abc") == FULL
+    await settings.close()
+
+
+async def test_what_is_set_is_noted_with_its_place_at_once(tmp_path: Path) -> None:
+    settings = await Settings.open(tmp_path, ManualClock())
+    await settings.buckets.settle({"abc": "/here"})
+    await settings.buckets.change("abc", lambda _: FULL)
+    await settings.buckets.settle({"abc": "/there"})
+    assert settings.buckets.find("abc") is None
+    await settings.close()

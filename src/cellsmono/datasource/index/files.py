@@ -44,7 +44,8 @@ class IndexFiles:
         if self.is_only_tree(name):
             raise Conflict(
                 f"{self.path(name)} is the index of a flat datasource, and the only one to know its tree; it would be "
-                "lost. Choose another name for the new datasource, or move that file away.",
+                "lost. Add that datasource as flat, without --from-snapshot, to go on with it. Else choose another "
+                "name for the new one, or move that file away.",
                 reason="flat",
             )
         self._mark(name).unlink(missing_ok=True)

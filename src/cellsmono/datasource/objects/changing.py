@@ -12,9 +12,10 @@ from cellsmono.datasource.objects.failures import ABSENT, explain
 from cellsmono.datasource.objects.kernel import rename_new
 from cellsmono.datasource.objects.names import MARKER, WORK_FOLDER, not_found, split_read
 from cellsmono.datasource.objects.publishing import Publisher, Road
-from cellsmono.datasource.objects.snapshots import FOLDER_NAME
+from cellsmono.datasource.objects.snapshots import has_snapshots
 from cellsmono.interfaces.node import NodeAttributes, facts_of
 from cellsmono.interfaces.objects import Committed, FolderMade, ObjectInfo
+from cellsmono.interfaces.snapshots import snapshots_inside
 from cellsmono.kernel.errors import CellsError, Conflict
 
 
@@ -195,20 +196,10 @@ def remove_bucket(bucket: LocalBucket) -> None:
     above = os.open(above_path, FOLDER)
     try:
         if not empty_folder(above, name, folder):
-            raise Conflict(f"The bucket '{bucket.name}' is not empty{_tell_rest(bucket, folder)}.", reason="not_empty")
+            if has_snapshots(folder) and not set(os.listdir(folder)) - {MARKER, WORK_FOLDER}:
+                raise snapshots_inside(bucket.name)
+            raise Conflict(f"The bucket '{bucket.name}' is not empty.", reason="not_empty")
     finally:
         os.close(above)
         os.close(folder)
     bucket.work.remove()
-
-
-def _tell_rest(bucket: LocalBucket, folder: int) -> str:
-    """What is in the way although no listing shows anything."""
-    names = (WORK_FOLDER.encode(), FOLDER_NAME)
-    try:
-        os.close(open_beneath(folder, names, FOLDER))
-    except OSError:
-        return ""
-    if set(os.listdir(folder)) - {MARKER, WORK_FOLDER}:
-        return ""
-    return f": snapshots of its index are in it (`cellsmono ds snapshot {bucket.name} --operation list`)"

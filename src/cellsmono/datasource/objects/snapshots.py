@@ -3,14 +3,14 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterable
 
-from cellsmono.datasource.objects.beneath import LIST, READ
+from cellsmono.datasource.objects.beneath import LIST, READ, open_beneath
 from cellsmono.datasource.objects.bucket import LocalBucket, make_directory, sync_quietly
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.flushing import flush_file
+from cellsmono.datasource.objects.names import WORK_FOLDER
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.datasource.objects.writer import TemporaryFile, write_all
-from cellsmono.interfaces.snapshots import StoredFile, check_basename
-from cellsmono.kernel.errors import NotFound
+from cellsmono.interfaces.snapshots import StoredFile, check_basename, no_snapshot
 
 FOLDER_NAME = b"snapshots"
 """The clean-up of leftovers takes temporary files and uploads by their names, so it never takes this."""
@@ -70,7 +70,18 @@ class LocalSnapshots:
         except OSError as error:
             raise explain(error, name, writing=True) from error
 
+    async def keeps_bucket(self) -> bool:
+        """See ``SnapshotPlace``: they do where there is no room for them beside the bucket."""
+        return await self._workers.run(self._lies_inside)
+
     # in a worker thread
+
+    def _lies_inside(self) -> bool:
+        root = self._bucket.open_root()
+        try:
+            return has_snapshots(root)
+        finally:
+            os.close(root)
 
     def _folders(self) -> list[int]:
         """Descriptors of every folder that may hold snapshots."""
@@ -96,7 +107,7 @@ class LocalSnapshots:
         finally:
             for folder in folders:
                 os.close(folder)
-        raise _missing(name)
+        raise no_snapshot(name)
 
     def _list(self) -> list[StoredFile]:
         found: dict[str, StoredFile] = {}
@@ -121,7 +132,7 @@ class LocalSnapshots:
             finally:
                 os.close(folder)
         if not is_gone:
-            raise _missing(name)
+            raise no_snapshot(name)
         self._remove_empty_folders()
 
     def _remove_empty_folders(self) -> None:
@@ -133,6 +144,15 @@ class LocalSnapshots:
                 continue
             finally:
                 os.close(work)
+
+
+def has_snapshots(folder: int) -> bool:
+    """Whether the work folder in a folder holds snapshots."""
+    try:
+        os.close(open_beneath(folder, (WORK_FOLDER.encode(), FOLDER_NAME), LIST))
+    except OSError:
+        return False
+    return True
 
 
 def _publish(kept: TemporaryFile, name: bytes) -> None:
@@ -147,7 +167,3 @@ def _publish(kept: TemporaryFile, name: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _missing(name: str) -> NotFound:
-    return NotFound(f"There is no snapshot {name!r}.", reason="snapshot", path=name)

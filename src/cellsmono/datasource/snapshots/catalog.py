@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 from cellsmono.datasource.snapshots.format import SnapshotDecoder
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.snapshots import SnapshotHeader, SnapshotInfo, SnapshotOrigin, SnapshotPlace
 from cellsmono.kernel.errors import CellsError
 
@@ -63,11 +63,11 @@ async def list_scheduled(place: SnapshotPlace) -> dict[str, SnapshotHeader]:
 
 
 def hours_between(config: DatasourceConfig) -> float:
-    """How often a datasource is dumped by the schedule, in hours; 0: never."""
+    """How often a datasource is dumped by the schedule, in hours; 0: never, as where nothing may be written."""
+    if config.read_only:
+        return 0.0
     if config.snapshot_hours != BY_FORMAT:
         return config.snapshot_hours
-    if config.storage is Storage.S3:  # snapshots are kept in local folders only
-        return 0.0
     return _HOURS.get(config.format, _OTHER_HOURS)
 
 

@@ -90,7 +90,8 @@ def _remove_scratch(scratch: Path) -> None:
 def _refuse_structured(header: SnapshotHeader, name: str) -> None:
     if header.format == "structured":
         raise Invalid(
-            f"The snapshot {name!r} is of a structured datasource: its files are plain files in its folder already.",
+            f"The snapshot {name!r} is of a structured datasource: its files bear their own names in its folder or "
+            "bucket already.",
             reason="format",
         )
 

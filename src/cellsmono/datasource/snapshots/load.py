@@ -141,7 +141,7 @@ async def prepare_index(
         if compared.absent_total and not compared.found:
             raise Unavailable(
                 f"Not one of the {compared.absent_total} files of the snapshot {name!r} is in the datasource "
-                f"{datasource!r}. Is its disk mounted? Nothing was changed.",
+                f"{datasource!r}. Is its disk mounted, are bucket and prefix the right ones? Nothing was changed.",
                 reason="offline",
             )
         await index.restart_log(0)

@@ -22,6 +22,8 @@ from cellsmono.datasource.objects.s3.reader import S3Reader, open_reader
 from cellsmono.datasource.objects.s3.requests import ask, ask_many, delete_keys, find_head, has_any, head, list_pages
 from cellsmono.datasource.objects.s3.scanner import S3Scanner, is_readable
 from cellsmono.datasource.objects.s3.service import Held, Join, Temporary
+from cellsmono.datasource.objects.s3.snapshots import PREFIX as SNAPSHOTS
+from cellsmono.datasource.objects.s3.snapshots import S3Snapshots
 from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Intake, OpenUpload
 from cellsmono.datasource.objects.s3.uploads import TEMPORARY, S3Uploads
@@ -36,6 +38,7 @@ from cellsmono.interfaces.objects import (
     Staged,
     Target,
 )
+from cellsmono.interfaces.snapshots import snapshots_inside
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, NotFound, Unavailable
 from cellsmono.kernel.tasks import create_task
 
@@ -55,6 +58,10 @@ class S3Store(S3Uploads, S3Scanner):
         place = self.place(bucket)
         split_written(key)
         place.check_length(key)
+
+    def snapshots(self, bucket: str) -> S3Snapshots:
+        """Where the snapshots of a bucket lie. Raises NotFound for a bucket that is not served."""
+        return S3Snapshots(self.connection, self.courier, self.place(bucket))
 
     async def stat(self, bucket: str, key: str) -> ObjectInfo:
         """Facts of an object or folder now."""
@@ -321,6 +328,8 @@ class S3Store(S3Uploads, S3Scanner):
             keys = [key for key, _ in page.objects]
             if any(is_readable(key) for key in keys):
                 raise Conflict(f"The bucket '{bucket}' is not empty.", reason="not_empty")
+            if any(key.startswith(SNAPSHOTS) for key in keys):
+                raise snapshots_inside(bucket)
             await delete_keys(self.connection, place, keys)
         if not place.prefix:
             await ask(self.connection, "delete_bucket", Bucket=place.bucket)
