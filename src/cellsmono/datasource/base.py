@@ -66,6 +66,7 @@ class BaseStore(ABC):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         """Make staged bytes the leaf at a path. The staged bytes are used up, whatever happens."""
 
@@ -94,7 +95,9 @@ class BaseStore(ABC):
         """Make a staged copy of a node's content the leaf at a path."""
         meta = node.meta if options.meta is None else options.meta
         mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
-        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+        return await self._commit_leaf(
+            path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions, node.block_hash
+        )
 
     # uploads in parts
 

@@ -163,6 +163,7 @@ class StructuredStore(BaseStore):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         """Make staged bytes visible at a path and in the index. The staged bytes are used up, whatever happens."""
 
@@ -176,7 +177,9 @@ class StructuredStore(BaseStore):
                 await self._objects.discard(staged)
                 raise
             committed = await self._objects.commit(staged, path, mtime_ns=mtime_ns, attributes=attributes)
-            leaf = PutLeaf(path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta)
+            leaf = PutLeaf(
+                path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta, block_hash=block_hash
+            )
             return await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), leaf)
 
     @guarded

@@ -119,6 +119,7 @@ class FlatStore(BaseStore):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         async with self._claims.claim(path):
             try:
@@ -135,7 +136,16 @@ class FlatStore(BaseStore):
             dropped = self._keys(old)
             with self.blobs.changing(key, *dropped):
                 facts = await self.blobs.commit(staged, key, mtime_ns, kept)
-                leaf = PutLeaf(path, facts, etag=etag, content_hash=content_hash, meta=meta, uuid=uuid, blob=blob)
+                leaf = PutLeaf(
+                    path,
+                    facts,
+                    etag=etag,
+                    content_hash=content_hash,
+                    meta=meta,
+                    uuid=uuid,
+                    blob=blob,
+                    block_hash=block_hash,
+                )
                 if old is not None:
                     return await self._node_of(path, await self._change([leaf], dropped))
                 try:
