@@ -33,7 +33,7 @@ from cellsmono.interfaces.datasource import (
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
-from cellsmono.interfaces.objects import Multipart, Staged
+from cellsmono.interfaces.objects import Multipart, ObjectReader, Staged
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
@@ -86,6 +86,23 @@ class FlatStore(BaseStore):
             return OpenNode(node, reader)
         await self.check_root()
         raise self._missing(path)
+
+    async def _open_content(self, node: Node) -> ObjectReader | None:
+        try:
+            reader = await self.blobs.open_blob(node)
+        except NotFound:
+            now = await self._find(node.path)
+            if now is None or self.blobs.key_of(now) != self.blobs.key_of(node):
+                return None
+            await self.check_root()
+            raise self._missing(node.path) from None
+        if reader.info.facts.size == node.size:
+            return reader
+        reader.close()
+        raise self._missing(node.path)
+
+    async def _has_content(self, node: Node) -> bool:
+        return True  # other content is another blob
 
     def _missing(self, path: str) -> Corrupt:
         return Corrupt(
