@@ -9,8 +9,18 @@ import pytest
 from cellsmono.datasource.index.memory import MemoryIndex
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.interfaces.events import EventKind, NodeEvent
-from cellsmono.interfaces.index import FolderState, NodeIndex, Usage
-from cellsmono.interfaces.node import NO_META, Checksum, Facts, FolderKind, Node, NodeMeta, PartInfo, time_of_uuid
+from cellsmono.interfaces.index import FolderState, NodeIndex, Unhashed, Usage
+from cellsmono.interfaces.node import (
+    BLOCK_BYTES,
+    NO_META,
+    Checksum,
+    Facts,
+    FolderKind,
+    Node,
+    NodeMeta,
+    PartInfo,
+    time_of_uuid,
+)
 from cellsmono.interfaces.patch import (
     DeleteNode,
     FolderScanned,
@@ -30,6 +40,7 @@ from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
 OTHER_MD5 = "92eb5ffee6ae2fec3ad71c777531578f"
 ONE = Facts(size=1, mtime_ns=100, ino=11, dev=7, mode=0o100644)
+LARGE = Facts(size=3 * BLOCK_BYTES, mtime_ns=300, ino=13, dev=7, mode=0o100644)
 TWO = Facts(size=2, mtime_ns=200, ino=12, dev=7, mode=0o100644)
 UUID_A = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 UUID_B = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
@@ -441,6 +452,57 @@ class TestMetaAndHash:
         await bench.apply(PutLeaf("a", TWO), PutFolder("f/"))
         assert await bench.apply(SetHash("a", ONE, MD5), SetHash("none", ONE, MD5), SetHash("f/", ONE, MD5)) == ()
         assert (await bench.index.read_node("a")).content_hash == ""
+
+    async def test_a_hash_of_other_content_with_the_same_facts_is_ignored(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, etag="e-2", blob=5))
+        assert await bench.apply(SetHash("a", ONE, MD5), SetHash("a", ONE, MD5, blob=4)) == ()
+        assert (await bench.index.read_node("a")).content_hash == ""
+        await bench.apply(SetHash("a", ONE, MD5, blob=5))
+        assert (await bench.index.read_node("a")).content_hash == MD5
+
+    async def test_a_known_hash_is_never_replaced_unless_asked(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", LARGE, etag=MD5, content_hash=MD5))
+        assert await bench.apply(SetHash("a", LARGE, OTHER_MD5, OTHER_MD5)) == ()
+        node = await bench.index.read_node("a")
+        assert (node.etag, node.content_hash, node.block_hash, node.is_hashed) == (MD5, MD5, "", False)
+        assert await bench.apply(SetHash("a", LARGE, MD5, OTHER_MD5)) == ()
+        assert (await bench.index.read_node("a")).block_hash == OTHER_MD5
+        assert await bench.apply(SetHash("a", LARGE, MD5, MD5)) == ()
+        assert (await bench.index.read_node("a")).block_hash == OTHER_MD5
+        (event,) = await bench.apply(SetHash("a", LARGE, OTHER_MD5, MD5, replaces=True))
+        assert event.kind is EventKind.UPDATE_CONTENT
+        node = await bench.index.read_node("a")
+        assert (node.etag, node.content_hash, node.block_hash, node.is_hashed) == (OTHER_MD5, OTHER_MD5, MD5, True)
+
+    async def test_an_etag_of_parts_outlives_a_replaced_hash(self, bench: Bench) -> None:
+        await bench.apply(PutLeaf("a", ONE, etag="e-2"), SetHash("a", ONE, MD5))
+        await bench.apply(SetHash("a", ONE, OTHER_MD5, replaces=True))
+        node = await bench.index.read_node("a")
+        assert (node.etag, node.content_hash) == ("e-2", OTHER_MD5)
+
+    async def test_new_content_clears_both_hashes_and_a_move_keeps_them(self, bench: Bench) -> None:
+        leaf = PutLeaf("a", LARGE, etag=MD5, content_hash=MD5, block_hash=OTHER_MD5)
+        await bench.apply(leaf, PutFolder("f/"), MoveNode("a", "f/b"), MoveNode("f/", "g/"))
+        node = await bench.index.read_node("g/b")
+        assert (node.content_hash, node.block_hash) == (MD5, OTHER_MD5)
+        await bench.apply(PutLeaf("g/b", TWO))
+        node = await bench.index.read_node("g/b")
+        assert (node.content_hash, node.block_hash) == ("", "")
+
+    async def test_leaves_that_lack_a_hash_are_counted_below_a_folder(self, bench: Bench) -> None:
+        await bench.apply(
+            PutLeaf("a/one", ONE),
+            PutLeaf("a/b/large", LARGE, etag=MD5, content_hash=MD5),
+            PutLeaf("a/b/done", LARGE, etag=MD5, content_hash=MD5, block_hash=MD5),
+            PutLeaf("ab/two", TWO),
+            PutLeaf("small", TWO, etag=MD5, content_hash=MD5),
+        )
+        assert await bench.index.count_unhashed() == Unhashed(3, 3 + LARGE.size)
+        assert await bench.index.count_unhashed("a/") == Unhashed(2, 1 + LARGE.size)
+        assert await bench.index.count_unhashed("none/") == Unhashed()
+        assert {node.path for node in await bench.index.list_unhashed(path="a/")} == {"a/one", "a/b/large"}
+        assert [node.path for node in await bench.index.list_unhashed(path="a/b/")] == ["a/b/large"]
+        assert await bench.index.list_unhashed(path="none/") == []
 
     async def test_unhashed_leaves_are_listed_page_by_page(self, bench: Bench) -> None:
         paths = [f"d{number % 3}/f{number:02}" for number in range(20)]

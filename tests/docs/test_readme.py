@@ -184,6 +184,7 @@ def test_behind_its_back(reader):
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told
+    assert re.search(r"(?m)^rot +0$", reader.follow("rehash"))
 
 
 @pytest.mark.timeout(240)

@@ -211,6 +211,36 @@ def test_snapshots_are_taken_and_loaded_whether_the_server_runs_or_not(
     assert not stored.exists()
 
 
+@pytest.mark.parametrize("serves", [True, False])
+def test_bits_that_changed_on_the_disk_are_found_and_taken_over_only_when_asked(
+    serve: Callable[..., Server], run: Command, pictures: Path, serves: bool
+) -> None:
+    server = serve(f"pics={pictures}", **OWNER)
+    assert run("ds", "resync", "pics").returncode == 0
+    assert read_json(run("ds", "rehash", "pics", "-o", "json"))["counts"] == {}
+    if not serves:
+        assert server.stop() == 0
+    victim = pictures / "2024" / "a.jpg"
+    was = victim.stat()
+    victim.write_bytes(b"a" * 500 + b"b" + b"a" * 499)
+    os.utime(victim, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert read_json(run("ds", "rehash", "pics", "-o", "json", **OWNER))["files"] == 0
+    found = run("ds", "rehash", "pics", "--verify", "-o", "json", **OWNER)
+    assert found.returncode == 1
+    report = json.loads(found.stdout)
+    assert (report["files"], report["verified"], report["counts"]) == (2, 1, {"rot": 1})
+    assert report["findings"][0]["path"] == "2024/a.jpg"
+    told = run("ds", "rehash", "pics", "2024", "--verify", **OWNER)
+    assert (told.returncode, "rot: 2024/a.jpg: recorded MD5" in told.stderr) == (1, True)
+    assert "--force" in told.stderr
+    taken = run("ds", "rehash", "pics", "2024/a.jpg", "--force", **OWNER)
+    assert taken.returncode == 0
+    assert re.search(r"(?m)^replaced +1$", taken.stdout)
+    assert run("ds", "rehash", "pics", "--verify", **OWNER).returncode == 0
+    assert run("ds", "rehash", "pics", "--after", "b", **OWNER).returncode == 2
+    assert re.search(r"(?m)^hashes +complete$", run("ds", "show", "pics", **OWNER).stdout)
+
+
 def test_skipped_entries_make_the_exit_code_5(run: Command, pictures: Path) -> None:
     assert run("ds", "add", f"pics={pictures}", **OWNER).returncode == 0
     (pictures / "link").symlink_to("/etc")

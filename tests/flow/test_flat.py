@@ -40,7 +40,7 @@ async def test_it_has_objects_and_an_index_but_no_synchronizer_and_survives_a_re
     async with open_it(source) as core:
         node = await put(core.router, "blobs", "a//b/../c", b"hello")
         rows = {row.name: row for row in core.registry.list_rows() if row.tag == "datasource"}
-        assert sorted(rows) == ["data.blobs.blobs", "data.index.blobs", "data.objects.local1"]
+        assert sorted(rows) == ["data.blobs.blobs", "data.hashes.blobs", "data.index.blobs", "data.objects.local1"]
         assert rows["data.index.blobs"].detail == "flat"
         info = await core.installation.read_datasource("blobs")
         assert (info.state, info.sync) == (ServiceState.READY, None)

@@ -70,6 +70,7 @@ async def test_siblings_share_an_object_service_and_others_have_their_own(open_i
     async with open_it(*sources) as core:
         names = [row.name for row in core.registry.list_rows() if row.tag == "datasource"]
         assert sorted(names) == [
+            *("data.hashes.far", "data.hashes.one", "data.hashes.two"),
             *("data.index.far", "data.index.one", "data.index.two"),
             *("data.objects.local1", "data.objects.local2"),
             *("data.sync.far", "data.sync.one", "data.sync.two"),

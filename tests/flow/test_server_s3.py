@@ -1,5 +1,6 @@
 """The whole application over buckets of other servers: which service serves which one, and what is said of faults."""
 
+import hashlib
 import secrets
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.hashes import RehashOptions
+from cellsmono.interfaces.node import BLOCK_BYTES
 from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import CellsError, Forbidden, NotFound, Unavailable
 from cellsmono.kernel.service import ServiceState
@@ -115,6 +118,22 @@ async def test_a_read_only_bucket_is_followed_and_never_written(open_it, make_so
         with pytest.raises(Forbidden):
             await core.router.delete_node(OWNER, "two", "x")
         assert (await core.router.read_node(OWNER, "two", "x")).size == 4
+
+
+async def test_content_in_a_bucket_is_hashed_and_verified(open_it, make_source, bucket, own_server):
+    body = b"x" * (BLOCK_BYTES + 1)
+    async with open_it(make_source("one")) as core:
+        await put(core.router, "one", "large", body)
+        await put(core.router, "one", "small", b"hello")
+        report = await core.installation.rehash("one")
+        assert (report.files, report.hashed, report.counts) == (1, 1, {})
+        node = await core.router.read_node(OWNER, "one", "large")
+        blocks = hashlib.md5(body[:BLOCK_BYTES]).digest() + hashlib.md5(b"x").digest()
+        assert node.cells_hash == hashlib.md5(blocks).hexdigest()
+        report = await core.installation.rehash("one", "", RehashOptions(verify=True))
+        assert (report.verified, report.counts) == (2, {})
+        info = await core.installation.read_datasource("one")
+        assert info.unhashed.files == 0
 
 
 async def test_adding_tells_what_is_wrong_and_keeps_nothing(open_it, make_source):

@@ -12,7 +12,7 @@ from cellsmono.datasource.index.memory import MemoryIndex
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.index import NodeIndex
-from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeMeta
+from cellsmono.interfaces.node import BLOCK_BYTES, Facts, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.patch import (
     DeleteNode,
     FolderScanned,
@@ -33,6 +33,8 @@ from cellsmono.kernel.errors import CellsError, NotFound
 # Names that are prefixes of one another, that sort around "/", and that need more than one byte.
 SEGMENTS = ["", "a", "b", "ab", "a-", "a0", "a.", "..", "é", "\U0010ffff", "\ud7ff", "\ue000"]
 MD5 = "0cc175b9c0f1b6a831c399e269772661"
+OTHER_MD5 = "92eb5ffee6ae2fec3ad71c777531578f"
+LARGE = 2 * BLOCK_BYTES
 
 segments = st.sampled_from(SEGMENTS)
 folders = st.lists(segments, min_size=1, max_size=4).map(lambda parts: "/".join(parts) + "/")
@@ -40,7 +42,7 @@ leaves = st.lists(segments, min_size=1, max_size=4).map("/".join)
 nodes = st.one_of(folders, leaves)
 facts = st.builds(
     Facts,
-    size=st.integers(0, 3),
+    size=st.integers(0, 3) | st.just(LARGE),
     mtime_ns=st.sampled_from([0, 1, 2**64]),
     ino=st.sampled_from([0, 1, 2, 2**64 - 1]),
     dev=st.integers(0, 1),
@@ -55,6 +57,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
         facts=facts,
         etag=etags,
         content_hash=st.sampled_from(["", MD5]),
+        block_hash=st.sampled_from(["", OTHER_MD5]),
         meta=st.none() | meta,
         touched=st.booleans(),
         blob=st.sampled_from([0, 0, 1, 2**48]),
@@ -71,7 +74,15 @@ operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(DeleteNode, path=nodes),
     st.builds(PruneFolders, path=nodes),
     st.builds(SetMeta, path=nodes, meta=meta),
-    st.builds(SetHash, path=leaves, facts=facts, content_hash=st.just(MD5)),
+    st.builds(
+        SetHash,
+        path=leaves,
+        facts=facts,
+        content_hash=st.sampled_from(["", MD5, OTHER_MD5]),
+        block_hash=st.sampled_from(["", MD5, OTHER_MD5]),
+        blob=st.sampled_from([0, 0, 1]),
+        replaces=st.booleans(),
+    ),
     st.builds(
         FolderScanned,
         path=folders,
@@ -85,7 +96,7 @@ patches = st.builds(Patch, operations=st.lists(operations, min_size=1, max_size=
 
 def without_uuid(node: Node) -> tuple[object, ...]:
     """What two indexes must have in common: their UUIDs are their own."""
-    return (node.path, node.facts, node.etag, node.content_hash, node.kind, node.meta, node.blob)
+    return (node.path, node.facts, node.etag, node.content_hash, node.block_hash, node.kind, node.meta, node.blob)
 
 
 async def read_tree(index: NodeIndex) -> list[Node]:
@@ -164,6 +175,7 @@ async def check_agreement(run: list[Patch]) -> None:
                     assert await stored.read_node(node.path) == node
                     if node.is_folder:
                         assert await stored.usage(node.path) == await memory.usage(node.path)
+                        assert await stored.count_unhashed(node.path) == await memory.count_unhashed(node.path)
         finally:
             await stored.close()
 

@@ -80,7 +80,7 @@ DATASOURCE_TEXTS = {
     "full_reconcile_hours": "How often every file is compared, in hours. 0: never.",
     "max_delete_share": "A scan that would delete more than this share of the nodes ...",
     "max_delete_nodes": "... and more than this number of them waits for `ds resync --accept-deletes`.",
-    "hash_content": "Compute missing content hashes in the background.",
+    "hash_content": "Compute missing content hashes (MD5, block hash) in the background, with long rests.",
     "anonymous": 'What unsigned requests may do: "" nothing, "read", or "write" (read and write).',
     "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
     "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",

@@ -15,6 +15,7 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -161,6 +162,17 @@ class ControlClient:
     ) -> CheckReport:
         """See ``Operations``."""
         return await self._follow(_datasource(name) + "/check", {"repair": repair}, CheckReport, progress, Progress)
+
+    async def rehash(
+        self,
+        name: str,
+        path: str = "",
+        options: RehashOptions = RehashOptions(),
+        progress: Callable[[RehashProgress], None] | None = None,
+    ) -> RehashReport:
+        """See ``Operations``."""
+        body = {"path": path, **msgspec.structs.asdict(options)}
+        return await self._follow(_datasource(name) + "/rehash", body, RehashReport, progress, RehashProgress)
 
     def _call(self, method: str, target: str, kind: type[T], body: object = None) -> T:
         return msgspec.json.decode(self._exchange(method, target, body), type=kind)

@@ -15,12 +15,14 @@ async def list_figures(datasources: Datasources) -> Iterable[Sample]:
     for name in datasources.names():
         triple = datasources.triple(name)
         labels = {"datasource": name}
-        stats = await triple.store.index.stats()
+        stats, unhashed = await triple.store.index.stats(), await triple.store.index.count_unhashed()
         uploads = await triple.store.list_uploads("", "", "", _MANY)
         samples += [
             Sample("index_files", "Files in the index.", stats.files, labels),
             Sample("index_folders", "Folders in the index.", stats.folders, labels),
             Sample("index_bytes", "Bytes of content in the index.", stats.bytes, labels),
+            Sample("index_unhashed_files", "Files whose content lacks a hash.", unhashed.files, labels),
+            Sample("index_unhashed_bytes", "Bytes of content that lacks a hash.", unhashed.bytes, labels),
             Sample("index_database_bytes", "Bytes of the index database.", stats.database_bytes, labels),
             Sample("index_events_total", "Events published by the index.", stats.last_sequence, labels),
             Sample(

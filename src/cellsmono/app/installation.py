@@ -14,6 +14,7 @@ from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
+from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -221,6 +222,16 @@ class Installation:
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
 
+    async def rehash(
+        self,
+        name: str,
+        path: str = "",
+        options: RehashOptions = RehashOptions(),
+        progress: Callable[[RehashProgress], None] | None = None,
+    ) -> RehashReport:
+        """See ``Operations``."""
+        return await self._datasources.triple(name).hashes.rehash(path, options, progress)
+
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""
         return [msgspec.structs.replace(key, secret="") for key in await self._settings.credentials.list_keys()]
@@ -267,9 +278,8 @@ class Installation:
         if alarm:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
-        return DatasourceInfo(
-            shown, origin, triple.objects_name, state, await triple.store.index.stats(), sync, alarm, free, total
-        )
+        stats, unhashed = await triple.index.stats(), await triple.index.count_unhashed()
+        return DatasourceInfo(shown, origin, triple.objects_name, state, stats, sync, alarm, free, total, unhashed)
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:
         try:

@@ -22,6 +22,7 @@ from cellsmono.cli.options import (
     Yes,
 )
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
+from cellsmono.cli.rehash import REHASH_EPILOG, rehash_datasource
 from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
 from cellsmono.interfaces.datasource import (
     DatasourceConfig,
@@ -88,6 +89,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 @app.command("list", epilog=LIST_EPILOG)
 def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE) -> None:
     """List all datasources."""
+    from cellsmono.cli.describe import describe_state
     from cellsmono.cli.session import load_for, perform
 
     infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources())
@@ -103,7 +105,7 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
             info.config.format,
             info.objects,
             info.config.place,
-            info.error or (info.sync.detail if info.sync else ""),
+            describe_state(info),
         )
         for info in infos
     ]
@@ -311,5 +313,6 @@ def check_datasource(
         raise typer.Exit(PARTIAL)
 
 
+app.command("rehash", epilog=REHASH_EPILOG)(rehash_datasource)
 app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
 app.command("export", epilog=EXPORT_EPILOG)(export_tree)

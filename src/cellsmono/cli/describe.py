@@ -3,6 +3,8 @@
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
+from cellsmono.interfaces.hashes import HashProblem, RehashReport
+from cellsmono.interfaces.index import Unhashed
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
@@ -10,6 +12,16 @@ from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 SHOWN_SKIPPED = 20
 
 Fields = list[tuple[str, object]]
+
+
+def describe_state(info: DatasourceInfo) -> str:
+    """What is wrong with a datasource, or what it is busy with; empty for nothing."""
+    if info.error:
+        return info.error
+    details = [info.sync.detail] if info.sync is not None and info.sync.detail else []
+    if info.unhashed.files:
+        details.append(f"{info.unhashed.files} files to be hashed")
+    return "; ".join(details)
 
 
 def describe_datasource(info: DatasourceInfo) -> Fields:
@@ -35,10 +47,15 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         stats = info.stats
         fields += [
             ("content", f"{stats.folders} folders, {stats.files} files, {format_bytes(stats.bytes)}"),
+            ("hashes", _describe_unhashed(info.unhashed)),
             ("index", format_bytes(stats.database_bytes)),
             ("last event", stats.last_sequence),
         ]
     return fields + (_describe_sync(info.sync) if info.sync is not None else [])
+
+
+def _describe_unhashed(unhashed: Unhashed) -> str:
+    return f"lacking for {unhashed.files} files, {format_bytes(unhashed.bytes)}" if unhashed.files else "complete"
 
 
 def _describe_sync(sync: SyncStatus) -> Fields:
@@ -100,6 +117,18 @@ def describe_report(report: ResyncReport) -> Fields:
     if report.cancelled:
         fields.append(("cancelled", "what was done stays; run it again to go on"))
     return fields
+
+
+def describe_rehash(report: RehashReport) -> Fields:
+    """What a rehash did."""
+    return [
+        ("read", f"{report.files} files, {format_bytes(report.bytes)} in {format_duration(report.seconds)}"),
+        ("hashed", report.hashed),
+        ("verified", report.verified),
+        *((str(problem), report.counts.get(problem, 0)) for problem in HashProblem),
+        ("replaced", report.replaced),
+        ("changed", report.changed),
+    ]
 
 
 def describe_load(report: LoadReport) -> Fields:

@@ -1,7 +1,7 @@
 """What the stores of all formats share: bodies and uploads on their way in, conditions, and the way to the index."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -12,10 +12,13 @@ from cellsmono.interfaces.datasource import Conditions, ContentDigest, CopyOptio
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
-from cellsmono.interfaces.objects import Multipart, ObjectStore, Part, PartDigest, Staged, Target, Upload
+from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
-from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
+from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
+
+_PIECE = 1024 * 1024
+"""How much content is read at once to be looked through."""
 
 
 class BaseStore(ABC):
@@ -61,6 +64,14 @@ class BaseStore(ABC):
         return await self._target(path, options)
 
     @abstractmethod
+    async def _open_content(self, node: Node) -> ObjectReader | None:
+        """Open the content that a leaf of the index tells of; None when there is other content by now."""
+
+    @abstractmethod
+    async def _has_content(self, node: Node) -> bool:
+        """Whether the content that was opened for a leaf is still there, unless it can not change at all."""
+
+    @abstractmethod
     async def _commit_leaf(
         self,
         path: str,
@@ -70,6 +81,7 @@ class BaseStore(ABC):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         """Make staged bytes the leaf at a path. The staged bytes are used up, whatever happens."""
 
@@ -77,6 +89,26 @@ class BaseStore(ABC):
     def trouble(self) -> str:
         """Why nothing can be written now, and what to do; empty while it can."""
         return self.alarm.reason
+
+    # reading
+
+    async def read_content(self, node: Node, take: Callable[[bytes], Awaitable[None]]) -> bool:
+        """See ``NodeStore``."""
+        reader = await self._open_content(node)
+        if reader is None:
+            return False
+        try:
+            offset = 0
+            while data := await reader.read(offset, min(_PIECE, node.size - offset)):
+                await take(data)
+                offset += len(data)
+        except Unavailable as error:
+            if error.reason == "changed":
+                return False
+            raise
+        finally:
+            reader.close()
+        return await self._has_content(node)
 
     # writing
 
@@ -103,7 +135,9 @@ class BaseStore(ABC):
         """Make a staged copy of a node's content the leaf at a path."""
         meta = node.meta if options.meta is None else options.meta
         mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
-        return await self._commit_leaf(path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions)
+        return await self._commit_leaf(
+            path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions, node.block_hash
+        )
 
     # uploads in parts
 

@@ -7,6 +7,7 @@ first datasource there and stopped with the last.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.hashing.service import HashService
 from cellsmono.datasource.hosting import ObjectHosts, Objects, start_service, stop_service
 from cellsmono.datasource.index.files import IndexFiles
 from cellsmono.datasource.index.service import IndexService
@@ -75,12 +77,13 @@ Store = StructuredStore | FlatStore
 
 
 class Triple(msgspec.Struct, frozen=True):
-    """An open datasource, its index, and the object service that holds its bytes."""
+    """An open datasource, its index, the object service that holds its bytes, and who hashes them."""
 
     store: Store
     objects_name: str
     objects: Objects
     index: SqliteIndex
+    hashes: HashService
 
 
 class Datasources:
@@ -146,7 +149,7 @@ class Datasources:
         await self._hosts.leave(name)
 
     async def _stop_parts(self, name: str) -> None:
-        for part in ("sync", "blobs", "index"):
+        for part in ("hashes", "sync", "blobs", "index"):
             await stop_service(self._supervisor, f"data.{part}.{name}")
 
     async def replace_index(self, name: str, swap: Callable[[], Awaitable[None]]) -> None:
@@ -192,11 +195,19 @@ class Datasources:
         remove_leftovers(path)
         if prepare is not None:
             await prepare(objects.store, path)
-        index = IndexService(config, path, self._clock, self._publish)
+        index = IndexService(config, path, self._clock, partial(self._tell, config.name))
         await start_service(self._supervisor, index)
         start = self._start_structured if is_structured else self._start_flat
         store = await start(config, objects.store, index.index)
-        self._open[config.name] = Triple(store, objects.name, objects.store, index.index)
+        hashes = HashService(store, self._clock, fills=self._follow and config.hash_content)
+        await start_service(self._supervisor, hashes)
+        self._open[config.name] = Triple(store, objects.name, objects.store, index.index, hashes)
+
+    def _tell(self, name: str, events: tuple[NodeEvent, ...]) -> None:
+        """Publish what an index tells, and have new content hashed."""
+        self._publish(events)
+        if name in self._open:
+            self._open[name].hashes.hear(events)
 
     async def _start_structured(
         self, config: DatasourceConfig, objects: Objects, index: SqliteIndex

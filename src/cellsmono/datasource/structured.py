@@ -29,7 +29,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.index import NodeIndex
-from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
+from cellsmono.interfaces.node import BY_CONTENT, Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
 from cellsmono.interfaces.objects import (
     FolderMade,
     Multipart,
@@ -105,6 +105,19 @@ class StructuredStore(BaseStore):
             await self.sync.ingest([path])
         raise AssertionError("unreachable")
 
+    async def _open_content(self, node: Node) -> ObjectReader | None:
+        reader = await self._open(node.path)
+        if reader is None or node.facts.is_same_content(reader.info.facts):
+            return reader
+        reader.close()
+        return None
+
+    async def _has_content(self, node: Node) -> bool:
+        if node.facts.dev == BY_CONTENT:
+            return True  # a reader has one version
+        info = await self._stat(node.path)  # others may have written into the very file
+        return info is not None and node.facts.is_same_content(info.facts)
+
     async def _look(self, path: str, attempt: int, ask: Callable[[str], Awaitable[T]]) -> tuple[Node | None, T]:
         """What the index says about a path, and what the storage does.
 
@@ -166,6 +179,7 @@ class StructuredStore(BaseStore):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         """Make staged bytes visible at a path and in the index. The staged bytes are used up, whatever happens."""
 
@@ -179,7 +193,9 @@ class StructuredStore(BaseStore):
                 await self._objects.discard(staged)
                 raise
             committed = await self._objects.commit(staged, path, mtime_ns=mtime_ns, attributes=attributes)
-            leaf = PutLeaf(path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta)
+            leaf = PutLeaf(
+                path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta, block_hash=block_hash
+            )
             return await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), leaf)
 
     @guarded

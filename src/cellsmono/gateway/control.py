@@ -16,6 +16,7 @@ from aiohttp import web
 
 from cellsmono.gateway.http import Listener, build_app_handler
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
+from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.operations import Operations, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions
 from cellsmono.interfaces.sync import ResyncOptions
@@ -64,6 +65,12 @@ class CheckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/check`` takes."""
 
     repair: bool = False
+
+
+class RehashRequest(RehashOptions, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/rehash`` takes."""
+
+    path: str = ""
 
 
 class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +126,7 @@ def build_control_app(operations: Operations) -> web.Application:
             web.delete("/datasources/{name}", _remove_datasource),
             web.post("/datasources/{name}/resync", _resync),
             web.post("/datasources/{name}/check", _check),
+            web.post("/datasources/{name}/rehash", _rehash),
             web.get("/datasources/{name}/snapshots", _list_snapshots),
             web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/dump", _dump_snapshot),
@@ -192,6 +200,13 @@ async def _check(request: web.Request) -> web.StreamResponse:
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.check(name, body.repair, note), f"check {name}")
+
+
+async def _rehash(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, RehashRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.rehash(name, body.path, body, note), f"rehash {name}")
 
 
 async def _list_snapshots(request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """A datasource: its configuration, and the triple as one."""
 
 import enum
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -215,6 +215,13 @@ class NodeStore(Protocol):
 
     async def open_node(self, path: str) -> OpenNode:
         """Open a leaf. Raises NotFound (a folder has no content)."""
+
+    async def read_content(self, node: Node, take: Callable[[bytes], Awaitable[None]]) -> bool:
+        """Give the whole content that this node of the index tells of to ``take``, piece by piece, and nothing else.
+
+        False when there is other content by now, also when it was replaced meanwhile; what was taken is then of no use.
+        Raises Corrupt when the content is not on the storage as it was written.
+        """
 
     async def put_node(
         self,

@@ -48,6 +48,13 @@ class IndexStats(msgspec.Struct, frozen=True):
     database_bytes: int
 
 
+class Unhashed(msgspec.Struct, frozen=True):
+    """How many leaves lack a hash of their content (see ``Node.is_hashed``), and how many bytes they have."""
+
+    files: int = 0
+    bytes: int = 0
+
+
 class NodeIndex(Protocol):
     """The tree of one datasource.
 
@@ -104,8 +111,14 @@ class NodeIndex(Protocol):
         root's path as ``after`` means the start.
         """
 
-    async def list_unhashed(self, after: str = "", limit: int = 500) -> list[Node]:
-        """Leaves whose content hash is not known yet, to be hashed in the background; page on with the last path."""
+    async def list_unhashed(self, after: str = "", limit: int = 500, path: str = "") -> list[Node]:
+        """Leaves below a folder that lack a hash, in any order that is stable; page on with the last path.
+
+        A folder that is missing holds none.
+        """
+
+    async def count_unhashed(self, path: str = "") -> Unhashed:
+        """How many leaves ``list_unhashed`` would list. Costs a look at each, and next to nothing if there are none."""
 
     async def apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
         """Change the tree in one transaction; durable when this returns (as the store is configured).

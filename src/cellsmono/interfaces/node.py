@@ -1,6 +1,7 @@
 """A node: one file (leaf) or folder (collection) of a datasource, as the index knows it."""
 
 import enum
+import hashlib
 import os
 import stat
 import time
@@ -102,11 +103,16 @@ def facts_of(status: os.stat_result) -> Facts:
     return Facts(size, status.st_mtime_ns, status.st_ino, status.st_dev, mode)
 
 
+BLOCK_BYTES = 10 * 1024 * 1024
+"""How much content one MD5 of a block hash covers (see ``Node.cells_hash``)."""
+
+
 class Node(msgspec.Struct, frozen=True):
     """One row of the index.
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
+    ``block_hash`` is that of content above one block, see ``cells_hash``.
     ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
     lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
     """
@@ -119,6 +125,7 @@ class Node(msgspec.Struct, frozen=True):
     kind: FolderKind = FolderKind.FOUND
     meta: NodeMeta = NO_META
     blob: int = 0
+    block_hash: str = ""
 
     @property
     def is_folder(self) -> bool:
@@ -145,6 +152,27 @@ class Node(msgspec.Struct, frozen=True):
         if self.etag:
             return self.etag
         return derived_etag(self.facts)
+
+    @property
+    def cells_hash(self) -> str:
+        """The hash of the content that Cells 4 calls ``x-cells-hash``, in hex; empty until it is known.
+
+        It is the MD5 of the MD5s (as bytes) of the consecutive blocks of ``BLOCK_BYTES``. Content of one block or less
+        is one block, so that its MD5 alone tells it.
+        """
+        if self.size > BLOCK_BYTES:
+            return self.block_hash
+        return hash_one_block(self.content_hash) if self.content_hash else ""
+
+    @property
+    def is_hashed(self) -> bool:
+        """Whether every hash of the content is known."""
+        return bool(self.content_hash) and (self.size <= BLOCK_BYTES or bool(self.block_hash))
+
+
+def hash_one_block(md5: str) -> str:
+    """The block hash of content that is one block or less, from its MD5 in hex."""
+    return hashlib.md5(bytes.fromhex(md5), usedforsecurity=False).hexdigest()
 
 
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"

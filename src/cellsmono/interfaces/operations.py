@@ -8,7 +8,8 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
-from cellsmono.interfaces.index import IndexStats
+from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
+from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
 from cellsmono.kernel.errors import Invalid
@@ -22,7 +23,7 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     ``origin`` is ``config`` for one that the configuration names (only editing that removes it), ``store`` for one that
     was added at run time. ``objects`` is the name of its object service. ``stats`` and ``sync`` are None when it could
     not start; ``error`` then says why, or why a datasource that runs is read-only. ``free`` and ``total`` are bytes of
-    the file system below it, 0 if unknown.
+    the file system below it, 0 if unknown. ``unhashed`` is what lacks a hash of its content.
     """
 
     config: DatasourceConfig
@@ -34,6 +35,7 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     error: str = ""
     free: int = 0
     total: int = 0
+    unhashed: Unhashed = Unhashed()
 
 
 class BlobProblem(enum.StrEnum):
@@ -203,6 +205,20 @@ class Operations(Protocol):
 
         ``repair`` carries over what differs; of a flat datasource it removes superseded and deleted blobs and gives
         names to lost ones.
+        """
+
+    async def rehash(
+        self,
+        name: str,
+        path: str = "",
+        options: RehashOptions = RehashOptions(),
+        progress: Callable[[RehashProgress], None] | None = None,
+    ) -> RehashReport:
+        """Hash content below a folder, or that of one file; what has a hash already is left out unless asked for.
+
+        Content that contradicts a hash that is known is reported, and the known one stays unless ``force`` is given.
+        Cancelling the awaiting task stops it; what was found stays. Raises NotFound, Invalid, and Unavailable when the
+        storage is out of reach.
         """
 
     async def list_keys(self) -> list[AccessKey]:

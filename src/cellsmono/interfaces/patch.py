@@ -14,12 +14,12 @@ from cellsmono.interfaces.node import Facts, FolderKind, NodeMeta
 class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     """The file at ``path`` is there with these facts.
 
-    *Authoritative* (``etag`` given: one's own write, the content is known): etag, content_hash and meta replace what
-    was there; an update_content event is published unless facts, etag and meta are all equal. *Observed* (``etag``
+    *Authoritative* (``etag`` given: one's own write, the content is known): etag, the two hashes and meta replace
+    what was there; an update_content event is published unless facts, etag and meta are all equal. *Observed* (``etag``
     empty: seen on the storage): equal facts (``is_same_content``) mean no change (a different mode or dev is stored
-    silently). Other facts mean new content: etag, content_hash and meta are reset (to ``meta`` when it is given), the
+    silently). Other facts mean new content: etag, hashes and meta are reset (to ``meta`` when it is given), the
     UUID stays, one update_content. With ``touched`` set the caller has proved that the content is the same: etag,
-    content_hash and meta are kept (meta is replaced when it is given), facts replaced, one update_meta.
+    hashes and meta are kept (meta is replaced when it is given), facts replaced, one update_meta.
 
     ``blob`` says which blob holds new content (see ``Node``). A new node gets ``uuid`` or a fresh one and one create
     event. Missing parents are made as IMPLICIT folders, each
@@ -36,6 +36,7 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     touched: bool = False
     blob: int = 0
     only_new: bool = False
+    block_hash: str = ""
 
 
 class PutLeaves(msgspec.Struct, frozen=True, tag=True):
@@ -105,14 +106,19 @@ class SetMeta(msgspec.Struct, frozen=True, tag=True):
 
 
 class SetHash(msgspec.Struct, frozen=True, tag=True):
-    """The content of ``path`` was hashed while it had ``facts``: stored if the facts are still the same, else ignored.
+    """The content of ``path`` was hashed while it had ``facts`` and lay in ``blob``: ignored if it has others now.
 
-    The etag becomes the hash when none was known. No event: the content did not change.
+    Hashes that are empty here say nothing. The etag becomes the ``content_hash`` when none was known. No event: the
+    content did not change. A hash that contradicts a stored one is not stored, and the other one neither, unless
+    ``replaces`` is set: then both are, the etag follows if it was the stored hash, with one update_content event.
     """
 
     path: str
     facts: Facts
-    content_hash: str
+    content_hash: str = ""
+    block_hash: str = ""
+    blob: int = 0
+    replaces: bool = False
 
 
 class FolderScanned(msgspec.Struct, frozen=True, tag=True):

@@ -55,7 +55,7 @@ class Site:
 
 @pytest.fixture
 async def site(moto_server, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellsmono.datasource.objects.s3.endpoint.ATTEMPTS", 1)
+    monkeypatch.setattr("cellsmono.datasource.objects.s3.patience.ATTEMPTS", 1)
     async with s3_proxy.FaultyProxy(moto_server).running() as proxy, open_site(tmp_path, proxy) as made:
         await made.begin()
         yield made

@@ -67,7 +67,7 @@ async def test_missing_and_altered_blobs_are_named(store):
 
 
 async def test_what_is_no_flat_store_or_not_there_is_refused(store, monkeypatch):
-    monkeypatch.setattr("cellsmono.datasource.objects.s3.endpoint.ATTEMPTS", 1)
+    monkeypatch.setattr("cellsmono.datasource.objects.s3.patience.ATTEMPTS", 1)
     for more, kind, said in (
         ({"prefix": "elsewhere"}, Invalid, "no flat store"),
         ({"bucket": "no-such-bucket"}, Unavailable, "bucket"),

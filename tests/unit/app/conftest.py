@@ -9,6 +9,13 @@ import pytest
 from cellsmono.gateway.control import ControlService
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.hashes import (
+    HashFinding,
+    HashProblem,
+    RehashOptions,
+    RehashProgress,
+    RehashReport,
+)
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -102,6 +109,19 @@ class FakeOperations:
         self, name: str, repair: bool = False, progress: Callable[[Progress], None] | None = None
     ) -> CheckReport:
         return CheckReport(name, ("a violation",), ResyncReport(""), repair)
+
+    async def rehash(
+        self,
+        name: str,
+        path: str = "",
+        options: RehashOptions = RehashOptions(),
+        progress: Callable[[RehashProgress], None] | None = None,
+    ) -> RehashReport:
+        self.asked.append((name, path, options))
+        if progress is not None:
+            progress(RehashProgress(1, 2, 3, 4, 5.0, None, "a"))
+        await self.release.wait()
+        return RehashReport(path, counts={HashProblem.ROT: 1}, findings=[HashFinding(HashProblem.ROT, "a", "why")])
 
     async def list_keys(self) -> list[AccessKey]:
         return self.keys

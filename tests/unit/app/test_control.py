@@ -8,6 +8,7 @@ import pytest
 from cellsmono.app.control_client import ControlClient, Unreachable
 from cellsmono.gateway.control import SOCKET_NAME, STATUSES, ControlService
 from cellsmono.interfaces.datasource import DatasourceConfig, Watch
+from cellsmono.interfaces.hashes import HashAlgorithm, HashFinding, HashProblem, RehashOptions, RehashProgress
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions
 from cellsmono.kernel import errors
@@ -59,6 +60,26 @@ async def test_snapshots_come_and_go(control: Path, operations: Any) -> None:
     assert operations.asked == [("abc", "x.db", LoadOptions(force_foreign=True))]
     with pytest.raises(NotFound, match=r"x/y\.db"):
         await ask(control, "delete_snapshot", "abc", "x/y.db")
+
+
+async def test_a_rehash_tells_how_far_it_is_and_what_it_found(control: Path, operations: Any) -> None:
+    seen: asyncio.Queue[RehashProgress] = asyncio.Queue()
+    options = RehashOptions(verify=True, algorithm=HashAlgorithm.MD5, after="a/b")
+    work = asyncio.create_task(ControlClient(control).rehash("abc", "a", options, seen.put_nowait))
+    assert await seen.get() == RehashProgress(1, 2, 3, 4, 5.0, None, "a")
+    operations.release.set()
+    report = await work
+    assert report.open_problems == 1
+    assert report.findings == [HashFinding(HashProblem.ROT, "a", "why")]
+    [(name, path, asked)] = operations.asked
+    assert (name, path, asked.verify, asked.force, asked.algorithm, asked.after) == (
+        "abc",
+        "a",
+        True,
+        False,
+        "md5",
+        "a/b",
+    )
 
 
 async def test_a_removal_says_whether_snapshots_go(control: Path, operations: Any) -> None:

@@ -34,7 +34,7 @@ from cellsmono.interfaces.datasource import (
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
-from cellsmono.interfaces.objects import Multipart, Staged, Target
+from cellsmono.interfaces.objects import Multipart, ObjectReader, Staged, Target
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
@@ -92,6 +92,22 @@ class FlatStore(BaseStore):
             return OpenNode(node, reader)
         raise await self._missing(path)
 
+    async def _open_content(self, node: Node) -> ObjectReader | None:
+        try:
+            reader = await self.blobs.open_blob(node)
+        except NotFound:
+            now = await self._find(node.path)
+            if now is None or self.blobs.key_of(now) != self.blobs.key_of(node):
+                return None
+            raise await self._missing(node.path) from None
+        if reader.info.facts.size == node.size:
+            return reader
+        reader.close()
+        raise await self._missing(node.path)
+
+    async def _has_content(self, node: Node) -> bool:
+        return True  # other content is another blob
+
     async def _missing(self, path: str) -> Corrupt:
         """The error for content that is not there, while the store as such is. Raises Unavailable when it is not."""
         await self.blobs.check_record()
@@ -140,6 +156,7 @@ class FlatStore(BaseStore):
         meta: NodeMeta,
         mtime_ns: int | None,
         conditions: Conditions,
+        block_hash: str = "",
     ) -> Node:
         async with self._claims.claim(path):
             try:
@@ -158,7 +175,16 @@ class FlatStore(BaseStore):
                 facts = await self.blobs.commit(staged, made, mtime_ns, kept)
                 if key != made:  # the node came or went while the body came in
                     await self.blobs.rename(made, key)
-                leaf = PutLeaf(path, facts, etag=etag, content_hash=content_hash, meta=meta, uuid=uuid, blob=blob)
+                leaf = PutLeaf(
+                    path,
+                    facts,
+                    etag=etag,
+                    content_hash=content_hash,
+                    meta=meta,
+                    uuid=uuid,
+                    blob=blob,
+                    block_hash=block_hash,
+                )
                 if old is not None:
                     return await self._node_of(path, await self._change([leaf], dropped))
                 try:

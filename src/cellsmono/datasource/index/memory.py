@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cellsmono.datasource.index import keys, rules
 from cellsmono.interfaces.events import ChangePage, EventKind, NodeEvent
-from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
+from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Unhashed, Usage
 from cellsmono.interfaces.node import Facts, FolderKind, Node, new_uuid
 from cellsmono.interfaces.patch import (
     DeleteNode,
@@ -163,12 +163,18 @@ class MemoryIndex:
             found = [each for each in found if each > after]
         return [self._states[each] for each in found[:limit]]
 
-    async def list_unhashed(self, after: str = "", limit: int = 500) -> list[Node]:
+    async def list_unhashed(self, after: str = "", limit: int = 500, path: str = "") -> list[Node]:
         """See ``NodeIndex.list_unhashed``."""
-        found = (
-            path for path, node in self._nodes.items() if path > after and not is_folder(path) and not node.content_hash
-        )
-        return [self._nodes[path] for path in sorted(found)[:limit]]
+        return [self._nodes[each] for each in sorted(self._find_unhashed(path)) if each > after][:limit]
+
+    async def count_unhashed(self, path: str = "") -> Unhashed:
+        """See ``NodeIndex.count_unhashed``."""
+        found = self._find_unhashed(path)
+        return Unhashed(len(found), sum(self._nodes[each].size for each in found))
+
+    def _find_unhashed(self, path: str) -> list[str]:
+        nodes = self._nodes.items() if path in self._nodes else ()
+        return [each for each, node in nodes if each.startswith(path) and not node.is_folder and not node.is_hashed]
 
     async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
         """See ``NodeIndex.changes``."""

@@ -14,8 +14,8 @@ from cellsmono.datasource.index.rows import (
     path_of_folder,
     unpack_node,
 )
-from cellsmono.interfaces.index import FolderState, KeyPage, Usage
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.index import FolderState, KeyPage, Unhashed, Usage
+from cellsmono.interfaces.node import BLOCK_BYTES, Node
 from cellsmono.interfaces.paths import is_folder, name_of, parent_of
 from cellsmono.store.database import Reader
 
@@ -23,11 +23,16 @@ SELECT_MOVES = "SELECT moves FROM index_state"
 SELECT_BY_UUID = f"SELECT {COLUMNS}, n.parent FROM {NODES} WHERE n.uuid = ?"  # noqa: S608 - constants, as below
 SELECT_BY_INO = f"SELECT {COLUMNS}, n.parent FROM {NODES} WHERE n.ino = ? AND n.ino <> 0 AND n.dev = ?"  # noqa: S608
 SELECT_CHILDREN = f"SELECT {COLUMNS} FROM {NODES} WHERE n.parent = ? AND n.name > ? ORDER BY n.name LIMIT ?"  # noqa: S608
-SELECT_UNHASHED = (
-    f"SELECT {COLUMNS}, n.parent FROM index_node n INDEXED BY index_node_unhashed"  # noqa: S608
-    " LEFT JOIN index_folder f ON f.id = n.folder"
-    " WHERE n.hash IS NULL AND n.folder IS NULL AND (n.parent, n.name) > (?, ?) ORDER BY n.parent, n.name LIMIT ?"
+LACKS_HASH = (  # literally the condition of that index, and which folders
+    f"n.folder IS NULL AND (n.hash IS NULL OR (n.size > {BLOCK_BYTES} AND n.block_hash IS NULL))"  # noqa: S608
+    " AND n.parent IN (SELECT id FROM index_folder WHERE lft >= ? AND lft < ? AND id >= ?)"
 )
+UNHASHED = "index_node n INDEXED BY index_node_unhashed"
+SELECT_UNHASHED = (
+    f"SELECT {COLUMNS}, n.parent FROM {UNHASHED} LEFT JOIN index_folder f ON f.id = n.folder"  # noqa: S608
+    f" WHERE {LACKS_HASH} AND (n.parent, n.name) > (?, ?) ORDER BY n.parent, n.name LIMIT ?"
+)
+COUNT_UNHASHED = f"SELECT count(*), ifnull(sum(n.size), 0) FROM {UNHASHED} WHERE {LACKS_HASH}"  # noqa: S608
 SELECT_SPAN = "SELECT lft, rgt FROM index_folder WHERE id = ?"
 SUM_SPAN = "SELECT count(*) - 1, sum(files), sum(bytes) FROM index_folder WHERE lft >= ? AND lft < ?"
 STATE_COLUMNS = "id, parent, name, mtime_ns, ctime_ns, fingerprint"
@@ -106,11 +111,10 @@ def list_page(reader: Reader, prefix: str, delimiter: str, after: str, limit: in
 
 def read_usage(reader: Reader, path: str) -> Usage | None:
     """See ``NodeIndex.usage``; None when there is no such folder."""
-    folder = find_folder(reader.execute, known_folders(reader), path) if is_folder(path) else None
-    if folder is None:
+    span = _find_span(reader, path)
+    if span is None:
         return None
-    lft, rgt = reader.execute(SELECT_SPAN, (folder,)).fetchone()
-    folders, files, size = reader.execute(SUM_SPAN, (lft, rgt)).fetchone()
+    folders, files, size = reader.execute(SUM_SPAN, span).fetchone()
     return Usage(folders, files, size)
 
 
@@ -139,11 +143,26 @@ def list_states(reader: Reader, path: str, after_id: int, limit: int) -> list[tu
     return [(row[0], _state(path_of_folder(execute, paths, row[0]), row)) for row in rows]
 
 
-def list_unhashed(reader: Reader, after: tuple[int, str], limit: int) -> list[tuple[int, Node]]:
+def list_unhashed(reader: Reader, path: str, after: tuple[int, str], limit: int) -> list[tuple[int, Node]]:
     """See ``NodeIndex.list_unhashed``; with each node the id of its folder, which with the name says where to go on."""
+    span = _find_span(reader, path)
+    if span is None:
+        return []
     paths: dict[int, str] = {}
-    rows = reader.execute(SELECT_UNHASHED, (*after, limit)).fetchall()
+    rows = reader.execute(SELECT_UNHASHED, (*span, after[0], *after, limit)).fetchall()
     return [(row[-1], _with_path(reader.execute, row, paths)) for row in rows]
+
+
+def count_unhashed(reader: Reader, path: str) -> Unhashed:
+    """See ``NodeIndex.count_unhashed``."""
+    span = _find_span(reader, path)
+    return Unhashed() if span is None else Unhashed(*map(int, reader.execute(COUNT_UNHASHED, (*span, 0)).fetchone()))
+
+
+def _find_span(reader: Reader, path: str) -> tuple[int, int] | None:
+    """The labels of a folder, None when there is none."""
+    folder = find_folder(reader.execute, known_folders(reader), path) if is_folder(path) and is_text(path) else None
+    return None if folder is None else reader.execute(SELECT_SPAN, (folder,)).fetchone()
 
 
 def find_position(reader: Reader, path: str) -> tuple[int, str] | None:

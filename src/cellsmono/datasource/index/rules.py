@@ -9,7 +9,7 @@ import uuid as uuidlib
 from msgspec.structs import replace
 
 from cellsmono.interfaces.events import EventKind
-from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, new_uuid
+from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, NodeMeta, new_uuid
 from cellsmono.interfaces.patch import MoveNode, Patch, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
 from cellsmono.interfaces.paths import is_below, is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -119,8 +119,8 @@ def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
     meta = NO_META if operation.meta is None else operation.meta
     if old is None:
         uuid = canonical_uuid(operation.uuid) if operation.uuid else new_uuid()
-        node = Node(operation.path, uuid, facts, etag, operation.content_hash, FolderKind.FOUND, meta, operation.blob)
-        return node, EventKind.CREATE
+        node = Node(operation.path, uuid, facts, kind=FolderKind.FOUND)
+        return _with_content(node, operation, meta), EventKind.CREATE
     is_same = facts.is_same_content(old.facts)
     event: EventKind | None = EventKind.UPDATE_CONTENT
     if not etag and (is_same or operation.touched):
@@ -129,10 +129,22 @@ def put_leaf(old: Node | None, operation: PutLeaf) -> Change:
             node = replace(node, meta=operation.meta)
         event = None if is_same and node.meta == old.meta else EventKind.UPDATE_META
     else:
-        node = Node(old.path, old.uuid, facts, etag, operation.content_hash, old.kind, meta, operation.blob)
+        node = _with_content(replace(old, facts=facts), operation, meta)
         if etag and is_same and etag == old.etag and meta == old.meta:
             event = None
     return None if node == old else (node, event)
+
+
+def _with_content(node: Node, operation: PutLeaf, meta: NodeMeta) -> Node:
+    """The node with the content that the operation tells of, and nothing of what was known of older content."""
+    return replace(
+        node,
+        etag=operation.etag,
+        content_hash=operation.content_hash,
+        block_hash=operation.block_hash,
+        meta=meta,
+        blob=operation.blob,
+    )
 
 
 def put_folder(old: Node | None, operation: PutFolder, now_ns: int) -> Change:
@@ -174,7 +186,12 @@ def set_meta(old: Node | None, operation: SetMeta) -> Change:
 
 def set_hash(old: Node | None, operation: SetHash) -> Change:
     """See ``SetHash``."""
-    if old is None or old.is_folder or not operation.facts.is_same_content(old.facts):
+    if old is None or old.is_folder or operation.blob != old.blob or not operation.facts.is_same_content(old.facts):
         return None
-    node = replace(old, content_hash=operation.content_hash, etag=old.etag or operation.content_hash)
-    return None if node == old else (node, None)
+    content_hash, block_hash = operation.content_hash or old.content_hash, operation.block_hash or old.block_hash
+    contradicts = old.content_hash not in ("", content_hash) or old.block_hash not in ("", block_hash)
+    if contradicts and not operation.replaces:
+        return None
+    etag = content_hash if old.etag in ("", old.content_hash) else old.etag
+    node = replace(old, content_hash=content_hash, block_hash=block_hash, etag=etag)
+    return None if node == old else (node, EventKind.UPDATE_CONTENT if contradicts else None)

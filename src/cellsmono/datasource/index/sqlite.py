@@ -16,7 +16,7 @@ from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
 from cellsmono.datasource.index.verify import verify_tree
 from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
-from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Usage
+from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Unhashed, Usage
 from cellsmono.interfaces.node import Node, new_uuid
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutFolder, PutLeaf, PutLeaves
 from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of, parent_of
@@ -213,17 +213,22 @@ class SqliteIndex:
             _remember(self._folder_cursors, found[-1][1].path, found[-1][0])
         return [state for _, state in found]
 
-    async def list_unhashed(self, after: str = "", limit: int = 500) -> list[Node]:
+    async def list_unhashed(self, after: str = "", limit: int = 500, path: str = "") -> list[Node]:
         """See ``NodeIndex.list_unhashed``."""
 
         def read(reader: Reader) -> list[tuple[int, Node]]:
             last = reading.find_position(reader, after) if after else None
-            return reading.list_unhashed(reader, last or (self._leaf_cursors.get(after, 0), name_of(after)), limit)
+            last = last or (self._leaf_cursors.get(after, 0), name_of(after))
+            return reading.list_unhashed(reader, path, last, limit)
 
         found = await self._page(read)
         if found:
             _remember(self._leaf_cursors, found[-1][1].path, found[-1][0])
         return [node for _, node in found]
+
+    async def count_unhashed(self, path: str = "") -> Unhashed:
+        """See ``NodeIndex.count_unhashed``."""
+        return await self._page(lambda reader: reading.count_unhashed(reader, path))
 
     async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
         """See ``NodeIndex.changes``."""

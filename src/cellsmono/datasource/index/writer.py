@@ -43,18 +43,18 @@ from cellsmono.kernel.clock import Clock
 from cellsmono.store.database import Tx
 
 INSERT_NODE = (
-    "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode, etag, hash, meta, blob)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode, etag, hash, block_hash, meta,"
+    " blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 UPDATE_NODE = (
-    "UPDATE index_node SET uuid = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, meta = ?"
-    " WHERE parent = ? AND name = ?"
+    "UPDATE index_node SET uuid = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?,"
+    " block_hash = ?, meta = ? WHERE parent = ? AND name = ?"
 )
 UPDATE_CONTENT = (
-    "UPDATE index_node SET size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, meta = ?, blob = ?"
-    " WHERE parent = ? AND name = ?"
+    "UPDATE index_node SET size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, block_hash = ?,"
+    " meta = ?, blob = ? WHERE parent = ? AND name = ?"
 )
-UPDATE_ATTRIBUTES = "UPDATE index_node SET etag = ?, hash = ?, meta = ? WHERE parent = ? AND name = ?"
+UPDATE_ATTRIBUTES = "UPDATE index_node SET etag = ?, hash = ?, block_hash = ?, meta = ? WHERE parent = ? AND name = ?"
 MOVE_NODE = (
     "UPDATE index_node SET parent = ?, name = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?"
     " WHERE parent = ? AND name = ?"
@@ -393,6 +393,7 @@ def _pack_leaf(node: Node) -> Row:
     return *pack_facts(node.facts), *_pack_content(node), node.blob or None
 
 
-def _pack_content(node: Node) -> tuple[bytes | str | None, bytes | str | int | None, bytes | None]:
-    """The columns etag, hash, meta."""
-    return pack_digest(node.etag), pack_hash(node.content_hash, node.etag), pack_meta(node.meta)
+def _pack_content(node: Node) -> Row:
+    """The columns etag, hash, block_hash, meta."""
+    etag, content_hash = pack_digest(node.etag), pack_hash(node.content_hash, node.etag)
+    return etag, content_hash, pack_digest(node.block_hash), pack_meta(node.meta)

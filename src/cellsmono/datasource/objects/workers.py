@@ -18,7 +18,7 @@ class Workers:
     """Three pools: for requests, for folder scans, and one thread for hashing in the background.
 
     That thread has the priority of the others: one of a lower priority would be put aside while it holds the
-    interpreter's lock, and everybody would wait for it. Who gives it work gives it rests (see ``sync.hashing``).
+    interpreter's lock, and everybody would wait for it. Who gives it work gives it rests (see ``hashing``).
 
     A job always runs to its end: when the waiting task is cancelled, the cancellation goes on only once the job is
     done, so that clean-up never races with it.

@@ -11,7 +11,6 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
 from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
-from cellsmono.datasource.sync.hashing import ContentHasher
 from cellsmono.datasource.sync.polling import choose_pause, visit_blind_spots
 from cellsmono.datasource.sync.removal import outermost
 from cellsmono.datasource.sync.resync import Resync, TreeWalk
@@ -64,7 +63,6 @@ class Synchronizer:
         self._wake = asyncio.Event()
         self._schedule = Schedule(config, self._clock)
         self._canary = Canary()
-        self._hasher = ContentHasher(self._context)
         self._watch = WatchKeeper(config, objects, self._take_changes, self._lose_events, watcher)
         self._state = SyncState.STOPPED
         self._is_reconciled = False
@@ -154,7 +152,6 @@ class Synchronizer:
                 ("ingest", self._run_ingest),
                 ("reconcile", self._run_reconcile),
                 ("blind spots", self._run_blind_spots),
-                ("hash", self._hasher.run),
             )
         ]
         try:
@@ -183,14 +180,6 @@ class Synchronizer:
         for each in stirred:
             if not each.done():
                 each.set_result(None)
-
-    def pause(self) -> None:
-        """Stop hashing in the background until ``resume``."""
-        self._hasher.pause()
-
-    def resume(self) -> None:
-        """Go on hashing."""
-        self._hasher.resume()
 
     # --- hints
 
@@ -316,8 +305,6 @@ class Synchronizer:
         if tally.held:
             self._held_reason = tally.held
             log.warning("deletions are held", datasource=self.config.name, reason=tally.held)
-        if tally.created or tally.updated:
-            self._hasher.wake()
         if round_.unfinished:
             self.hint(Hint(path.rstrip("/"), True) for path in round_.unfinished)
 
@@ -382,8 +369,6 @@ class Synchronizer:
                 self._context.skipped[skipped.reason] += 1
         elif report.held:
             self._held_reason = report.held
-        if report.changed:
-            self._hasher.wake()
 
     def _question_watcher(self, resync: Resync) -> None:
         """A change that was found now and never announced means that the watcher lost events without a word."""

@@ -306,7 +306,12 @@ def _rejoin(operation: PutLeaf, old: Node) -> PutLeaf:
     if operation.etag:
         return msgspec.structs.replace(operation, uuid=old.uuid)
     return msgspec.structs.replace(
-        operation, uuid=old.uuid, etag=old.etag, content_hash=old.content_hash, meta=old.meta
+        operation,
+        uuid=old.uuid,
+        etag=old.etag,
+        content_hash=old.content_hash,
+        meta=old.meta,
+        block_hash=old.block_hash,
     )
 
 
