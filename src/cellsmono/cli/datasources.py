@@ -8,6 +8,7 @@ import typer
 
 from cellsmono.cli.export import EXPORT_EPILOG, export_tree
 from cellsmono.cli.keys import confirm
+from cellsmono.cli.migrate import MIGRATE_EPILOG, migrate_datasource
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, print_json, print_table, tell
 from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_snapshots
@@ -307,4 +308,5 @@ def check_datasource(
 
 
 app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
+app.command("migrate", epilog=MIGRATE_EPILOG)(migrate_datasource)
 app.command("export", epilog=EXPORT_EPILOG)(export_tree)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from cellsmono.cli.output import format_bytes, tell
+from cellsmono.interfaces.migration import MigrationProgress
 from cellsmono.interfaces.snapshots import SnapshotProgress
 from cellsmono.interfaces.sync import Progress
 
@@ -40,6 +41,13 @@ def show_snapshot_progress(title: str) -> Iterator[Callable[[SnapshotProgress], 
 
 
 @contextmanager
+def show_migration_progress(title: str) -> Iterator[Callable[[MigrationProgress], None]]:
+    """A function that takes the progress of a migration, see ``show_lines``."""
+    with show_lines(title, _describe_migration) as report:
+        yield report
+
+
+@contextmanager
 def show_lines(
     title: str, describe: Callable[[P], Line], *, is_terminal: bool | None = None
 ) -> Iterator[Callable[[P], None]]:
@@ -61,6 +69,15 @@ def _describe_snapshot(progress: SnapshotProgress) -> Line:
     show = format_bytes if progress.unit == "bytes" else str
     far = f" {show(progress.done)} of {show(progress.total)}" if progress.total else ""
     return Line(progress.phase + far, progress.done, progress.total)
+
+
+def _describe_migration(progress: MigrationProgress) -> Line:
+    files = f"{progress.phase} {progress.files} of {progress.files_total} files"
+    if not progress.bytes_total:
+        return Line(files, progress.files, progress.files_total)
+    rate = f"{format_bytes(progress.bytes)} of {format_bytes(progress.bytes_total)}, {format_bytes(progress.rate)}/s"
+    eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
+    return Line(f"{files}, {rate}{eta}", progress.bytes, progress.bytes_total)
 
 
 def describe_progress(progress: Progress) -> str:

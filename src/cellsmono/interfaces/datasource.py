@@ -87,6 +87,9 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
     with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
     ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's.
+
+    ``migrated_from`` is format and place that a migrated datasource was at: as long as a configuration file still
+    names those, the place of the configuration store is what counts.
     """
 
     name: Name
@@ -122,6 +125,7 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     checksums: bool = True
     verify_tls: bool = True
     ca_file: str = ""
+    migrated_from: str = ""
 
     def __repr__(self) -> str:
         return f"DatasourceConfig({self.name}, {self.place})"
