@@ -25,7 +25,7 @@ COMMANDS = dict(walk(ROOT_COMMAND))
 LEAVES = [path for path, command in COMMANDS.items() if not hasattr(command, "commands")]
 PROMISED = [
     ("serve",), ("ps",), ("doctor",),
-    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "snapshot", "export")),
+    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "snapshot", "migrate", "export")),
     *((("key", name)) for name in ("create", "list", "revoke")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip

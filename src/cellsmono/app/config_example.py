@@ -103,6 +103,7 @@ DATASOURCE_TEXTS = {
     "checksums": "Send a CRC32 with every body, so that the server notices damage. Old servers may need it off.",
     "verify_tls": "Check the server's certificate.",
     "ca_file": "File with the authorities to trust instead of the system's.",
+    "migrated_from": "Written by `cellsmono ds migrate`: format and place that the datasource was at before.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 

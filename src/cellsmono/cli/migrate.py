@@ -24,7 +24,7 @@ MIGRATE_EPILOG = """Examples:
 
   cellsmono ds migrate photos --finish
 
-  cellsmono ds migrate photos --to structured --target-bucket s3://b/p --endpoint https://s3.example.org"""
+  cellsmono ds migrate photos --to flat --target-bucket blobs --move --yes"""
 
 
 def migrate_datasource(
@@ -83,7 +83,7 @@ def migrate_datasource(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """Bring a datasource into another format, or to another folder or S3 bucket.
+    """Bring a datasource into another format or to another place.
 
     Every file is copied and compared; names, UUIDs, ETags and metadata stay as they are. Meanwhile the datasource takes
     no writes; at the end it is switched in one moment, and the old place stays as it is until --finish. What was cut
