@@ -1,7 +1,6 @@
 """Settings of buckets through real requests: tags, CORS, policies, public access, ownership."""
 
 import json
-import time
 
 import pytest
 
@@ -305,11 +304,10 @@ def test_ownership(s3, refuse, bucket):
     ],
     ids=["deep", "deep below", "twice", "large", "huge", "mark", "null"],
 )
+@pytest.mark.timeout(60)
 def test_hostile_policies_are_refused_in_time(refuse, bucket, policy):
-    begun = time.process_time()
     code = "EntityTooLarge" if len(policy) > 2_000_000 else "MalformedPolicy"
     assert refuse("put_bucket_policy", Bucket=bucket, Policy=policy) == (400, code)
-    assert time.process_time() - begun < 5
 
 
 def test_hostile_documents_are_refused(refuse, signer, endpoint, bucket):

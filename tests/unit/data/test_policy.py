@@ -1,7 +1,6 @@
 """The policy language: what is refused, and what a policy says about a request."""
 
 import json
-import time
 
 import pytest
 
@@ -183,17 +182,17 @@ def test_what_is_public(condition, is_public):
 
 
 @pytest.mark.parametrize("wild", ["*a" * 5000, "a*" * 5000, "?a" * 5000, "*?a" * 3000, "*" * 10_000, "a" * 9000 + "*b"])
+@pytest.mark.timeout(30)
 def test_bombs_take_bounded_time(wild):
+    """Matching that goes back would not end here; the limit is thousands of times what is needed."""
     pattern = compile_pattern(wild)
-    begun = time.process_time()
+    assert pattern.matches("a" * 2047 + "\n") is (wild == "*" * 10_000)
     for text in ("a" * 2048, "a" * 2047 + "b", ""):
         pattern.matches(text)
-    assert time.process_time() - begun < 2
 
 
+@pytest.mark.timeout(30)
 def test_a_policy_as_large_as_can_be_is_judged_in_time():
     values = ["*" + "?a" * 60 + f"b{n}" for n in range(120)]
     policy = parse(make(Condition={"StringLike": {"aws:Referer": values}}))
-    begun = time.process_time()
     assert ask(policy, aws_referer="a" * 2048) == "none"
-    assert time.process_time() - begun < 2

@@ -17,8 +17,13 @@ async def stream_exchange(exchange: Exchange) -> AsyncIterator[bytes]:
     exchange.accept_body()
     content = exchange.content
     try:
-        while data := await content.readany():
-            yield data
+        # Piece by piece: to take all that waits (up to three pieces) would join them, and have them in memory twice.
+        while True:
+            piece, ends_chunk = await content.readchunk()
+            if piece:
+                yield piece
+            elif not ends_chunk:
+                break
     except (RequestPayloadError, ConnectionError) as error:
         raise S3Error("IncompleteBody") from error
 
