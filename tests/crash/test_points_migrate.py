@@ -42,15 +42,14 @@ async def main():
     async with open_core(load_config(flags, environ={"HOME": data}), follow=False) as core:
         if operation == "seed":
             return await seed(core)
-        run, finish = MigrationOptions(MigrationAction.RUN, Format(new), target), MigrationOptions(MigrationAction.FINISH)
+        action, moves = MigrationAction, operation == "move"
+        run = MigrationOptions(action.RUN, Format(new), target, {}, moves)
         with open(board, "r+b") as file:
             shared = mmap.mmap(file.fileno(), 4096)
         shared[0:12] = struct.pack("iii", 1, 0, int(kill_at))
-        if operation == "move":
-            await core.installation.migrate("docs", MigrationOptions(MigrationAction.RUN, Format(new), target, {}, True))
-        else:
-            await core.installation.migrate("docs", run)
-            await core.installation.migrate("docs", finish)
+        await core.installation.migrate("docs", run)
+        if not moves:
+            await core.installation.migrate("docs", MigrationOptions(action.FINISH))
         shared[0:4] = struct.pack("i", 0)
         os.write(1, b"ack")
 

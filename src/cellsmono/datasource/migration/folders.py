@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.planning import list_folders
-from cellsmono.datasource.migration.side import Side
+from cellsmono.datasource.migration.side import Side, list_all
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.mass_copying import set_folder_time
 from cellsmono.interfaces.node import Node
@@ -18,6 +18,17 @@ async def make_folders(target: Side, index: SqliteIndex) -> None:
     async for folders in list_folders(index):
         for start in range(0, len(folders), _PAGE):
             await _make(target, folders[start : start + _PAGE])
+
+
+async def remove_outdated_folders(target: Side, index: SqliteIndex) -> None:
+    """Remove empty folders of an earlier run that are in the index no longer."""
+    outdated: list[str] = []
+    async for listings in list_all(target):
+        keys = [listing.key for listing in listings]
+        known = await index.read_nodes(keys)
+        outdated += [key for key, node in zip(keys, known, strict=True) if node is None]
+    for key in sorted(outdated, key=lambda key: -key.count("/")):
+        await target.objects.remove_folder(target.bucket, key)
 
 
 async def _make(target: Side, folders: Sequence[Node]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import Copying, is_copy_of
-from cellsmono.datasource.migration.folders import make_folders, set_folder_times
+from cellsmono.datasource.migration.folders import make_folders, remove_outdated_folders, set_folder_times
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.planning import check_room, find_problems, find_room
 from cellsmono.datasource.migration.problems import Problems
@@ -98,6 +98,7 @@ class Migration:
         """One round: its problems, and whether nothing is left to do."""
         await self._remove_outdated()
         if not self._target.is_flat:
+            await remove_outdated_folders(self._target, self._index)
             await make_folders(self._target, self._index)
         stats = await self._index.stats()
         self._meter.begin("copying", stats.files, stats.bytes, await self._journal.total())
