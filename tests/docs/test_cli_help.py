@@ -25,7 +25,8 @@ COMMANDS = dict(walk(ROOT_COMMAND))
 LEAVES = [path for path, command in COMMANDS.items() if not hasattr(command, "commands")]
 PROMISED = [
     ("serve",), ("ps",), ("doctor",),
-    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "export")),
+    *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "migrate")),
+    ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip

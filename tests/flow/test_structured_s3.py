@@ -15,7 +15,7 @@ from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, DatasourceConfig, Watch, WriteOptions
 from cellsmono.interfaces.events import EventKind
-from cellsmono.interfaces.node import NodeMeta
+from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.interfaces.sync import ResyncOptions, SyncState
 from cellsmono.kernel.errors import Conflict, Forbidden, NotFound, PreconditionFailed, Unavailable
 
@@ -358,3 +358,12 @@ async def test_what_is_too_large_for_one_copy_is_copied_range_by_range(nodes, mo
         assert await read(nodes, f"b/{number}") == data
     assert (await nodes.read_node("b/1")).mtime_ns == 10**18
     assert (await nodes.read_node("b/1")).meta.user == {"k": "v"}
+
+
+async def test_a_folder_has_the_time_when_it_was_made(nodes):
+    """The storage tells none; it must not be shown as made in 1970."""
+    await nodes.create_folder("made/", FolderKind.MARKER)
+    made = (await nodes.index.read_node("made/")).mtime_ns
+    assert made > 1_600_000_000 * 10**9
+    await nodes.sync.resync("", ResyncOptions(full=True))
+    assert (await nodes.index.read_node("made/")).mtime_ns == made

@@ -9,6 +9,7 @@ from cellsmono.app.config import Address, parse_address
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
+from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.lifecycle.service import LifecycleService
@@ -91,7 +92,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
-        sources = (*config.datasource, *settings.list_datasources())
+        sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:
             try:

@@ -16,6 +16,7 @@ import msgspec
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
+from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -128,6 +129,13 @@ class ControlClient:
     async def delete_snapshot(self, name: str, basename: str) -> None:
         """See ``Operations``."""
         self._exchange("DELETE", _snapshot(name, basename))
+
+    async def migrate(
+        self, name: str, options: MigrationOptions, progress: Callable[[MigrationProgress], None] | None = None
+    ) -> MigrationReport:
+        """See ``Operations``."""
+        target = _datasource(name) + "/migrate"
+        return await self._follow(target, options, MigrationReport, progress, MigrationProgress)
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""

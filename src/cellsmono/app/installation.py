@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
 from cellsmono.datasource.build import Datasources, Prepare, Triple
@@ -15,6 +16,7 @@ from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
+from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
@@ -39,6 +41,7 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
+        self.migrations = Migrations(datasources, settings, self.snapshots, clock)
 
     # roots of the router
 
@@ -159,6 +162,7 @@ class Installation:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
+        self.migrations.refuse_busy(name)
         async with self.snapshots.exclusive(name):
             tree = await self._datasources.find_only_tree(name)
             if with_snapshots:
@@ -186,11 +190,18 @@ class Installation:
         progress: Callable[[SnapshotProgress], None] | None = None,
     ) -> LoadReport:
         """See ``Operations``."""
+        self.migrations.refuse_busy(name)
         return await self.snapshots.load(name, basename, options, progress)
 
     async def delete_snapshot(self, name: str, basename: str) -> None:
         """See ``Operations``."""
         await self.snapshots.delete(name, basename)
+
+    async def migrate(
+        self, name: str, options: MigrationOptions, progress: Callable[[MigrationProgress], None] | None = None
+    ) -> MigrationReport:
+        """See ``Operations``."""
+        return await self.migrations.migrate(name, options, progress)
 
     async def resync(
         self,

@@ -152,6 +152,16 @@ class Settings:
             del self._sources[config.name]
             raise
 
+    async def replace_datasource(self, config: DatasourceConfig) -> None:
+        """Remember from now on that a datasource has this configuration, whoever named it before."""
+        text = msgspec.json.encode(config).decode()
+
+        def upsert(tx: Tx) -> None:
+            tx.execute("INSERT OR REPLACE INTO setting_datasource (name, config) VALUES (?, ?)", (config.name, text))
+
+        await self._database.write(upsert)
+        self._sources[config.name] = config
+
     async def remove_datasource(self, name: str) -> None:
         """Forget a datasource, and what was set for its bucket. Raises NotFound."""
         if name not in self._sources:

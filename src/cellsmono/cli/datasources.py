@@ -7,6 +7,7 @@ import typer
 
 from cellsmono.cli.export import EXPORT_EPILOG, export_tree
 from cellsmono.cli.keys import ask_secret, confirm
+from cellsmono.cli.migrate import MIGRATE_EPILOG, migrate_datasource
 from cellsmono.cli.options import (
     AuthorityFile,
     ConfigFile,
@@ -315,4 +316,5 @@ def check_datasource(
 
 app.command("rehash", epilog=REHASH_EPILOG)(rehash_datasource)
 app.command("snapshot", epilog=SNAPSHOT_EPILOG)(manage_snapshots)
+app.command("migrate", epilog=MIGRATE_EPILOG)(migrate_datasource)
 app.command("export", epilog=EXPORT_EPILOG)(export_tree)

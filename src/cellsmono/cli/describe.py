@@ -5,6 +5,7 @@ from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.hashes import HashProblem, RehashReport
 from cellsmono.interfaces.index import Unhashed
+from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, MigrationReport
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
@@ -156,3 +157,36 @@ def describe_export(report: ExportReport) -> Fields:
         ("differing", report.differing_total),
         ("renamed", report.renamed_total),
     ]
+
+
+def describe_migration(report: MigrationReport) -> Fields:
+    """What a migration did or would do."""
+    fields: Fields = [
+        ("from", report.source),
+        ("to", f"{report.target} ({report.format})"),
+        ("holds", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+    ]
+    if report.action in (MigrationAction.PLAN, MigrationAction.RUN):
+        fields.append(("there", f"{report.done_files} files, {format_bytes(report.done_bytes)}"))
+        if report.free is not None:
+            fields.append(("room there", f"{format_bytes(report.free)} free"))
+        fields.append(("in the way", report.problems_total))
+    if report.skipped:
+        fields.append(("not served", f"{report.skipped} entries of the source stay where they are"))
+    if report.action in (MigrationAction.FINISH, MigrationAction.ABORT) or report.removed:
+        fields += [("removed", report.removed), ("left", report.left_total)]
+    return fields
+
+
+def tell_next_step(report: MigrationReport) -> str:
+    """What is so now, and what to do next, in a sentence."""
+    name, again = report.datasource, f"`cellsmono ds migrate {report.datasource}`"
+    if report.action is MigrationAction.ABORT:
+        return f"{name!r} stays at {report.source}"
+    if report.action is MigrationAction.FINISH or (report.action is MigrationAction.RUN and report.phase is None):
+        return f"{name!r} is at {report.target}; what was left in {report.source} was not part of it"
+    if report.phase is MigrationPhase.SWITCHED:
+        return f"{name!r} is at {report.target} now. {again[:-1]} --finish` removes what is in {report.source}"
+    if report.problems_total:
+        return f"Nothing was switched. Mend what is in the way; then {again} goes on, with --abort it is given up"
+    return "Nothing was changed. The same without --dry-run does it"

@@ -10,6 +10,7 @@ import msgspec
 
 from cellsmono.cli.output import format_bytes, tell
 from cellsmono.interfaces.hashes import RehashProgress
+from cellsmono.interfaces.migration import MigrationProgress
 from cellsmono.interfaces.snapshots import SnapshotProgress
 from cellsmono.interfaces.sync import Progress
 
@@ -48,6 +49,13 @@ def show_rehash_progress(title: str) -> Iterator[Callable[[RehashProgress], None
 
 
 @contextmanager
+def show_migration_progress(title: str) -> Iterator[Callable[[MigrationProgress], None]]:
+    """A function that takes the progress of a migration, see ``show_lines``."""
+    with show_lines(title, _describe_migration) as report:
+        yield report
+
+
+@contextmanager
 def show_lines(
     title: str, describe: Callable[[P], Line], *, is_terminal: bool | None = None
 ) -> Iterator[Callable[[P], None]]:
@@ -76,6 +84,15 @@ def _describe_rehash(progress: RehashProgress) -> Line:
     far = f"{format_bytes(progress.bytes)} of {format_bytes(progress.bytes_total)}"
     text = f"{progress.files}/{progress.files_total} files, {far}, {format_bytes(progress.rate)}/s{eta}"
     return Line(text, progress.bytes, progress.bytes_total)
+
+
+def _describe_migration(progress: MigrationProgress) -> Line:
+    files = f"{progress.phase} {progress.files} of {progress.files_total} files"
+    if not progress.bytes_total:
+        return Line(files, progress.files, progress.files_total)
+    rate = f"{format_bytes(progress.bytes)} of {format_bytes(progress.bytes_total)}, {format_bytes(progress.rate)}/s"
+    eta = "" if progress.eta is None else f", {format_duration(progress.eta)} left"
+    return Line(f"{files}, {rate}{eta}", progress.bytes, progress.bytes_total)
 
 
 def describe_progress(progress: Progress) -> str:

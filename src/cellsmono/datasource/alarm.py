@@ -21,19 +21,26 @@ log = get_logger("datasource")
 class Alarm:
     """Why a datasource is read-only; silent while ``reason`` is empty.
 
-    ``remedy`` says what to do once the disk was checked.
+    ``remedy`` says what to do once the disk was checked. ``held`` is why writing is forbidden although no disk failed,
+    and is for whoever set it to take back.
     """
 
     def __init__(self, datasource: str, remedy: str) -> None:
         self._datasource = datasource
         self._remedy = remedy
-        self.reason = ""
+        self._failure = ""
+        self.held = ""
+
+    @property
+    def reason(self) -> str:
+        """Why it sounds, or writing is forbidden; empty when neither is so."""
+        return self._failure or self.held
 
     def hear(self, error: BaseException | None) -> None:
         """Sound for an error that tells of a failed disk; every other one is left to the caller."""
-        if self.reason or not isinstance(error, Unavailable) or error.reason != DISK_FAILED:
+        if self._failure or not isinstance(error, Unavailable) or error.reason != DISK_FAILED:
             return
-        self.reason = (
+        self._failure = (
             f"The datasource '{self._datasource}' is read-only because its disk failed: {error.message} Check the disk "
             f"and the kernel's log; then {self._remedy}, or restart."
         )
@@ -46,8 +53,8 @@ class Alarm:
 
     def silence(self) -> None:
         """Allow writing again: somebody looked at the disk."""
-        if self.reason:
-            self.reason = ""
+        if self._failure:
+            self._failure = ""
             log.warning("writing is allowed again", datasource=self._datasource)
 
 

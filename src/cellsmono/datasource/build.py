@@ -22,6 +22,7 @@ from cellsmono.datasource.hosting import ObjectHosts, Objects, start_service, st
 from cellsmono.datasource.index.files import IndexFiles
 from cellsmono.datasource.index.service import IndexService
 from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.migration.state import MigrationFiles, describe_hold, is_withheld
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_bucket, check_place
@@ -110,6 +111,7 @@ class Datasources:
         self._open: dict[str, Triple] = {}
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
+        self._withheld: dict[str, str] = {}
 
     async def open(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         """Start the services of a datasource.
@@ -144,6 +146,7 @@ class Datasources:
             raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
         del self._configs[name]
         self._failed.pop(name, None)
+        self._withheld.pop(name, None)
         self._open.pop(name, None)
         await self._stop_parts(name)
         await self._hosts.leave(name)
@@ -171,13 +174,83 @@ class Datasources:
             await swap()
         finally:
             self.objects(name).forget_bucket(name)
-            try:
-                is_local = config.storage is Storage.LOCAL
-                await self._start(config, await asyncio.to_thread(Path(config.folder).resolve) if is_local else None)
-                del self._failed[name]
-            except Exception as error:
-                self._failed[name] = error.message if isinstance(error, CellsError) else repr(error)
-                raise
+            await self._start_again(config)
+
+    async def _start_again(self, config: DatasourceConfig) -> None:
+        try:
+            is_local = config.storage is Storage.LOCAL
+            await self._start(config, await asyncio.to_thread(Path(config.folder).resolve) if is_local else None)
+            del self._failed[config.name]
+        except Exception as error:
+            self._failed[config.name] = error.message if isinstance(error, CellsError) else repr(error)
+            raise
+
+    # migrations
+
+    def migration(self, name: str) -> MigrationFiles:
+        """The files of a datasource's migration."""
+        return MigrationFiles(self.index_path(name))
+
+    def inner(self, name: str) -> Triple:
+        """An open datasource with its parts, also one that is withheld. Raises NotFound, Unavailable."""
+        return self._open[name] if name in self._open else self.triple(name)
+
+    def is_open(self, triple: Triple) -> bool:
+        """Whether this datasource was not closed or opened anew since."""
+        return self._open.get(triple.store.config.name) is triple
+
+    def check_target(self, config: DatasourceConfig) -> None:
+        """Raise what keeps a datasource from being at another place: see ``check_place``, ``check_bucket``.
+
+        Its present place counts as one that is taken.
+        """
+        others = [
+            msgspec.structs.replace(known, name=f"{known.name}, where it is now")
+            if known.name == config.name
+            else known
+            for known in self._configs.values()
+        ]
+        if config.storage is Storage.S3:
+            check_bucket(config, others)
+        else:
+            check_place(config, others, {"The data folder": self._data_dir})
+
+    async def hold(self, name: str, reason: str, *, withhold: bool) -> Triple:
+        """Stop the synchronizer of an open datasource and forbid writing, until it is opened anew.
+
+        With ``withhold`` nothing of it is served. Raises Unavailable for one that is not open.
+        """
+        triple = self.inner(name)
+        triple.store.alarm.held = reason
+        if withhold:
+            self._withheld[name] = reason
+        for part in ("hashes", "sync"):
+            await stop_service(self._supervisor, f"data.{part}.{name}")
+        return triple
+
+    async def release(self, name: str) -> None:
+        """Open a datasource anew that was held, as a start of the server would."""
+        await self.replace_index(name, _do_nothing)
+
+    async def switch(self, name: str, config: DatasourceConfig, commit: Callable[[], Awaitable[None]]) -> None:
+        """Close a datasource and let ``commit`` decide that it has another configuration from now on.
+
+        It is opened again with that one, or, when ``commit`` raises, as it was. Meanwhile its users are told to try
+        again. Goes on to its end when the caller is cancelled. Raises what ``commit`` raises; Unavailable when it does
+        not start again.
+        """
+        await see_through(asyncio.ensure_future(self._switch(name, config, commit)))
+
+    async def _switch(self, name: str, config: DatasourceConfig, commit: Callable[[], Awaitable[None]]) -> None:
+        self._failed[name] = f"it is just moving to {config.place}; try again in a moment"
+        self._open.pop(name, None)
+        try:
+            await self._stop_parts(name)
+            await self._hosts.leave(name)
+            await commit()
+            self._configs[name] = config
+        finally:
+            await self._start_again(self._configs[name])
 
     async def _start(self, config: DatasourceConfig, folder: Path | None, prepare: Prepare | None = None) -> None:
         is_structured = config.format == Format.STRUCTURED
@@ -185,6 +258,10 @@ class Datasources:
         if folder is None and config.watch is Watch.AUTO:
             config = msgspec.structs.replace(config, watch=Watch.POLL)
         path = self.index_path(config.name)
+        migrating = self.migration(config.name).settle(config, self._files)
+        self._withheld.pop(config.name, None)
+        if is_withheld(migrating) and migrating is not None:
+            self._withheld[config.name] = describe_hold(migrating)
         if is_structured:
             self._files.refuse_only_tree(config.name)
         elif prepare is None:
@@ -218,7 +295,7 @@ class Datasources:
         claims = Claims()
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
         store = StructuredStore(config, objects, objects, index, sync, claims)
-        if self._follow:
+        if self._follow and config.name not in self._withheld:
             await start_service(self._supervisor, _SyncService(sync, config.name, store.alarm))
         return store
 
@@ -289,6 +366,8 @@ class Datasources:
 
     def find(self, name: str) -> Store | None:
         """The datasource of this name, None when there is none. Raises Unavailable for one that failed to start."""
+        if name in self._withheld:
+            raise Unavailable(self._withheld[name], reason="migration", path=name)
         triple = self._open.get(name)
         if triple is not None:
             return triple.store
@@ -304,7 +383,7 @@ class Datasources:
 
     def names(self) -> list[str]:
         """Names of all open datasources, sorted."""
-        return sorted(self._open)
+        return sorted(self._open.keys() - self._withheld.keys())
 
     def configs(self) -> list[DatasourceConfig]:
         """The configurations of all datasources, the failed ones included, by name."""
@@ -312,4 +391,8 @@ class Datasources:
 
     def failure(self, name: str) -> str:
         """Why a datasource is not open; empty when it is."""
-        return self._failed.get(name, "")
+        return self._failed.get(name, "") or self._withheld.get(name, "")
+
+
+async def _do_nothing() -> None:
+    """The index stays as it is."""

@@ -17,6 +17,7 @@ from aiohttp import web
 from cellsmono.gateway.http import Listener, build_app_handler
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.hashes import RehashOptions
+from cellsmono.interfaces.migration import MigrationOptions
 from cellsmono.interfaces.operations import Operations, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions
 from cellsmono.interfaces.sync import ResyncOptions
@@ -127,6 +128,7 @@ def build_control_app(operations: Operations) -> web.Application:
             web.post("/datasources/{name}/resync", _resync),
             web.post("/datasources/{name}/check", _check),
             web.post("/datasources/{name}/rehash", _rehash),
+            web.post("/datasources/{name}/migrate", _migrate),
             web.get("/datasources/{name}/snapshots", _list_snapshots),
             web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/dump", _dump_snapshot),
@@ -207,6 +209,13 @@ async def _rehash(request: web.Request) -> web.StreamResponse:
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.rehash(name, body.path, body, note), f"rehash {name}")
+
+
+async def _migrate(request: web.Request) -> web.StreamResponse:
+    options = await _read_body(request, MigrationOptions)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.migrate(name, options, note), f"migrate {name}")
 
 
 async def _list_snapshots(request: web.Request) -> web.Response:

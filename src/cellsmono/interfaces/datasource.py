@@ -88,6 +88,9 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
     ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's. ``request_seconds``
     is how long one operation on the server may take, with all its repetitions.
+
+    ``migrated_from`` is format and place that a migrated datasource was at: as long as a configuration file still
+    names those, the place of the configuration store is what counts.
     """
 
     name: Name
@@ -124,6 +127,7 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     verify_tls: bool = True
     ca_file: str = ""
     request_seconds: float = 60.0
+    migrated_from: str = ""
 
     def __repr__(self) -> str:
         return f"DatasourceConfig({self.name}, {self.place})"

@@ -85,6 +85,11 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     dev: int = 0
     mode: int = 0
 
+    @property
+    def is_void(self) -> bool:
+        """Whether this tells nothing at all: so it is about folders where the storage has none of its own."""
+        return not (self.size or self.mtime_ns or self.ino)
+
     def is_same_content(self, other: "Facts") -> bool:
         """Whether nothing suggests that the bytes differ."""
         if self.size != other.size or self.ino != other.ino:

@@ -10,6 +10,7 @@ from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
+from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
 from cellsmono.kernel.errors import Invalid
@@ -185,6 +186,19 @@ class Operations(Protocol):
 
     async def delete_snapshot(self, name: str, basename: str) -> None:
         """Remove a snapshot. Raises NotFound."""
+
+    async def migrate(
+        self, name: str, options: MigrationOptions, progress: Callable[[MigrationProgress], None] | None = None
+    ) -> MigrationReport:
+        """Bring a datasource to another place or into another format; its tree, UUIDs and ETags stay as they are.
+
+        While it runs the datasource takes no writes. Cancelling the awaiting task stops it, and what was copied stays:
+        the next run goes on. A report with problems means that nothing was switched.
+
+        Raises Conflict: reason ``in_place`` for a target that is the source, ``nested`` for one in or around it,
+        ``not_empty``, ``sync`` while the synchronizer is at its first comparison or held, ``migration`` for what does
+        not fit a migration that was begun. Raises Invalid; Unavailable, QuotaExceeded and Forbidden from the storages.
+        """
 
     async def resync(
         self,

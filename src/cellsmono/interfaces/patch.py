@@ -55,7 +55,8 @@ class PutFolder(msgspec.Struct, frozen=True, tag=True):
     """The folder at ``path`` (ending in ``/``) is there. Missing parents are made as IMPLICIT folders.
 
     ``uuid`` given and different from the stored one: the stored one is replaced (caller has decided, see the
-    synchronizer). ``kind`` None keeps the stored kind, FOUND for a new one. ``facts`` None keeps the stored ones.
+    synchronizer). ``kind`` None keeps the stored kind, FOUND for a new one. ``facts`` None, or such that tell nothing,
+    keep the stored ones.
     New: one create event; changed kind to or from MARKER, or changed UUID: one update_meta; changed facts alone:
     silent. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
     """

@@ -35,6 +35,10 @@ class IndexFiles:
         """Note that this index is the only one to know its tree."""
         self._mark(name).touch()
 
+    def unmark(self, name: str) -> None:
+        """Note that this index follows a folder from now on."""
+        self._mark(name).unlink(missing_ok=True)
+
     def is_only_tree(self, name: str) -> bool:
         """Whether the index of this name is the only one to know a tree."""
         return self._mark(name).exists() and self.path(name).exists()
@@ -48,12 +52,12 @@ class IndexFiles:
                 "name for the new one, or move that file away.",
                 reason="flat",
             )
-        self._mark(name).unlink(missing_ok=True)
+        self.unmark(name)
 
     def set_aside(self, name: str, tree: str) -> None:
         """Keep a closed index until ``take_back``, by the UUID of its root."""
         self.path(name).rename(self._kept(name, tree))
-        self._mark(name).unlink(missing_ok=True)
+        self.unmark(name)
 
     def take_back(self, name: str, tree: str) -> None:
         """Use an index that was set aside, if there is one of this root and none in its place."""

@@ -150,7 +150,7 @@ def _with_content(node: Node, operation: PutLeaf, meta: NodeMeta) -> Node:
 def put_folder(old: Node | None, operation: PutFolder, now_ns: int) -> Change:
     """See ``PutFolder``. A folder that stops being a marker loses the metadata of the marker."""
     uuid = canonical_uuid(operation.uuid) if operation.uuid else None
-    facts = None if operation.facts is None else folder_facts(operation.facts)
+    facts = None if operation.facts is None or operation.facts.is_void else folder_facts(operation.facts)
     if old is None:
         kind = FolderKind.FOUND if operation.kind is None else operation.kind
         facts = Facts(size=0, mtime_ns=now_ns) if facts is None else facts

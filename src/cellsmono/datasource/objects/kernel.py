@@ -28,6 +28,20 @@ _renameat2 = _declare("renameat2", ctypes.c_int, ctypes.c_char_p, ctypes.c_int, 
 _fallocate = _declare("fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _sync_file_range = _declare("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
+_syncfs = _declare("syncfs", ctypes.c_int)
+
+
+def flush_file_system(descriptor: int) -> None:
+    """Bring everything that was written to the file system of an open folder to the disk (syncfs(2)). Raises OSError.
+
+    Linux 5.8 and later tell of pages that could not be written since the folder was opened.
+    """
+    if _syncfs is None:
+        os.sync()
+    elif _syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
 
 def rename_new(source_folder: int, source: bytes, target_folder: int, target: bytes) -> None:
     """Rename, and fail with EEXIST when the target exists (renameat2(2)); else raises OSError as rename does.

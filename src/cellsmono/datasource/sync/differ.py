@@ -113,6 +113,8 @@ def compare_folder(row: Node, facts: Facts, diff: FolderDiff) -> None:
     A row without an inode was made because something below it was; the folder itself was never looked at.
     """
     old = row.facts
+    if facts.is_void:
+        return
     if old.ino != facts.ino:
         diff.moved_in.append(row.path)
     elif old != folder_facts(facts):

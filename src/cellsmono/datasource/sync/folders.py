@@ -184,7 +184,7 @@ async def _compare_folder(
     adopted.add(identity.uuid)
     section.is_judged = True
     section.mark = identity.uuid if identity.mark and listing.complete else ""
-    facts = folder_facts(listing.facts) if listing.facts.ino or listing.complete else None
+    facts = None if listing.facts.is_void else folder_facts(listing.facts)
     if row is None:
         section.steps.append(Step(path, PutFolder(path, identity.uuid, facts), "created"))
     elif (facts is not None and row.facts != facts) or row.uuid != identity.uuid:

@@ -1,0 +1,1 @@
+"""Migrating a datasource into another format or to another storage."""

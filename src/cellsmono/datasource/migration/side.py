@@ -1,0 +1,187 @@
+"""The two sides of a migration: an object service of its own for each, and where the leaves lie in it."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from cellsmono.datasource.flat.blobs import SIDE
+from cellsmono.datasource.flat.layout import FlatRecord, Layout, blob_key, parse_key, read_record, write_record
+from cellsmono.datasource.hosting import Objects
+from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.placing import bare_prefix
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Storage, Symlinks
+from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.objects import Holder, Listing
+from cellsmono.kernel.errors import Conflict, Unavailable
+
+NAME = "data.migration"
+NOT_OURS = frozenset({"lost+found/"})
+"""What may lie in an empty place: it is the top of a file system."""
+_SCANNED = 64
+
+
+class Side(msgspec.Struct, frozen=True):
+    """One side. ``layout`` is None where leaves lie at their paths; ``has_attributes``: the storage keeps those."""
+
+    config: DatasourceConfig
+    objects: Objects
+    layout: Layout | None
+    has_attributes: bool
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket in the object service."""
+        return self.config.name
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether leaves lie in blobs."""
+        return self.layout is not None
+
+    @property
+    def uses_markers(self) -> bool:
+        """Whether folders have markers with their UUIDs."""
+        return not self.is_flat and self.config.markers is Markers.FILE
+
+    def key(self, node: Node, blob: int) -> str:
+        """The object key of a leaf's content."""
+        return node.path if self.layout is None else blob_key(self.layout, node.uuid, blob)
+
+    def sides(self, key: str) -> list[str]:
+        """Keys of what lies beside a blob, where the storage keeps no attributes."""
+        return [key + SIDE] if self.is_flat and not self.has_attributes else []
+
+
+def blob_at(target: Side, node: Node) -> int:
+    """The number of a leaf's blob once it is at the target, where the source may know no blobs."""
+    return node.blob if target.is_flat else 0
+
+
+@asynccontextmanager
+async def open_source(config: DatasourceConfig, *, is_whole: bool = True) -> AsyncIterator[Side]:
+    """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole."""
+    async with _opened(config) as objects:
+        layout = None
+        if config.format is not Format.STRUCTURED:
+            record = await read_record(objects, config.name)
+            if record is None and is_whole:
+                raise Unavailable(f"{config.place} is no flat store; is its disk mounted?", reason="offline")
+            layout = Layout.PLAIN if record is None else record.layout
+        yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
+
+
+@asynccontextmanager
+async def open_target(config: DatasourceConfig, *, make: bool = True) -> AsyncIterator[Side]:
+    """The side that is written, held for this process; a folder that is missing is made, unless only to be looked at.
+
+    Raises Locked, Unavailable.
+    """
+    if config.storage is Storage.LOCAL and make:
+        await asyncio.to_thread(lambda: Path(config.folder).mkdir(parents=True, exist_ok=True))
+    async with _opened(config) as objects:
+        is_there = await objects.has_bucket(config.name)
+        if not is_there and (make or config.storage is Storage.S3):
+            raise Unavailable(f"There is no bucket for {config.place}. Make it first, or check its name.")
+        if is_there and isinstance(objects, Holder):
+            await objects.hold_bucket(config.name)
+        layout = await _find_layout(objects, config) if is_there else _new_layout(objects, config)
+        yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
+
+
+async def _find_layout(objects: Objects, config: DatasourceConfig) -> Layout | None:
+    if config.format is Format.STRUCTURED:
+        return None
+    record = await read_record(objects, config.name)
+    return _new_layout(objects, config) if record is None else record.layout
+
+
+def _new_layout(objects: Objects, config: DatasourceConfig) -> Layout | None:
+    if config.format is Format.STRUCTURED:
+        return None
+    return Layout.SHARDED if objects.capabilities(config.name).folders else Layout.PLAIN
+
+
+async def check_empty(target: Side) -> None:
+    """Raise Conflict (reason ``not_empty``) for a target that holds anything."""
+    (listing,) = await target.objects.scan(target.bucket, [("", b"")])
+    names = {entry.name for entry in listing.entries or ()} - NOT_OURS
+    names |= {skipped.key for skipped in listing.skipped} - NOT_OURS
+    if names or not listing.complete:
+        raise Conflict(
+            f"The target {target.config.place} holds something already ({sorted(names)[:3]}); choose an empty place.",
+            reason="not_empty",
+        )
+
+
+async def claim_target(target: Side, root: str) -> None:
+    """Note in a flat target that it is the store of this root."""
+    if target.layout is not None and await read_record(target.objects, target.bucket) is None:
+        await write_record(target.objects, target.bucket, FlatRecord(1, target.layout, root))
+
+
+async def list_all(side: Side) -> AsyncGenerator[list[Listing], None]:
+    """Every folder of a side with its entries. Raises Unavailable for one that can not be listed."""
+    pending = [""]
+    while pending:
+        batch, pending = pending[-_SCANNED:], pending[:-_SCANNED]
+        listings = await side.objects.scan(side.bucket, [(folder, b"") for folder in batch])
+        for listing in listings:
+            if not listing.complete:
+                raise Unavailable(f"{listing.key or '/'!r} of {side.config.place} can not be listed.", reason="io")
+            inner = [listing.key + entry.name for entry in listing.entries or () if entry.name.endswith("/")]
+            pending += [key for key in inner if key not in NOT_OURS]
+        yield listings
+
+
+async def find_leaves(side: Side, index: SqliteIndex, keys: Sequence[str]) -> list[Node | None]:
+    """The leaves whose content lies at these keys of a side, whichever of their blobs it is."""
+    if side.layout is None:
+        found = await index.read_nodes(keys)
+    else:
+        parsed = [parse_key(side.layout, key) for key in keys]
+        found = await index.find_nodes(["" if each is None else each[0] for each in parsed])
+    return [None if node is None or node.is_folder else node for node in found]
+
+
+def with_sides(side: Side, keys: Iterable[str]) -> list[str]:
+    """Keys, and what lies beside them."""
+    return [each for key in keys for each in (key, *side.sides(key))]
+
+
+@asynccontextmanager
+async def _opened(config: DatasourceConfig) -> AsyncIterator[Objects]:
+    make = _open_folder if config.storage is Storage.LOCAL else _open_bucket
+    objects = make(config)
+    try:
+        yield objects
+    finally:
+        await objects.close()
+
+
+def _open_folder(config: DatasourceConfig) -> Objects:
+    folder = Path(config.folder).resolve()
+    is_structured = config.format is Format.STRUCTURED
+    objects = LocalStore(NAME, folder.parent)
+    objects.add_bucket(
+        config.name,
+        folder.name,
+        durability=Durability.RELAXED,  # one flush for many files, see ``copying``
+        symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
+        markers=config.markers if is_structured else Markers.NONE,
+    )
+    return objects
+
+
+def _open_bucket(config: DatasourceConfig) -> Objects:
+    # What it needs takes most of a second to import: see ``hosting``.
+    from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
+    from cellsmono.datasource.objects.s3.store import S3Store
+
+    objects = S3Store(NAME, make_endpoint(config, os.environ))
+    objects.add_bucket(make_place(config, bare_prefix(config.prefix)))
+    return objects

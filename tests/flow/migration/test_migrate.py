@@ -1,0 +1,287 @@
+"""After a migration everything is as it was, for whoever does not look where the bytes are."""
+
+import os
+
+import pytest
+
+from cellsmono.interfaces.datasource import Format, Storage
+from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
+from cellsmono.kernel.errors import CellsError, Conflict, Invalid, Unavailable
+
+FLAT, STRUCTURED = Format.FLAT, Format.STRUCTURED
+
+
+async def seen(app):
+    return await app.tree(), await app.list_keys()
+
+
+@pytest.mark.parametrize(
+    ("source", "target"), [(STRUCTURED, FLAT), (FLAT, STRUCTURED), (STRUCTURED, STRUCTURED), (FLAT, FLAT)]
+)
+async def test_nothing_changes_but_the_place(make_site, source, target):
+    site = make_site(source)
+    async with site.open() as app:
+        await app.seed()
+        before, events = await seen(app), await app.changes()
+        report = await app.migrate(format_=target, target=site.target)
+        assert (report.phase, report.problems_total) == (MigrationPhase.SWITCHED, 0)
+        assert report.done_files == report.files == 9
+        assert app.store.config.folder == str(site.target)
+        assert await seen(app) == before
+        await app.check_well()
+        assert await app.changes() <= events + 5, "nothing but what the last check wrote"
+    async with site.open() as app:
+        assert await seen(app) == before
+        finished = await app.migrate(MigrationAction.FINISH)
+        assert finished.removed == 9
+        assert finished.left == ()
+        assert not site.source.exists()
+        assert await seen(app) == before
+    async with site.open() as app:
+        assert (app.store.config.format, app.store.config.folder) == (target, str(site.target))
+        assert await seen(app) == before
+        await app.check_well()
+
+
+async def test_the_first_comparison_after_the_switch_finds_nothing(make_site):
+    site = make_site(FLAT)
+    async with site.open() as app:
+        await app.seed()
+        events = await app.changes()
+        await app.migrate(format_=STRUCTURED, target=site.target)
+        await app.store.sync.wait_until_followed()
+        report = await app.operations.resync("docs")
+        assert report.changed == 0
+        assert await app.changes() == events
+
+
+async def test_a_file_that_was_never_hashed_keeps_its_etag(make_site):
+    site = make_site()
+    async with site.open() as app:
+        (site.source / "found").write_bytes(b"by scan")
+        await app.operations.resync("docs")
+        before = await seen(app)
+        assert (await app.triple.index.read_node("found")).etag == ""
+        await app.migrate(format_=FLAT, target=site.target)
+        assert await seen(app) == before
+
+
+async def test_a_dry_run_changes_nothing_and_tells_what_there_is(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.seed()
+        report = await app.migrate(MigrationAction.PLAN, FLAT, site.target)
+        assert (report.files, report.folders, report.phase) == (9, 6, None)
+        assert report.bytes == sum(each[1] for each in (await app.tree()).values())
+        assert report.free > report.bytes
+        assert not site.target.exists()
+        await app.check_well()
+
+
+@pytest.mark.parametrize("action", [MigrationAction.PLAN, MigrationAction.RUN])
+async def test_keys_that_no_folder_can_hold_are_told_before_anything_is_copied(make_site, action):
+    site = make_site(FLAT)
+    async with site.open() as app:
+        for key in ("foo", "foo/bar", "a//b", "n" * 256, "x/../y", ".pydio", "fine"):
+            await app.put(key)
+        report = await app.migrate(action, STRUCTURED, site.target)
+        found = {(problem.obstacle, problem.path) for problem in report.problems}
+        assert {path for obstacle, path in found if obstacle is Obstacle.BESIDE} == {"foo"}
+        keys = {path for obstacle, path in found if obstacle is Obstacle.KEY}
+        assert keys == {"a//b", "a//", "n" * 256, "x/../y", "x/../", ".pydio"}
+        assert not site.target.exists() or not any(site.target.iterdir())
+        assert app.core.datasources.migration("docs").read() is None, "there is nothing to give up"
+        await app.check_well()
+
+
+async def test_targets_that_can_not_be(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        inside, around = site.source / "inside", site.root
+        for target, reason in ((site.source, "in_place"), (inside, "nested"), (around, "nested")):
+            for format_ in (FLAT, STRUCTURED):
+                with pytest.raises(Conflict) as caught:
+                    await app.migrate(format_=format_, target=target)
+                assert caught.value.reason == reason
+        site.target.mkdir()
+        (site.target / "mine").write_text("precious")
+        for action in (MigrationAction.PLAN, MigrationAction.RUN):
+            with pytest.raises(Conflict) as caught:
+                await app.migrate(action, FLAT, site.target)
+            assert caught.value.reason == "not_empty"
+        assert (site.target / "mine").read_text() == "precious"
+        with pytest.raises(Invalid):
+            await app.migrate()
+        for action in (MigrationAction.FINISH, MigrationAction.ABORT):
+            with pytest.raises(Invalid):
+                await app.migrate(action)
+        await app.check_well()
+
+
+async def test_a_name_is_a_folder_beside_the_present_one(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        report = await app.migrate(format_=FLAT, target="blobs")
+        assert report.target == str(site.root / "blobs")
+
+
+async def test_a_configured_datasource_is_where_it_was_migrated_to(make_site):
+    site = make_site()
+    old = f'[[datasource]]\nname = "docs"\nfolder = "{site.source}"\nwatch = "off"\n'
+    site.configured = old
+    async with site.open() as app:
+        await app.put("k", b"here")
+        await app.migrate(format_=FLAT, target=site.target)
+        await app.migrate(MigrationAction.FINISH)
+    async with site.open() as app:
+        assert app.store.config.format is FLAT
+        assert await app.read("k") == b"here"
+    site.configured = old.replace(str(site.source), str(site.target)) + 'format = "flat"\n'
+    async with site.open() as app:
+        assert await app.read("k") == b"here"
+        assert [info.error for info in await app.operations.list_datasources()] == [""]
+
+
+async def test_writes_are_refused_while_it_runs_and_reads_go_on(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.seed()
+        told = []
+
+        def look(progress):
+            names = {row.name for row in app.core.registry.list_rows()}
+            told.append((progress.phase, "data.sync.docs" in names, app.store.alarm.reason))
+
+        await app.migrate(format_=STRUCTURED, target=site.target, progress=look)
+        assert {phase for phase, _, _ in told} == {"looking", "copying", "checking"}
+        assert not any(is_synced for _, is_synced, _ in told)
+        assert all("read-only while it is migrated" in reason for _, _, reason in told)
+        assert "data.sync.docs" in {row.name for row in app.core.registry.list_rows()}
+
+
+async def test_it_is_refused_while_the_synchronizer_waits_for_somebody(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        app.store.sync._held_reason = "2,000 deletions"
+        with pytest.raises(Conflict) as caught:
+            await app.migrate(format_=FLAT, target=site.target)
+        assert caught.value.reason == "sync"
+
+
+async def test_move_leaves_nothing_behind(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        report = await app.migrate(format_=FLAT, target=site.target, move=True)
+        assert (report.phase, report.left) == (None, ())
+        assert not site.source.exists()
+        assert await seen(app) == before
+        await app.check_well()
+
+
+async def test_nothing_is_served_while_it_moves(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        failures = []
+
+        def look(progress):
+            try:
+                app.core.datasources.find("docs")
+            except Unavailable as error:
+                failures.append((progress.phase, error.reason))
+
+        await app.migrate(format_=FLAT, target=site.target, move=True, progress=look)
+        assert ("copying", "migration") in failures
+
+
+async def test_what_others_put_into_the_old_place_is_left_alone(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("d/changed", b"before")
+        await app.put("d/same", b"same")
+        os.symlink("same", site.source / "d" / "link")
+        await app.migrate(format_=FLAT, target=site.target)
+        (site.source / "d" / "changed").write_bytes(b"somebody's work")
+        (site.source / "added").write_bytes(b"more of it")
+        report = await app.migrate(MigrationAction.FINISH)
+        assert sorted(report.left) == ["added", "d/changed", "d/link"]
+        assert (site.source / "d" / "changed").read_bytes() == b"somebody's work"
+        assert not (site.source / "d" / "same").exists()
+
+
+async def test_finish_removes_nothing_once_the_target_lost_something(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k", b"precious")
+        await app.migrate(format_=STRUCTURED, target=site.target)
+        os.unlink(site.target / "k")
+        with pytest.raises(Conflict) as caught:
+            await app.migrate(MigrationAction.FINISH)
+        assert caught.value.reason == "altered"
+        assert (site.source / "k").read_bytes() == b"precious"
+
+
+async def test_changes_after_the_switch_do_not_keep_it_from_being_finished(make_site):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("replaced", b"old")
+        await app.put("deleted", b"old")
+        await app.put("moved", b"stays")
+        await app.migrate(format_=FLAT, target=site.target)
+        await app.put("replaced", b"new")
+        await app.store.delete_node("deleted")
+        await app.store.move_node("moved", "elsewhere")
+        report = await app.migrate(MigrationAction.FINISH)
+        assert (report.removed, report.left) == (3, ())
+        assert await app.read("replaced") == b"new"
+        assert await app.read("elsewhere") == b"stays"
+
+
+async def test_an_upload_in_parts_that_was_under_way_is_aborted(make_site):
+    site = make_site()
+    async with site.open() as app:
+        upload = await app.store.create_upload("k", b"")
+        await app.migrate(format_=FLAT, target=site.target)
+        assert await app.store.list_uploads("", "", "", 10) == []
+        with pytest.raises(CellsError):
+            await app.store.read_upload(upload.upload_id)
+
+
+@pytest.mark.parametrize("target", [STRUCTURED, FLAT])
+async def test_from_a_bucket_of_another_server_to_a_folder(make_site, far_bucket, target):
+    site = make_site(STRUCTURED, **far_bucket, prefix="base")
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        report = await app.migrate(format_=target, target=site.target)
+        assert report.problems == ()
+        assert await seen(app) == before
+        assert app.store.config.storage is Storage.LOCAL
+        assert app.store.config.secret_key == ""
+        finished = await app.migrate(MigrationAction.FINISH)
+        assert (finished.removed, finished.left) == (9, ())
+        await app.check_well()
+
+
+@pytest.mark.parametrize("source", [STRUCTURED, FLAT])
+async def test_from_a_folder_to_a_bucket_of_another_server(make_site, far_bucket, source):
+    site = make_site(source)
+    site.far = True
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        values = {name: value for name, value in far_bucket.items() if name != "bucket"}
+        place = f"s3://{far_bucket['bucket']}/base"
+        report = await app.migrate(format_=STRUCTURED, target=place, **values)
+        assert report.problems == ()
+        assert await seen(app) == before
+        assert (await app.operations.resync("docs")).changed == 0
+        await app.check_well()
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
+    async with site.open() as app:
+        assert await seen(app) == before
