@@ -68,7 +68,9 @@ async def open_source(config: DatasourceConfig, *, is_whole: bool = True) -> Asy
     async with _opened(config) as objects:
         layout = None
         if config.format is not Format.STRUCTURED:
-            record = await read_record(objects, config.name)
+            # What need not be whole may be gone altogether: a kill may have come just after its folder was removed.
+            is_there = is_whole or await objects.has_bucket(config.name)
+            record = await read_record(objects, config.name) if is_there else None
             if record is None and is_whole:
                 raise Unavailable(f"{config.place} is no flat store; is its disk mounted?", reason="offline")
             layout = Layout.PLAIN if record is None else record.layout
