@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
+from cellsmono.datasource.objects.names import not_found
 from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
@@ -107,6 +108,8 @@ async def find_head(connection: Connection, place: Place, key: str) -> dict[str,
     The answer to a HEAD has no body, and so can not tell an absent object from an absent bucket, or a key that was
     revoked from one that may not read this: whatever it refuses, a listing is asked for the reason.
     """
+    if place.is_too_long(key):
+        raise not_found(key)
     try:
         return await ask(connection, "head_object", key, **place.at(key))
     except (NotFound, Forbidden, Corrupt):

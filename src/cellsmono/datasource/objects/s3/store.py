@@ -71,8 +71,6 @@ class S3Store(S3Uploads, S3Scanner):
             if not await self.folders.exists(place, key):
                 raise not_found(key)
             return ObjectInfo(key, FOLDER_FACTS)
-        if place.is_too_long(key):
-            raise not_found(key)
         answer = await find_head(self.connection, place, key)
         return ObjectInfo(key, read_facts(answer, answer["ContentLength"]))
 
