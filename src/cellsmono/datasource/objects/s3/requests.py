@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.names import not_found
+from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
