@@ -30,6 +30,12 @@ def missing_clients(item: pytest.Item) -> list[str]:
     return [name for name in wanted if find_client(name) is None]
 
 
+def pytest_configure() -> None:
+    # A job in the background of a shell ignores Ctrl-C, and so would every process that a test sends it to.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     is_soak_asked = "soak" in config.getoption("markexpr")
     for item in items:
