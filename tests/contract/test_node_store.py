@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, Format, WriteOptions
 from cellsmono.interfaces.node import Checksum, FolderKind, NodeMeta
-from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge, Unavailable
+from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge
 
 
 async def chunks(*parts):
@@ -158,6 +158,8 @@ async def test_racing_writers_of_one_key_leave_one_version_whole(nodes):
 
 
 async def test_writers_readers_movers_and_deleters_of_the_same_keys_never_see_half_of_anything(nodes):
+    if nodes.config.format == "structured" and not nodes._objects.capabilities(nodes.config.name).local:
+        pytest.skip("moto ignores the condition on a copy's source, so what is copied may not be what was looked at")
     bodies = {hashlib.md5(b"%d" % n * 1000).hexdigest(): b"%d" % n * 1000 for n in range(8)}
 
     async def work(n):
@@ -176,10 +178,6 @@ async def test_writers_readers_movers_and_deleters_of_the_same_keys_never_see_ha
                 data = await opened.reader.read(0, 1 << 20)
             except (NotFound, Conflict):
                 continue
-            except Unavailable as error:
-                if nodes.config.format != "structured" or error.reason not in ("changing", "changed"):
-                    raise
-                continue  # a structured bucket keeps one version of each object
             opened.reader.close()
             assert bodies[hashlib.md5(data).hexdigest()] == data
             assert opened.node.effective_etag in bodies

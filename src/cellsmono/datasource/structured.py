@@ -257,14 +257,25 @@ class StructuredStore(BaseStore):
         """See ``NodeStore``."""
         check_move(source, path)
         self._objects.check_key(self._bucket, path)
-        await self.read_node(source)
-        async with self._claims.claim(source, path):
-            committed = await self._objects.move(self._bucket, source, path)
-            facts = None if is_folder(source) else committed.info.facts
-            move = MoveNode(source, path, facts=facts)
-            node = await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), move)
-        await self._prune([source])
-        return node
+        for _ in range(_LOOKS):
+            await self.read_node(source)
+            async with self._claims.claim(source, path):
+                if not await self._is_as_known(source):
+                    continue
+                committed = await self._objects.move(self._bucket, source, path)
+                facts = None if is_folder(source) else committed.info.facts
+                move = MoveNode(source, path, facts=facts)
+                node = await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), move)
+            await self._prune([source])
+            return node
+        raise Conflict(f"{source!r} keeps changing while it is moved; try again when it rests", path=source)
+
+    async def _is_as_known(self, path: str) -> bool:
+        """Whether the index knows what is on the storage: a row moved with other content would vouch for it."""
+        if is_folder(path):
+            return True
+        node, info = await self._find(path), await self._stat(path)
+        return node is not None and info is not None and node.facts.is_same_content(info.facts)
 
     @guarded
     async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:

@@ -9,7 +9,7 @@ from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask, ask_many, find_head
 from cellsmono.datasource.objects.s3.staging import OpenUpload, begin_upload, read_sent
-from cellsmono.kernel.errors import PreconditionFailed, Unavailable
+from cellsmono.kernel.errors import NotFound, PreconditionFailed, Unavailable
 
 MOST_AT_ONCE = 5 * 1024**3
 """S3's largest object that one CopyObject copies."""
@@ -60,7 +60,24 @@ async def copy_version(
         answer = await ask(connection, "copy_object", version.key, **arguments)
     except PreconditionFailed as error:
         raise _changing(version) from error
-    return etag_of(answer.get("CopyObjectResult", {}))
+    etag = etag_of(answer.get("CopyObjectResult", {}))
+    if etag != version.etag and (place, key) != (version.place, version.key):
+        await _confirm(connection, version)
+    return etag
+
+
+async def _confirm(connection: Connection, version: Version) -> None:
+    """Raise Unavailable (reason ``changing``) unless the source is still the version that was to be copied.
+
+    Some servers ignore the condition on a copy's source. What they copied then is another version, which the ETag
+    shows; that of an object in parts, or under a key of the server's, differs in any case.
+    """
+    try:
+        _, answer = await find_version(connection, version.place, version.key)
+    except NotFound:
+        raise _changing(version) from None
+    if etag_of(answer) != version.etag:
+        raise _changing(version)
 
 
 def split_version(version: Version) -> list[Piece]:

@@ -35,6 +35,7 @@ _HEADERS = {
     "content-encoding": "ContentEncoding",
     "content-language": "ContentLanguage",
 }
+_MD5 = re.compile(r"[0-9a-f]{32}")
 _MADE_OF_MD5 = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]*)?")
 _FOREIGN_TYPES = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
@@ -119,6 +120,15 @@ def _etag_of_server(head: Mapping[str, Any]) -> str:
     return etag if _MADE_OF_MD5.fullmatch(etag) else ""
 
 
+def _is_of_other_bytes(etag: str, head: Mapping[str, Any]) -> bool:
+    """Whether an ETag that was mirrored contradicts the server's: a copy may have taken bytes that were not meant.
+
+    Where the server's is no MD5 (encryption under a key of its own) this is true as well; then ours is forgotten.
+    """
+    server = etag_of(head).strip('"')
+    return bool(_MD5.fullmatch(etag) and _MD5.fullmatch(server)) and etag != server
+
+
 def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
     """What is mirrored at an object, also by other tools; None when its bytes alone tell as much."""
     metadata = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
@@ -137,6 +147,8 @@ def read_metadata(head: Mapping[str, Any]) -> NodeAttributes | None:
         extra.meta, content_type=kind, headers={**headers, **extra.meta.headers}, user={**user, **extra.meta.user}
     )
     etag = _etag_of_server(head) if extra.etag == ETAG_OF_SERVER else extra.etag
+    if _is_of_other_bytes(etag, head):
+        etag, meta = "", msgspec.structs.replace(meta, checksum=None)
     return NodeAttributes(head["ContentLength"], read_mtime(head), etag, meta, path)
 
 
