@@ -299,3 +299,21 @@ async def test_an_aborted_upload_leaves_nothing(nodes, work_files):
     assert work_files() == []
     with pytest.raises(NotFound):
         await nodes.abort_upload(upload.upload_id)
+
+
+async def test_what_others_change_just_before_a_move_takes_no_old_etag_along(nodes, folder, monkeypatch):
+    await put(nodes, "a", b"old")
+    look, looks = nodes.read_node, []
+
+    async def look_and_change(path):
+        node = await look(path)
+        if not looks:
+            (folder / "a").write_bytes(b"other")
+        looks.append(path)
+        return node
+
+    monkeypatch.setattr(nodes, "read_node", look_and_change)
+    node = await nodes.move_node("a", "b")
+    assert looks == ["a", "a"], "it was looked at again"
+    assert node.etag != hashlib.md5(b"old").hexdigest()
+    assert await read(nodes, "b") == b"other"
