@@ -13,7 +13,7 @@ from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.topics import INDEX_CHANGES
-from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, Unavailable
+from cellsmono.kernel.errors import DISK_FAILED, Conflict, Corrupt, Invalid, Unavailable
 from cellsmono.kernel.service import ServiceState
 
 OWNER = Actor("owner")
@@ -251,7 +251,7 @@ async def test_what_a_crash_left_of_replaced_content_is_removed_in_the_backgroun
         assert await service.remove_superseded() is False
         assert not left.exists()
         assert lost.exists(), "what is lost waits for somebody to ask"
-        store.alarm.reason = "the disk failed"
+        store.alarm.hear(Unavailable("the disk failed", reason=DISK_FAILED))
         assert service.status().state is ServiceState.DEGRADED
 
 
