@@ -125,7 +125,7 @@ def _is_of_other_bytes(etag: str, head: Mapping[str, Any]) -> bool:
 
     Where the server's is no MD5 (encryption under a key of its own) this is true as well; then ours is forgotten.
     """
-    server = etag_of(head).strip('"')
+    server = head.get("ETag", "").strip('"')
     return bool(_MD5.fullmatch(etag) and _MD5.fullmatch(server)) and etag != server
 
 
