@@ -1,8 +1,6 @@
 """Exporting without a server: where the snapshot and the blobs are, and nothing else."""
 
-import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +10,10 @@ from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import FILE_NAME, Settings
 from cellsmono.app.snapshots import read_file
 from cellsmono.datasource.flat.layout import key_of_leaf, read_record
-from cellsmono.datasource.hosting import Objects
-from cellsmono.datasource.objects.local import LocalStore
-from cellsmono.datasource.placing import bare_prefix
+from cellsmono.datasource.hosting import Objects, open_alone
 from cellsmono.datasource.snapshots.catalog import list_snapshots
 from cellsmono.datasource.snapshots.export import Blobs, export_snapshot
-from cellsmono.interfaces.datasource import DatasourceConfig, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.snapshots import ExportReport, SnapshotPlace, SnapshotProgress
 from cellsmono.kernel.clock import SystemClock
 from cellsmono.kernel.errors import Invalid, NotFound
@@ -32,7 +28,7 @@ async def export_datasource(config: DatasourceConfig, snapshot: str, target: Pat
     takes the newest of those that is whole. Raises NotFound, Unavailable, Invalid for a place that is no flat store,
     and what ``export_snapshot`` raises.
     """
-    async with _opened(config) as objects:
+    async with open_alone("export", msgspec.structs.replace(config, read_only=True)) as objects:
         blobs = await _find_blobs(objects, config)
         pieces, name = await _find_snapshot(objects.snapshots(config.name), snapshot, config)
         return await export_snapshot(pieces, name, blobs, target, note)
@@ -56,30 +52,6 @@ async def find_stored(loaded: LoadedConfig, name: str) -> DatasourceConfig:
         "--blobs FOLDER, or --blobs s3://BUCKET/PREFIX.",
         path=name,
     )
-
-
-@asynccontextmanager
-async def _opened(config: DatasourceConfig) -> AsyncIterator[Objects]:
-    """An object service with the one bucket."""
-    if config.storage is Storage.LOCAL:
-        objects: Objects = _open_folder(config)
-    else:
-        from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
-        from cellsmono.datasource.objects.s3.store import S3Store
-
-        objects = store = S3Store("export", make_endpoint(config, os.environ))
-        store.add_bucket(make_place(msgspec.structs.replace(config, read_only=True), bare_prefix(config.prefix)))
-    try:
-        yield objects
-    finally:
-        await objects.close()
-
-
-def _open_folder(config: DatasourceConfig) -> LocalStore:
-    folder = Path(config.folder).resolve()
-    objects = LocalStore("export", folder.parent)
-    objects.add_bucket(config.name, folder.name)
-    return objects
 
 
 async def _find_blobs(objects: Objects, config: DatasourceConfig) -> Blobs:

@@ -14,7 +14,7 @@ from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.placing import bare_prefix
 from cellsmono.datasource.sync.context import SyncStore
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Symlinks
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Storage, Symlinks
 from cellsmono.interfaces.objects import Multipart
 from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
@@ -116,17 +116,10 @@ class ObjectHosts:
         def make(name: str) -> LocalStore:
             return LocalStore(name, folder.parent, uploads=self._uploads, clock=self._clock)
 
-        is_structured = config.format is Format.STRUCTURED
         service = await self._find_service(folder.parent, "local", str(folder.parent), make)
         if not isinstance(service.store, LocalStore):
             raise TypeError(service.name)
-        service.store.add_bucket(
-            config.name,
-            folder.name,
-            durability=config.durability,
-            symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
-            markers=config.markers if is_structured else Markers.NONE,
-        )
+        _add_folder(service.store, config, folder)
         return service
 
     async def _serve_bucket(self, config: DatasourceConfig) -> ObjectsService:
@@ -173,6 +166,44 @@ class ObjectHosts:
             if not service.buckets:
                 del self._services[key]
                 await stop_service(self._supervisor, service.name)
+
+
+def _add_folder(store: LocalStore, config: DatasourceConfig, folder: Path) -> None:
+    is_structured = config.format is Format.STRUCTURED
+    store.add_bucket(
+        config.name,
+        folder.name,
+        durability=config.durability,
+        symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
+        markers=config.markers if is_structured else Markers.NONE,
+    )
+
+
+@asynccontextmanager
+async def open_alone(name: str, config: DatasourceConfig) -> AsyncIterator[Objects]:
+    """An object service of one's own, with the one bucket and no services around it. Raises what is wrong with it."""
+    objects = _open_folder(name, config) if config.storage is Storage.LOCAL else _open_bucket(name, config)
+    try:
+        yield objects
+    finally:
+        await objects.close()
+
+
+def _open_folder(name: str, config: DatasourceConfig) -> Objects:
+    folder = Path(config.folder).resolve()
+    store = LocalStore(name, folder.parent)
+    _add_folder(store, config, folder)
+    return store
+
+
+def _open_bucket(name: str, config: DatasourceConfig) -> Objects:
+    # See ``_serve_bucket``.
+    from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
+    from cellsmono.datasource.objects.s3.store import S3Store
+
+    store = S3Store(name, make_endpoint(config, os.environ))
+    store.add_bucket(make_place(config, bare_prefix(config.prefix)))
+    return store
 
 
 async def start_service(supervisor: Supervisor, service: Service) -> None:

@@ -9,10 +9,12 @@ from typing import Protocol
 import msgspec
 
 from cellsmono.datasource.flat.layout import (
+    NOT_OURS,
     RECORD,
     FlatRecord,
     Layout,
     blob_key,
+    choose_layout,
     key_of_leaf,
     once,
     parse_key,
@@ -44,9 +46,6 @@ GATHER_SECONDS = 0.25
 """How long dropped blobs wait for others: each removal flushes folders, and nobody waits for it."""
 SIDE = ".json"
 """What the name of a side record ends with, where the storage keeps no attributes."""
-
-_NOT_OURS = frozenset({"lost+found/"})
-"""What may lie in an empty folder: it is the top of a file system."""
 
 
 class FlatObjects(ObjectStore, FolderScanner, Protocol):
@@ -105,8 +104,7 @@ class Blobs:
                     f"'{bucket}' is read-only by its configuration and no flat store yet: there is nothing to serve.",
                     reason="read_only",
                 )
-            is_folder_tree = objects.capabilities(bucket).folders
-            record = FlatRecord(1, Layout.SHARDED if is_folder_tree else Layout.PLAIN, node.uuid)
+            record = FlatRecord(1, choose_layout(objects, bucket), node.uuid)
             await write_record(objects, bucket, record)
         elif record.id != node.uuid:
             if stats.files or stats.folders:
@@ -302,7 +300,7 @@ class Blobs:
         """The folders that hold blobs."""
         listing = await self._scan("")
         inner = [entry.name for entry in listing.entries or () if entry.name.endswith("/")]
-        return ["", *sorted(set(inner) - _NOT_OURS)] if self._record.layout is Layout.SHARDED else [""]
+        return ["", *sorted(set(inner) - NOT_OURS)] if self._record.layout is Layout.SHARDED else [""]
 
     async def list_blobs(self, folder: str) -> list[Blob]:
         """Every object in one of the folders, the record and side records left out. Raises Unavailable."""
@@ -345,8 +343,8 @@ async def _check_empty(objects: FlatObjects, bucket: str) -> None:
     (listing,) = await objects.scan(bucket, [("", b"")])
     if listing.missing:
         raise _offline(bucket)
-    names = {entry.name for entry in listing.entries or ()} - _NOT_OURS
-    others = [skipped.key for skipped in listing.skipped if skipped.key not in _NOT_OURS]
+    names = {entry.name for entry in listing.entries or ()} - NOT_OURS
+    others = [skipped.key for skipped in listing.skipped if skipped.key not in NOT_OURS]
     if names or others or not listing.complete:
         raise Conflict(
             f"The folder of '{bucket}' holds files and is no flat store of cellsmono. A flat datasource keeps files as "

@@ -17,6 +17,9 @@ from cellsmono.kernel.errors import Conflict, Corrupt, Forbidden, Invalid, NotFo
 RECORD = "cellsmono-flat.json"
 """The object that marks a bucket as a flat store. It is a plain file, for whoever looks into the folder."""
 
+NOT_OURS = frozenset({"lost+found/"})
+"""What may lie in an empty place: it is the top of a file system."""
+
 VERSION = 1
 
 _ABOUT = (
@@ -42,6 +45,11 @@ class FlatRecord(msgspec.Struct, frozen=True):
     layout: Layout
     id: str
     about: str = _ABOUT
+
+
+def choose_layout(objects: ObjectStore, bucket: str) -> Layout:
+    """The layout of a flat store that is about to be made."""
+    return Layout.SHARDED if objects.capabilities(bucket).folders else Layout.PLAIN
 
 
 def blob_key(layout: Layout, uuid: str, blob: int) -> str:

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 import msgspec
 
 from cellsmono.datasource.flat.blobs import SIDE
-from cellsmono.datasource.flat.layout import RECORD
+from cellsmono.datasource.flat.layout import NOT_OURS, RECORD
 from cellsmono.datasource.index.relocating import Relocation
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import is_unchanged
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import NOT_OURS, Side, blob_at, find_leaves, list_all
+from cellsmono.datasource.migration.side import Side, blob_at, find_leaves, list_all
 from cellsmono.interfaces.migration import Obstacle
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import Entry, Listing

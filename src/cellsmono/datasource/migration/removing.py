@@ -6,13 +6,13 @@ Whatever else lies there is left alone and named.
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from cellsmono.datasource.flat.layout import RECORD
+from cellsmono.datasource.flat.layout import NOT_OURS, RECORD
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import remove_objects
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import LISTED
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import NOT_OURS, Side, find_leaves, list_all, with_sides
+from cellsmono.datasource.migration.side import Side, find_leaves, list_all, with_sides
 from cellsmono.interfaces.datasource import Storage
 from cellsmono.interfaces.objects import Entry
 from cellsmono.kernel.errors import CellsError, Conflict

@@ -1,27 +1,31 @@
 """The two sides of a migration: an object service of its own for each, and where the leaves lie in it."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from cellsmono.datasource.flat.blobs import SIDE
-from cellsmono.datasource.flat.layout import FlatRecord, Layout, blob_key, parse_key, read_record, write_record
-from cellsmono.datasource.hosting import Objects
+from cellsmono.datasource.flat.layout import (
+    NOT_OURS,
+    FlatRecord,
+    Layout,
+    blob_key,
+    choose_layout,
+    parse_key,
+    read_record,
+    write_record,
+)
+from cellsmono.datasource.hosting import Objects, open_alone
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.local import LocalStore
-from cellsmono.datasource.placing import bare_prefix
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Storage, Symlinks
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Storage
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import Holder, Listing
 from cellsmono.kernel.errors import Conflict, Unavailable
 
 NAME = "data.migration"
-NOT_OURS = frozenset({"lost+found/"})
-"""What may lie in an empty place: it is the top of a file system."""
 _SCANNED = 64
 
 
@@ -91,21 +95,15 @@ async def open_target(config: DatasourceConfig, *, make: bool = True) -> AsyncIt
             raise Unavailable(f"There is no bucket for {config.place}. Make it first, or check its name.")
         if is_there and isinstance(objects, Holder):
             await objects.hold_bucket(config.name)
-        layout = await _find_layout(objects, config) if is_there else _new_layout(objects, config)
+        layout = await _find_layout(objects, config, is_there=is_there)
         yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
 
 
-async def _find_layout(objects: Objects, config: DatasourceConfig) -> Layout | None:
+async def _find_layout(objects: Objects, config: DatasourceConfig, *, is_there: bool) -> Layout | None:
     if config.format is Format.STRUCTURED:
         return None
-    record = await read_record(objects, config.name)
-    return _new_layout(objects, config) if record is None else record.layout
-
-
-def _new_layout(objects: Objects, config: DatasourceConfig) -> Layout | None:
-    if config.format is Format.STRUCTURED:
-        return None
-    return Layout.SHARDED if objects.capabilities(config.name).folders else Layout.PLAIN
+    record = await read_record(objects, config.name) if is_there else None
+    return choose_layout(objects, config.name) if record is None else record.layout
 
 
 async def check_empty(target: Side) -> None:
@@ -155,35 +153,6 @@ def with_sides(side: Side, keys: Iterable[str]) -> list[str]:
     return [each for key in keys for each in (key, *side.sides(key))]
 
 
-@asynccontextmanager
-async def _opened(config: DatasourceConfig) -> AsyncIterator[Objects]:
-    make = _open_folder if config.storage is Storage.LOCAL else _open_bucket
-    objects = make(config)
-    try:
-        yield objects
-    finally:
-        await objects.close()
-
-
-def _open_folder(config: DatasourceConfig) -> Objects:
-    folder = Path(config.folder).resolve()
-    is_structured = config.format is Format.STRUCTURED
-    objects = LocalStore(NAME, folder.parent)
-    objects.add_bucket(
-        config.name,
-        folder.name,
-        durability=Durability.RELAXED,  # one flush for many files, see ``copying``
-        symlinks=config.symlinks if is_structured else Symlinks.IGNORE,
-        markers=config.markers if is_structured else Markers.NONE,
-    )
-    return objects
-
-
-def _open_bucket(config: DatasourceConfig) -> Objects:
-    # What it needs takes most of a second to import: see ``hosting``.
-    from cellsmono.datasource.objects.s3.opening import make_endpoint, make_place
-    from cellsmono.datasource.objects.s3.store import S3Store
-
-    objects = S3Store(NAME, make_endpoint(config, os.environ))
-    objects.add_bucket(make_place(config, bare_prefix(config.prefix)))
-    return objects
+def _opened(config: DatasourceConfig) -> AbstractAsyncContextManager[Objects]:
+    # One flush for many files, see ``copying``.
+    return open_alone(NAME, msgspec.structs.replace(config, durability=Durability.RELAXED))

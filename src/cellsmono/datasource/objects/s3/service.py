@@ -53,8 +53,7 @@ class S3Service:
         self.sweeper = Sweeper(self.connection)
         self.holds = Holds(self.connection, self.clock)
         self._places: dict[str, Place] = {}
-        self._staged: dict[str, Held] = {}
-        self._free: set[str] = set()
+        self._staged: dict[str, tuple[Held, bool]] = {}
         self._tokens = itertools.count(1)
         self._settled: set[str] = set()
         self._settling = asyncio.Lock()
@@ -122,20 +121,16 @@ class S3Service:
         ``key``: the only one at which they can be committed. ``is_free``: no folder is where they go (see ``Target``).
         """
         token = str(next(self._tokens))
-        self._staged[token] = held
-        if is_free:
-            self._free.add(token)
+        self._staged[token] = held, is_free
         return Staged(bucket, size, token, key)
 
     def take(self, staged: Staged) -> tuple[Held | None, bool]:
         """What a token stands for, and whether no folder is where it goes; each is taken once."""
-        is_free = staged.token in self._free
-        self._free.discard(staged.token)
-        return self._staged.pop(staged.token, None), is_free
+        return self._staged.pop(staged.token, (None, False))
 
     async def close(self) -> None:
         """Discard what is staged, end the connections and threads."""
-        held, self._staged = list(self._staged.values()), {}
+        held, self._staged = [each for each, _ in self._staged.values()], {}
         await asyncio.gather(*(self.drop(each) for each in held))
         await self.holds.close()
         await self.connection.close()
