@@ -1,6 +1,9 @@
+import importlib.util
+import secrets
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 
 from cellsmono.app.assembly import open_core, open_server
@@ -8,9 +11,14 @@ from cellsmono.app.config_sources import load_config
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.objects.s3 import patience
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig, Watch
+
+_spec = importlib.util.spec_from_file_location("s3_proxy", Path(__file__).parent / "faults" / "s3_proxy.py")
+_s3_proxy = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_s3_proxy)
 
 
 @pytest.fixture
@@ -114,3 +122,22 @@ def make_source(tmp_path):
         return {"name": name, "folder": str(place)} | more
 
     return make
+
+
+@pytest.fixture
+async def proxy(moto_server, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
+    async with _s3_proxy.FaultyProxy(moto_server).running() as made:
+        yield made
+
+
+@pytest.fixture
+def behind(moto_server):
+    """The bucket as other programs see it."""
+    client = boto3.client(
+        "s3", endpoint_url=moto_server, aws_access_key_id="a", aws_secret_access_key="b" * 20, region_name="us-east-1"
+    )
+    client.name = f"behind-{secrets.token_hex(6)}"
+    client.create_bucket(Bucket=client.name)
+    yield client
+    client.close()

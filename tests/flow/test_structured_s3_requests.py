@@ -1,27 +1,19 @@
 """What a structured datasource in a bucket asks of the server: which requests, and no more of them than are needed."""
 
 import hashlib
-import importlib.util
-import secrets
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import boto3
 import pytest
 
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
-from cellsmono.datasource.objects.s3 import native, patience
+from cellsmono.datasource.objects.s3 import native
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import DatasourceConfig, Watch, WriteOptions
 from cellsmono.interfaces.node import NodeMeta
 from cellsmono.kernel.errors import Conflict, Invalid, Unavailable
-
-_spec = importlib.util.spec_from_file_location("s3_proxy", Path(__file__).parent / "faults" / "s3_proxy.py")
-s3_proxy = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(s3_proxy)
 
 MIB = 1 << 20
 PREFIX = "base/"
@@ -42,25 +34,6 @@ async def read(nodes, path):
         return await opened.reader.read(0, 1 << 30)
     finally:
         opened.reader.close()
-
-
-@pytest.fixture
-async def proxy(moto_server, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
-    async with s3_proxy.FaultyProxy(moto_server).running() as made:
-        yield made
-
-
-@pytest.fixture
-def behind(moto_server):
-    """The bucket as other programs see it."""
-    client = boto3.client(
-        "s3", endpoint_url=moto_server, aws_access_key_id="a", aws_secret_access_key="b" * 20, region_name="us-east-1"
-    )
-    client.name = f"count-{secrets.token_hex(6)}"
-    client.create_bucket(Bucket=client.name)
-    yield client
-    client.close()
 
 
 @pytest.fixture
@@ -258,7 +231,7 @@ async def test_a_completion_whose_answer_is_lost_is_known_to_have_happened(nodes
     upload_id = await begin(nodes, "big")
     parts = await send(nodes, upload_id, {1: A, 2: C})
     proxy.only = "POST"
-    proxy.plan.extend([s3_proxy.LOST, (404, "NoSuchUpload")])
+    proxy.plan.extend(["lost", (404, "NoSuchUpload")])
     await complete(nodes, upload_id, parts, etag_of(A, C))
     assert await read(nodes, "big") == A + C
 

@@ -5,10 +5,8 @@ import importlib.util
 import secrets
 from pathlib import Path
 
-import boto3
 import pytest
 
-from cellsmono.datasource.objects.s3 import patience
 from cellsmono.interfaces.sync import SyncState
 from cellsmono.kernel.errors import CellsError
 
@@ -27,25 +25,6 @@ FAULTS = [
     ((404, "NoSuchBucket"), "ServiceUnavailable"),
     ((400, "AuthorizationHeaderMalformed"), "ServiceUnavailable"),
 ]
-
-
-@pytest.fixture
-async def proxy(moto_server, monkeypatch):
-    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.001)
-    async with s3_proxy.FaultyProxy(moto_server).running() as made:
-        yield made
-
-
-@pytest.fixture
-def behind(moto_server):
-    """The bucket as other programs see it."""
-    client = boto3.client(
-        "s3", endpoint_url=moto_server, aws_access_key_id="a", aws_secret_access_key="b" * 20, region_name="us-east-1"
-    )
-    client.name = f"faults-{secrets.token_hex(6)}"
-    client.create_bucket(Bucket=client.name)
-    yield client
-    client.close()
 
 
 @pytest.fixture
