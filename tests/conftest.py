@@ -184,14 +184,14 @@ def moto_server() -> Iterator[str]:
 def own_server(start_server, tmp_path_factory) -> LiveServer:
     """Our own endpoint, as the server below another one of us."""
     place = tmp_path_factory.mktemp("own")
-    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
 
 
 @pytest.fixture(scope="session")
 def flat_server(start_server, tmp_path_factory) -> LiveServer:
     """Our own endpoint with flat buckets, which take every key: the hidden ones of another cellsmono, too."""
     place = tmp_path_factory.mktemp("flat")
-    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
 
 
 class VersityServer:

@@ -274,7 +274,7 @@ class Later:
 
 
 async def test_buckets_are_made_in_the_configured_format_and_removed_when_empty(open_it, tmp_path):
-    async with open_it(s3=['bucket_format = "flat"']) as core:
+    async with open_it() as core:
         await core.router.create_root(OWNER, "made")
         assert core.datasources.triple("made").store.config.format == "flat"
         await put(core.router, "made", "foo")
@@ -291,9 +291,11 @@ async def test_buckets_are_made_in_the_configured_format_and_removed_when_empty(
         stray.unlink()
         await core.router.delete_root(OWNER, "made")
         assert not (tmp_path / "data/buckets/made").exists()
-    async with open_it() as core:
+    async with open_it(s3=['bucket_format = "structured"']) as core:
         await core.router.create_root(OWNER, "plain")
         assert core.datasources.triple("plain").store.config.format == "structured"
+    async with open_it() as core:
+        assert core.datasources.triple("plain").store.config.format == "structured", "the default is for new ones"
 
 
 async def test_two_object_services_serve_four_datasources_and_say_which(open_it, make_source):

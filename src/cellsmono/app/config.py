@@ -66,7 +66,7 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     domains: tuple[str, ...] = ()
     sigv2: bool = True
     bucket_root: str = ""
-    bucket_format: Format = Format.STRUCTURED
+    bucket_format: Format = Format.FLAT
     clock_skew_seconds: Seconds = 900.0
     stale_upload_hours: Hours = 168.0
     max_object_size: Bytes = 5 * 1024**4

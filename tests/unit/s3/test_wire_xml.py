@@ -397,7 +397,7 @@ class TestErrors:
             (domain.Invalid("x", reason="key"), "InvalidArgument", 400),
             (domain.Invalid("x"), "InvalidRequest", 400),
             (domain.TooLarge("x"), "EntityTooLarge", 400),
-            (domain.TooLarge("x", reason="key"), "KeyTooLongError", 400),
+            (domain.TooLarge("x", reason="key_length"), "KeyTooLongError", 400),
             (domain.TooLarge("x", reason="meta"), "MetadataTooLarge", 400),
             (domain.QuotaExceeded("x", reason="disk_full"), "InsufficientStorage", 507),
             (domain.QuotaExceeded("x"), "QuotaExceeded", 507),

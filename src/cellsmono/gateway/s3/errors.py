@@ -221,7 +221,6 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "acl": ("AccessControlListNotSupported", False),
     "acl_ownership": ("InvalidBucketAclWithObjectOwnership", False),
     "key": ("InvalidArgument", True),
-    "key_too_long": ("KeyTooLongError", False),
     "part": ("InvalidPart", False),
     "part_order": ("InvalidPartOrder", False),
     "part_size": ("EntityTooSmall", False),
@@ -234,7 +233,7 @@ def _invalid(error: domain.CellsError) -> S3Error:
 
 
 def _too_large(error: domain.CellsError) -> S3Error:
-    code = {"key": "KeyTooLongError", "key_too_long": "KeyTooLongError", "meta": "MetadataTooLarge"}
+    code = {"key_length": "KeyTooLongError", "meta": "MetadataTooLarge"}
     return S3Error(code.get(error.reason, "EntityTooLarge"))
 
 
