@@ -296,29 +296,3 @@ async def test_buckets_are_made_in_the_configured_format_and_removed_when_empty(
         assert core.datasources.triple("plain").store.config.format == "structured"
     async with open_it() as core:
         assert core.datasources.triple("plain").store.config.format == "structured", "the default is for new ones"
-
-
-async def test_two_object_services_serve_four_datasources_and_say_which(open_it, make_source):
-    """The example of the design: siblings share a service, whatever their formats."""
-    sources = [
-        make_source("pydiods1", "data/pydiods1"),
-        make_source("personal", "data/personal", format="flat"),
-        make_source("cells", "data/cells", format="internal"),
-        make_source("newdatasource", "elsewhere/newdatasource"),
-    ]
-    async with open_it(*sources) as core:
-        rows = {row.name: row.detail for row in core.registry.list_rows()}
-        objects = {name: detail for name, detail in rows.items() if name.startswith("data.objects.")}
-        assert len(objects) == 2
-        served = {
-            info.config.name: (info.objects, info.config.format) for info in await core.installation.list_datasources()
-        }
-        assert served == {
-            "pydiods1": ("data.objects.local1", "structured"),
-            "personal": ("data.objects.local1", "flat"),
-            "cells": ("data.objects.local1", "internal"),
-            "newdatasource": ("data.objects.local2", "structured"),
-        }
-        assert "(cells, personal, pydiods1)" in objects["data.objects.local1"]
-        assert "(newdatasource)" in objects["data.objects.local2"]
-        assert {rows[f"data.index.{name}"] for name in ("personal", "cells")} == {"flat", "internal"}

@@ -290,7 +290,19 @@ class Installation:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
         stats, unhashed = await triple.index.stats(), await triple.index.count_unhashed()
-        return DatasourceInfo(shown, origin, triple.objects_name, state, stats, sync, alarm, free, total, unhashed)
+        return DatasourceInfo(
+            shown,
+            origin,
+            triple.objects_name,
+            state,
+            stats,
+            sync,
+            alarm,
+            free,
+            total,
+            unhashed,
+            self._datasources.list_sharing(config.name),
+        )
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:
         try:

@@ -89,8 +89,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 
 @app.command("list", epilog=LIST_EPILOG)
 def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE) -> None:
-    """List all datasources."""
-    from cellsmono.cli.describe import describe_state
+    """List all datasources, and the object services that they share."""
+    from cellsmono.cli.describe import describe_state, list_object_services
     from cellsmono.cli.session import load_for, perform
 
     infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources())
@@ -111,6 +111,9 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
         for info in infos
     ]
     print_table(("NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"), rows)
+    if services := list_object_services(infos):
+        print()  # noqa: T201
+        print_table(("OBJECT SERVICE", "SERVES"), services)
 
 
 @app.command("show", epilog=SHOW_EPILOG)

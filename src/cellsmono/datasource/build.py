@@ -360,6 +360,10 @@ class Datasources:
         """
         return self._hosts.find(name) or self.triple(name).objects  # says what is wrong
 
+    def list_sharing(self, name: str) -> tuple[str, ...]:
+        """The datasources whose buckets are served by the object service of this one, itself among them, sorted."""
+        return self._hosts.list_buckets(name)
+
     def snapshots(self, name: str) -> SnapshotPlace:
         """Where the snapshots of a datasource lie. Raises as ``objects``."""
         return self.objects(name).snapshots(name)
