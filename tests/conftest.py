@@ -17,6 +17,8 @@ OWNER = {
     "CELLSMONO_OWNER_ACCESS_KEY": "AKOWNEROWNEROWNER001",
     "CELLSMONO_OWNER_SECRET_KEY": "ownersecretownersecretownersecretowner01",
 }
+BARE = {"CELLSMONO_SERVER__DEFAULT_DATASOURCES": "false"}
+"""Servers of the tests have what a test gives them, and nothing else."""
 
 
 def find_client(name: str) -> str | None:
@@ -62,7 +64,7 @@ class LiveServer:
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 command,
-                env={**os.environ, **OWNER, **environment},
+                env={**os.environ, **OWNER, **BARE, **environment},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 stdin=subprocess.DEVNULL,

@@ -79,10 +79,11 @@ async def test_metrics_and_health_cope(open_it, make_source):
 async def test_an_internal_one_tells_nobody(open_it, make_source):
     async with open_it(make_source("thumbs", format="internal"), make_source("blobs", format="flat")) as core:
         with core.bus.subscribe(INDEX_CHANGES, "test") as subscription:
-            await put(core.router, "thumbs", "x")
+            thumbs = core.datasources.triple("thumbs").store
+            await thumbs.put_node("x", one_chunk(b"data"), PlainDigest())
             await put(core.router, "blobs", "y")
             assert (await anext(subscription)).path == "y"
-        changes = await core.datasources.triple("thumbs").store.index.changes()
+        changes = await thumbs.index.changes()
         assert [(event.kind, event.path) for event in changes.events] == [("create", "x")]
 
 

@@ -33,6 +33,8 @@ TEXTS = {
     "server.listen": 'Main listener: health, metrics, and S3 requests that are signed. HOST:PORT, or "off".',
     "server.stop_timeout": "Seconds that requests get to finish when the server stops.",
     "server.event_loop": '"auto" takes uvloop if installed, "uvloop" insists on it, "asyncio" is Python\'s own.',
+    "server.default_datasources": "Make the default datasources at the first start, in s3.bucket_root: pydiods1, "
+    "personal and cellsdata, and the internal thumbnails and versions. Those that were removed are not made again.",
     "s3.listen": 'S3 listener: HOST:PORT, or "off".',
     "s3.region": "The region that clients sign for.",
     "s3.domains": "Host names below which each bucket is a host name of its own (virtual-host style).",

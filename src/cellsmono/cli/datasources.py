@@ -213,7 +213,8 @@ def add_datasource(
     if output is Output.JSON:
         print_json(info)
     else:
-        tell(f"{info.config.place} is served as the bucket {info.config.name!r}")
+        served = "kept for the server itself, unseen by S3 clients," if format_ == Format.INTERNAL else "served"
+        tell(f"{info.config.place} is {served} as the bucket {info.config.name!r}")
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)

@@ -389,6 +389,11 @@ class Datasources:
         """Names of all open datasources, sorted."""
         return sorted(self._open.keys() - self._withheld.keys())
 
+    def is_internal(self, name: str) -> bool:
+        """Whether a datasource of this name is for the server itself, so that no client is to see it."""
+        config = self._configs.get(name)
+        return config is not None and config.format == Format.INTERNAL
+
     def configs(self) -> list[DatasourceConfig]:
         """The configurations of all datasources, the failed ones included, by name."""
         return [self._configs[name] for name in sorted(self._configs)]

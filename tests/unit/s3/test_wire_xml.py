@@ -383,6 +383,7 @@ class TestErrors:
             (domain.NotFound("x", reason="root"), "NoSuchBucket", 404),
             (domain.NotFound("x", reason="upload"), "NoSuchUpload", 404),
             (domain.AlreadyExists("x"), "BucketAlreadyOwnedByYou", 409),
+            (domain.AlreadyExists("x", reason="reserved"), "BucketAlreadyExists", 409),
             (domain.Conflict("x", reason="not_empty"), "BucketNotEmpty", 409),
             (domain.Conflict("x", reason="is_folder"), "KeyConflict", 409),
             (domain.Conflict("x", reason="parent_is_object"), "KeyConflict", 409),
