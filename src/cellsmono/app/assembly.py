@@ -13,6 +13,7 @@ from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
@@ -87,12 +88,14 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
+        vault = Vault(data_dir, clock)
         datasources = Datasources(
             supervisor,
             data_dir=data_dir,
             clock=clock,
             uploads=uploads,
             publish=publish,
+            vault=vault,
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )

@@ -101,6 +101,8 @@ DATASOURCE_TEXTS = {
     "storage_class": "Storage class of every object, for example STANDARD_IA. Empty: the bucket's own.",
     "object_tags": "Tags of every object: key=value&key=value.",
     "read_only": "Never write, not even markers.",
+    "encryption": '"aes256": new content is encrypted before it is stored; see `cellsmono encryption`. For formats '
+    '"flat" and "internal". "none": content is stored as it is.',
     "signature": '"s3v4", or "s3" (version 2) for old servers.',
     "sign_payload": "Sign bodies also over TLS, which costs processor time.",
     "checksums": "Send a CRC32 with every body, so that the server notices damage. Old servers may need it off.",

@@ -28,6 +28,7 @@ from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_sna
 from cellsmono.interfaces.datasource import (
     DatasourceConfig,
     Durability,
+    Encryption,
     Format,
     Markers,
     Signature,
@@ -55,6 +56,8 @@ ADD_EPILOG = """Examples:
   cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
 
   cellsmono ds add archive=/srv/blobs --format flat
+
+  cellsmono ds add private=/srv/sealed --format flat --encrypt
 
   cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db
 
@@ -165,6 +168,9 @@ def add_datasource(
         str, typer.Option(metavar="K=V&K=V", help="Tags of objects there.", show_default=False)
     ] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to it.")] = False,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt content before it is stored; for flat and internal.")
+    ] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
@@ -205,6 +211,7 @@ def add_datasource(
             "markers": markers,
             "watch": watch,
             "anonymous": anonymous,
+            "encryption": Encryption.AES256 if encrypt else Encryption.NONE,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
         return await operations.add_datasource(source, locate_snapshot(from_snapshot))

@@ -44,6 +44,7 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         ("format", config.format),
         ("durability", config.durability),
         ("anonymous", config.anonymous or "nothing"),
+        ("encryption", config.encryption),
     ]
     if config.format == Format.STRUCTURED:
         fields += [("symlinks", config.symlinks), ("markers", config.markers), ("watch", config.watch)]
