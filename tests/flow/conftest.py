@@ -98,7 +98,9 @@ def open_it(tmp_path):
         lines = ["[server]", 'listen = "127.0.0.1:0"', "[s3]", 'listen = "127.0.0.1:0"', *s3]
         for source in sources:
             lines.append("[[datasource]]")
-            lines += [f"{key} = {value!r}".replace("True", "true") for key, value in source.items()]
+            lines += [
+                f"{key} = {value!r}".replace("True", "true").replace("False", "false") for key, value in source.items()
+            ]
         file = tmp_path / "config.toml"
         file.write_text("\n".join(lines))
         data.mkdir(exist_ok=True)
