@@ -22,6 +22,12 @@ EMPTY = "empty"
 PAGE = "page"
 """A web page of somebody else: not found."""
 
+STRIKE_BEFORE = "strike before"
+"""``strike`` is called, and nothing is passed on."""
+
+STRIKE_AFTER = "strike after"
+"""The server does what it is asked, then ``strike`` is called."""
+
 _ANSWERS = {
     EMPTY: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
     PAGE: b"HTTP/1.1 404 X\r\nConnection: close\r\nContent-Length: 15\r\n\r\n<html>no</html>",
@@ -44,6 +50,7 @@ class FaultyProxy:
         self.seen = []
         self.heads = []
         self.asked = asyncio.Event()
+        self.strike = None
         self._upstream = upstream.removeprefix("http://").split(":")
         self._server = None
         self._serving = set()
@@ -101,6 +108,10 @@ class FaultyProxy:
             action = self.plan.popleft() if self.plan else self.always
         if action == HANG:
             await asyncio.Event().wait()
+        elif action in (STRIKE_BEFORE, STRIKE_AFTER):
+            if action == STRIKE_AFTER:
+                await self._forward(lines, body)
+            self.strike()
         elif isinstance(action, tuple):
             writer.write(_refusal(lines[0].startswith("HEAD"), *action))
         elif action in _ANSWERS:
