@@ -6,21 +6,25 @@ loop, or send it in a framing with a trailer, which older servers do not know.
 """
 
 import base64
+import errno
 import hashlib
 import tempfile
 import threading
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import msgspec
 
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
+from cellsmono.kernel.errors import QuotaExceeded, Unavailable
 
 MEMORY_BYTES = 1024 * 1024
 BATCH_BYTES = 256 * 1024
 _READ_BYTES = 256 * 1024
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Sums(msgspec.Struct, frozen=True):
@@ -97,14 +101,18 @@ class Spool:
             if self._crc32 is not None:
                 self._crc32 = zlib.crc32(chunk, self._crc32)
             self.size += len(chunk)
-            if self._file is not None:
-                self._file.write(chunk)
-            else:
-                self._chunks.append(chunk)
-        if self._file is None and self.size > MEMORY_BYTES:
+        self._chunks += chunks
+        if self._file is not None or self.size > MEMORY_BYTES:
+            with _explained():
+                self._write()
+
+    def _write(self) -> None:
+        """Move what is in memory into the file."""
+        if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="cellsmono-")  # noqa: SIM115 - it lives as long as the spool
-            self._file.writelines(self._chunks)
-            self._chunks = []
+        self._file.writelines(self._chunks)
+        self._file.flush()
+        self._chunks = []
 
     def body(self) -> Bytes | Body:
         """All of it, from its beginning, as the client takes it. Nothing more may be added."""
@@ -136,6 +144,21 @@ class Spool:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say which folder it is that can not hold the bytes."""
+    try:
+        yield
+    except OSError as error:
+        place = f"the temporary folder '{tempfile.tempdir or ''}'"
+        advice = "make room in it, or let TMPDIR name another folder and restart"
+        if error.errno in _FULL:
+            text = f"There is no space left in {place}, where long bodies wait for the S3 server; {advice}."
+            raise QuotaExceeded(text, reason="disk_full") from error
+        text = f"Long bodies can not wait for the S3 server in {place} ({error.strerror or error}); {advice}."
+        raise Unavailable(text, reason="io") from error
 
 
 def encode_crc32(value: int) -> str:
