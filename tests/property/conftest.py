@@ -320,7 +320,8 @@ class SyncMachine(RuleBasedStateMachine):
         self.settle()
         before = self.run(self._read_index())
         self.clock.advance(5)
-        self.site.write(f"{key}/fresh", b"")
+        if self._kind(f"{key}/fresh") != "folder":
+            self.site.write(f"{key}/fresh", b"")
         self.site.store.set_readable(BUCKET, key + "/", False)
         for full in (False, True):
             self.run(self.sync.resync("", ResyncOptions(full=full)))
