@@ -27,7 +27,7 @@ from cellsmono.interfaces.datasource import (
     OpenNode,
     WriteOptions,
 )
-from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta
+from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, is_sealed, new_uuid
 from cellsmono.interfaces.objects import ObjectReader, Staged, Target
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
@@ -112,15 +112,30 @@ class FlatStore(VersionedStore):
         _check_key(path)
 
     async def _target(self, path: str, options: WriteOptions) -> Target | None:
-        """See ``BaseStore``. Where renaming is a copy, long bodies go to the name that is most likely theirs."""
-        if self.blobs.can_rename:
-            return None
-        key = self.blobs.key(*await self._name(await self._find(path)))
-        return Target(key, options.meta, options.mtime_ns, path=path)
+        """See ``BaseStore``. Where renaming is a copy, long bodies go to the name that is most likely theirs.
 
-    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
+        Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
+        """
+        seal = self.blobs.new_seal()
+        if self.blobs.can_rename:
+            return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+        name = await self._name(await self._find(path), seal)
+        return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
+
+    async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
-        return None
+        seal = self.blobs.new_seal()
+        return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+
+    async def _is_name_of(self, name: tuple[str, int], old: Node | None) -> bool:
+        """Whether the blob of this name can hold new content of a node, or of a new one."""
+        uuid, blob = name
+        if old is not None:
+            return uuid == old.uuid
+        if not is_sealed(blob):
+            return not blob
+        # It may have been meant for a node that was moved away or deleted while the body came in.
+        return await self.index.find_node(uuid) is None and uuid not in await self.index.find_deleted([uuid])
 
     async def _commit_leaf(
         self,
@@ -140,8 +155,9 @@ class FlatStore(VersionedStore):
                 if old is None and not self._may_guess(staged):
                     old = await self._find(path)
                 fate = await self._decide_fate(path, old)
-                first = self.blobs.parse(staged.key) if staged.key else await self._name(old)
-                uuid, blob = first if _is_name_of(first, old) else await self._name(old)
+                first = self.blobs.parse(staged.key) if staged.key else await self._name(old, staged.seal)
+                is_right = not staged.key or await self._is_name_of(first, old)
+                uuid, blob = first if is_right else await self._name(old, staged.seal)
             except BaseException:
                 await self._objects.discard(staged)
                 raise
@@ -176,7 +192,7 @@ class FlatStore(VersionedStore):
         try:
             old = await self.index.read_node(leaf.path)
             fate = await self._decide_fate(leaf.path, old)
-            uuid, blob = await self._name(old)
+            uuid, blob = await self._name(old, leaf.blob if is_sealed(leaf.blob) else 0)
         except BaseException:
             self.blobs.drop(key)
             raise
@@ -231,7 +247,7 @@ class FlatStore(VersionedStore):
                 node = self._content_of(await self.read_version(source, version))
             check_source(node, etag)
             try:
-                staged, _ = await self.blobs.stage_copy(node)
+                staged = await self.blobs.stage_copy(node)
             except NotFound:
                 key = self.blobs.key_of(node)
                 if key == seen:
@@ -373,12 +389,6 @@ class FlatStore(VersionedStore):
             await self._submit(PutFolder(path, kind=FolderKind.IMPLICIT))
         else:
             raise Conflict(f"The folder {path!r} is not empty", reason="not_empty", path=path)
-
-
-def _is_name_of(name: tuple[str, int], old: Node | None) -> bool:
-    """Whether the blob of this name can hold new content of a node, or of a new one."""
-    uuid, blob = name
-    return not blob if old is None else uuid == old.uuid
 
 
 def _taken(path: str) -> AlreadyExists:

@@ -76,13 +76,14 @@ class VersionedStore(BaseStore):
         null = await self.index.find_version(path, "")
         return Fate("", old is not None and bool(old.version), tuple(self._keys(None if null is None else null.node)))
 
-    async def _name(self, old: Node | None) -> tuple[str, int]:
+    async def _name(self, old: Node | None, seal: int) -> tuple[str, int]:
         """UUID and number of the blob that new content gets; ``old``: the node whose content it is to be, if any.
 
-        Also a version may have the number that the clock gives, when the clock was set back.
+        Content that is sealed has its number already, see ``Staged.seal``. Otherwise also a version may have the number
+        that the clock gives, when the clock was set back.
         """
-        if old is None:
-            return new_uuid(), 0
+        if old is None or seal:
+            return new_uuid() if old is None else old.uuid, seal
         number = self.blobs.next_blob(old)
         if self.versioning is not Versioning.OFF:
             while (await self.index.find_blobs([(old.uuid, number)]))[0] is not None:
@@ -157,14 +158,14 @@ class VersionedStore(BaseStore):
     async def _copy_version(self, kept: Node, promote: PromoteVersion) -> PromoteVersion:
         """Give a version that becomes current a blob with a UUID of its own: the node that it was of is elsewhere."""
         try:
-            staged, _ = await self.blobs.stage_copy(kept)
+            staged = await self.blobs.stage_copy(kept)
         except NotFound:
             raise await self._missing(kept.path) from None
-        uuid = new_uuid()
-        key = self.blobs.key(uuid, 0)
+        uuid, blob = await self._name(None, staged.seal)
+        key = self.blobs.key(uuid, blob)
         with self.blobs.changing(key):
             await self.blobs.commit(staged, key, kept.mtime_ns, NodeAttributes(0, 0, kept.etag, kept.meta, kept.path))
-        return replace(promote, uuid=uuid)
+        return replace(promote, uuid=uuid, blob=blob)
 
     @guarded
     async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:

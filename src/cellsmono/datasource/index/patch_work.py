@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cellsmono.datasource.index import crowds, labels, rules
+from cellsmono.datasource.index.counting import Counts
 from cellsmono.datasource.index.log import EventLog
 from cellsmono.datasource.index.rows import (
     ABOVE_ROOT,
@@ -22,8 +23,6 @@ from cellsmono.datasource.index.rows import (
     unpack_uuid,
 )
 from cellsmono.datasource.index.statements import (
-    COUNT_FILES,
-    COUNT_FOLDER,
     DELETE_FOLDERS_WITHIN,
     DELETE_NODE,
     DELETE_NODES_WITHIN,
@@ -62,7 +61,7 @@ from cellsmono.store.database import Tx
 
 
 class PatchWork:
-    """One patch being written. ``counts`` holds what is still to be added to folders: files and bytes."""
+    """One patch being written. ``counts`` and ``versions`` hold what is still to be added to counters."""
 
     def __init__(self, tx: Tx, known: dict[str, int], log: EventLog, versioning: Versioning) -> None:
         self._tx = tx
@@ -70,8 +69,8 @@ class PatchWork:
         self._known = known
         self._log = log
         self._now_ns = log.at_ns
-        self._counts: dict[int, list[int]] = {}
-        self._versions = VersionWriter(tx, versioning, log.at_ns)
+        self.counts = Counts(tx)
+        self.versions = VersionWriter(tx, versioning, log.at_ns)
         self.effects: list[tuple[str, Node | None]] = []
         self.handlers: dict[type[Any], Callable[[Any], None]] = {
             PutLeaf: self._put_leaf,
@@ -100,19 +99,19 @@ class PatchWork:
         if change is None:
             return
         node, event = change
-        if self._versions.is_on and operation.etag:
+        if self.versions.is_on and operation.etag:
             if old is None:
-                self._versions.note_superseded(path)
+                self.versions.note_superseded(path)
             elif operation.keeps:
-                self._versions.keep(old)
+                self.versions.keep(old)
             if not node.version:
-                self._versions.drop(path, "")
+                self.versions.drop(path, "")
         if old is None:
             self._insert_node(parent, name, node, None)
-            self._count(parent, 1, node.size)
+            self.counts.add(parent, 1, node.size)
         else:
             self._execute(UPDATE_CONTENT, (*_pack_leaf(node), parent, name))
-            self._count(parent, 0, node.size - old.size)
+            self.counts.change(parent, old, node)
         self._note(event, node)
 
     def _put_leaves(self, operation: PutLeaves) -> None:
@@ -126,7 +125,7 @@ class PatchWork:
                 self._put_leaf(PutLeaf(path + name, each))
             return
         uuids = crowds.insert_leaves(self._tx, parent, names, facts)
-        self._count(parent, len(names), sum(each.size for each in facts))
+        self.counts.add(parent, len(names), sum(each.size for each in facts))
         if self._log.is_bulk:
             # Nobody is told of a single node, and no cache can hold what was not there.
             self._log.note(EventKind.CREATE, path, "")
@@ -152,7 +151,9 @@ class PatchWork:
         if node.kind is not old.kind:
             self._execute(UPDATE_KIND, (node.kind, row[1]))
         if node.facts != old.facts:
-            self._count(parent, 0, 0)
+            self.counts.change(parent, old, node)
+        if rules.is_other(old, node):
+            self.counts.forget_scan(row[1])
         self._note(event, node)
 
     def _set_meta(self, operation: SetMeta) -> None:
@@ -177,7 +178,7 @@ class PatchWork:
         folder = find_folder(self._execute, self._known, operation.path)
         if folder is None:
             raise rules.missing_node(operation.path)
-        self._flush_count(folder)
+        self.counts.flush_one(folder)
         state = (pack_int(operation.mtime_ns), pack_int(operation.ctime_ns), operation.fingerprint or None, folder)
         self._execute(UPDATE_STATE, state)
 
@@ -195,16 +196,16 @@ class PatchWork:
         if source == path:
             if node != old:
                 self._execute(UPDATE_CONTENT, (*_pack_leaf(node), old_parent, name_of(path)))
-                self._count(old_parent, 0, node.size - old.size)
+                self.counts.change(old_parent, old, node)
                 self._note(None, node)
             return
         if is_folder(path):
             self._move_folder(old, node, old_parent, row[1])
         else:
             self._move_leaf(old, node, old_parent, keeps=operation.keeps)
-        if self._versions.is_on:
-            self._versions.cover(source)
-            self._versions.note_superseded(path)
+        if self.versions.is_on:
+            self.versions.cover(source)
+            self.versions.note_superseded(path)
         self.effects.append((source, None))
         self._note(EventKind.UPDATE_PATH, node, source=source)
 
@@ -214,27 +215,29 @@ class PatchWork:
         if row is not None:
             replaced = unpack_node(node.path, row)
             self._execute(DELETE_NODE, (parent, name))
-            self._count(parent, -1, -replaced.size)
+            self.counts.add(parent, -1, -replaced.size)
             if keeps:
-                self._versions.keep(replaced)
-        if self._versions.is_on and not node.version:
-            self._versions.free_null(node.path)
+                self.versions.keep(replaced)
+        if self.versions.is_on and not node.version:
+            self.versions.free_null(node.path)
         self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
-        self._count(old_parent, -1, -old.size)
-        self._count(parent, 1, node.size)
+        self.counts.add(old_parent, -1, -old.size)
+        self.counts.add(parent, 1, node.size)
 
     def _move_folder(self, old: Node, node: Node, old_parent: int, folder: int) -> None:
         if find_row(self._execute, self._known, node.path) is not None:
             raise rules.taken_path(node.path)
-        if self._versions.is_on:
-            self._versions.free_null(node.path)
+        if self.versions.is_on:
+            self.versions.free_null(node.path)
         parent, name = self._parent_for(node.path), name_of(node.path)
         self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
         self._execute(MOVE_FOLDER, (parent, name, folder))
+        if rules.is_other(old, node):
+            self.counts.forget_scan(folder)
         if parent != old_parent:
             labels.move_folder(self._tx, folder, parent)
-        self._execute(COUNT_FOLDER, (-1, old_parent))
-        self._execute(COUNT_FOLDER, (1, parent))
+        self.counts.add_folder(old_parent, -1)
+        self.counts.add_folder(parent, 1)
         self._forget_folders()
 
     def _delete(self, operation: DeleteNode) -> None:
@@ -244,57 +247,57 @@ class PatchWork:
         parent = find_folder(self._execute, self._known, parent_of(path))
         if row is None or parent is None:
             if operation.marker is not None:
-                self._versions.put_marker(path, operation.marker)
+                self.versions.put_marker(path, operation.marker)
             return
         node = unpack_node(path, row)
         if operation.keeps and not node.is_folder:
-            self._versions.keep(node)
+            self.versions.keep(node)
         if node.is_folder:
-            self.flush_counts()  # a count kept back must not reach a folder that is made later under the same id
+            self.counts.flush()  # a count kept back must not reach a folder that is made later under the same id
             lft, rgt, _, _ = self._execute(labels.SELECT_SPAN, (row[1],)).fetchone()
             self._execute(DELETE_NODES_WITHIN, (lft, rgt))
             self._execute(DELETE_FOLDERS_WITHIN, (lft, rgt))
-            self._execute(COUNT_FOLDER, (-1, parent))
+            self.counts.add_folder(parent, -1)
             self._forget_folders()
         else:
-            self._count(parent, -1, -node.size)
+            self.counts.add(parent, -1, -node.size)
         self._execute(DELETE_NODE, (parent, name_of(path)))
         if operation.marker is not None:
-            self._versions.put_marker(path, operation.marker)
-        elif self._versions.is_on:
-            self._versions.cover(path)
+            self.versions.put_marker(path, operation.marker)
+        elif self.versions.is_on:
+            self.versions.cover(path)
         self.effects.append((path, None))
         self._log.note(EventKind.DELETE, path, node.uuid)
 
     def _drop_version(self, operation: DropVersion) -> None:
-        self._versions.drop(operation.path, operation.version)
+        self.versions.drop(operation.path, operation.version)
 
     def _set_version_meta(self, operation: SetVersionMeta) -> None:
-        self._versions.set_meta(operation.path, operation.version, operation.meta)
+        self.versions.set_meta(operation.path, operation.version, operation.meta)
 
     def _promote(self, operation: PromoteVersion) -> None:
         path = operation.path
         rules.check_path(path, folder=False)
-        kept = self._versions.take(path, operation.version)
+        kept = self.versions.take(path, operation.version)
         node = rules.promoted_node(kept, operation)
         parent, name = self._parent_for(path), name_of(path)
         row = self._execute(SELECT_NODE, (parent, name)).fetchone()
         old = None if row is None else unpack_node(path, row)
         if old is not None and old.uuid == node.uuid:
             self._execute(UPDATE_CONTENT, (*_pack_leaf(node), parent, name))
-            self._count(parent, 0, node.size - old.size)
+            self.counts.change(parent, old, node)
             self._note(EventKind.UPDATE_CONTENT, node)
             return
         if old is not None:
             self._execute(DELETE_NODE, (parent, name))
-            self._count(parent, -1, -old.size)
+            self.counts.add(parent, -1, -old.size)
             self._log.note(EventKind.DELETE, path, old.uuid)
         self._insert_node(parent, name, node, None)
-        self._count(parent, 1, node.size)
+        self.counts.add(parent, 1, node.size)
         self._note(EventKind.CREATE, node)
 
     def _prune(self, operation: PruneFolders) -> None:
-        self.flush_counts()
+        self.counts.flush()
         for folder in reversed(ancestors_of(operation.path)):
             row = find_row(self._execute, self._known, folder)
             if row is not None and (row[11] != FolderKind.IMPLICIT or row[12] or row[13]):
@@ -318,7 +321,7 @@ class PatchWork:
         lft, rgt = labels.place_folder(self._tx, parent)
         folder = self._execute(INSERT_FOLDER, (parent, name, lft, rgt, node.kind)).lastrowid
         self._insert_node(parent, name, node, folder)
-        self._execute(COUNT_FOLDER, (1, parent))
+        self.counts.add_folder(parent, 1)
         if folder is not None:
             self._known[node.path] = folder
         self._note(EventKind.CREATE, node)
@@ -342,29 +345,6 @@ class PatchWork:
         """Paths of folders mean something else from now on: here, and (by ``moves``) for every reader."""
         self._known.clear()
         self._execute(NOTE_MOVE)
-
-    # --- counters ----------------------------------------------------------------------------------------------------
-
-    def _count(self, folder: int, files: int, size: int) -> None:
-        """Add to a folder's counters later, once for the patch; also clears its fingerprint."""
-        pending = self._counts.get(folder)
-        if pending is None:
-            self._counts[folder] = [files, size]
-        else:
-            pending[0] += files
-            pending[1] += size
-
-    def _flush_count(self, folder: int) -> None:
-        pending = self._counts.pop(folder, None)
-        if pending is not None:
-            self._execute(COUNT_FILES, (*pending, folder))
-
-    def flush_counts(self) -> None:
-        """Write the counters that were kept back."""
-        self._versions.flush_counts()
-        if self._counts:
-            self._tx.executemany(COUNT_FILES, [(*pending, folder) for folder, pending in self._counts.items()])
-            self._counts.clear()
 
 
 def _pack_leaf(node: Node) -> Row:

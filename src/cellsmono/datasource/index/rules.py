@@ -181,6 +181,11 @@ def promoted_node(kept: Node, operation: PromoteVersion) -> Node:
     return replace(kept, uuid=canonical_uuid(operation.uuid), blob=operation.blob, facts=facts)
 
 
+def is_other(old: Node, node: Node) -> bool:
+    """Whether another file or folder stands at a path now, as its inode tells."""
+    return old.facts.ino != node.facts.ino
+
+
 def set_meta(old: Node | None, operation: SetMeta) -> Change:
     """See ``SetMeta``. Raises NotFound, and Conflict (reason ``not_marker``) for a folder that is no marker."""
     if old is None:

@@ -23,8 +23,6 @@ DELETE_FOLDERS_WITHIN = "DELETE FROM index_folder WHERE lft >= ? AND lft <= ?"
 INSERT_FOLDER = "INSERT INTO index_folder (parent, name, lft, rgt, kind) VALUES (?, ?, ?, ?, ?)"
 UPDATE_KIND = "UPDATE index_folder SET kind = ? WHERE id = ?"
 MOVE_FOLDER = "UPDATE index_folder SET parent = ?, name = ? WHERE id = ?"
-COUNT_FOLDER = "UPDATE index_folder SET folders = folders + ?, fingerprint = NULL WHERE id = ?"
-COUNT_FILES = "UPDATE index_folder SET files = files + ?, bytes = bytes + ?, fingerprint = NULL WHERE id = ?"
 UPDATE_STATE = (
     "UPDATE index_folder SET mtime_ns = ?1, ctime_ns = ?2, fingerprint = ?3"
     " WHERE id = ?4 AND (mtime_ns IS NOT ?1 OR ctime_ns IS NOT ?2 OR fingerprint IS NOT ?3)"

@@ -55,7 +55,8 @@ class PatchWriter:
         work = PatchWork(tx, self._known, log, self._versioning)
         for operation in patch.operations:
             work.handlers[operation.__class__](operation)
-        work.flush_counts()
+        work.counts.flush()
+        work.versions.flush_counts()
         if patch.bulk:
             self._end_bulk(tx, patch, log)
         events = log.store()
