@@ -103,7 +103,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, datasources, registry, clock)
+        installation = Installation(loaded, settings, datasources, registry, clock, vault)
         router = Router(installation, settings.buckets)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 

@@ -7,14 +7,17 @@ from pathlib import Path
 import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.encryption import Encryption
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
+from cellsmono.data.keys.vault import Vault
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
@@ -33,7 +36,13 @@ class Installation:
     """``Operations``, and the ``Roots`` of the router."""
 
     def __init__(
-        self, loaded: LoadedConfig, settings: Settings, datasources: Datasources, registry: Registry, clock: Clock
+        self,
+        loaded: LoadedConfig,
+        settings: Settings,
+        datasources: Datasources,
+        registry: Registry,
+        clock: Clock,
+        vault: Vault,
     ) -> None:
         self._loaded = loaded
         self._settings = settings
@@ -41,6 +50,7 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
+        self.encryption = Encryption(datasources, vault, clock)
         self.migrations = Migrations(datasources, settings, self.snapshots, clock)
 
     # roots of the router
@@ -242,6 +252,21 @@ class Installation:
     ) -> RehashReport:
         """See ``Operations``."""
         return await self._datasources.triple(name).hashes.rehash(path, options, progress)
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """See ``Operations``."""
+        return await self.encryption.read()
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """See ``Operations``."""
+        self.migrations.refuse_busy(name)
+        return await self.encryption.rotate(name, rewrite, progress)
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """See ``Operations``."""
+        return await self.encryption.take(bundle)
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""

@@ -10,24 +10,17 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cellsmono.data.keys.master import KEY_BYTES, MasterKeys
+from cellsmono.data.keys.master import KEY_BYTES, MasterKey, MasterKeys
+from cellsmono.interfaces.encryption import ImportReport, KeyBundle, MasterSecret, StoredKeys
 from cellsmono.interfaces.sealing import WrappedKey
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Corrupt
+from cellsmono.kernel.errors import Corrupt, Invalid
 from cellsmono.kernel.private_files import write_private
 
 FILE_NAME = "data_keys.json"
 VERSION = 1
 _ID_BYTES = 8
 _NONCE_BYTES = 12
-
-
-class StoredKeys(msgspec.Struct, frozen=True):
-    """The wrapped data keys of one store. ``name`` is the datasource that it was last seen as."""
-
-    store: str
-    name: str
-    keys: list[WrappedKey]
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -82,6 +75,26 @@ class Vault:
     def recall(self, store: str) -> list[WrappedKey]:
         """See ``KeyVault``."""
         return next((each.keys for each in self.list_stores() if each.store == store), [])
+
+    def export(self) -> KeyBundle:
+        """All keys. Raises Invalid when there are none, Corrupt."""
+        masters = [MasterSecret(key.created, key.secret) for key in self.masters.list_keys()]
+        if not masters:
+            raise Invalid(f"There are no keys in {self.path.parent}: nothing was encrypted yet.")
+        return KeyBundle(masters, self.list_stores())
+
+    def take(self, bundle: KeyBundle) -> ImportReport:
+        """Take keys in that are not there. Raises Corrupt."""
+        with self._lock:
+            masters = sum(self.masters.add(MasterKey(each.created, each.secret)) for each in bundle.masters)
+        keys = 0
+        for each in bundle.stores:
+            known = {key.id for key in self.recall(each.store)}
+            fresh = [key for key in each.keys if key.id not in known]
+            keys += len(fresh)
+            if fresh:
+                self.remember(each.store, each.name, fresh)
+        return ImportReport(masters, keys)
 
     def list_stores(self) -> list[StoredKeys]:
         """What is remembered, by store. Raises Corrupt for a file that can not be read."""
