@@ -99,6 +99,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
+        stack.push_async_callback(datasources.revival.close)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:

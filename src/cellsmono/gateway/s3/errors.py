@@ -242,7 +242,9 @@ def _too_large(error: domain.CellsError) -> S3Error:
 
 
 def _quota(error: domain.CellsError) -> S3Error:
-    return S3Error("InsufficientStorage" if error.reason == "disk_full" else "QuotaExceeded")
+    if error.reason == "disk_full":
+        return S3Error("InsufficientStorage", error.message)
+    return S3Error("QuotaExceeded")
 
 
 def _unavailable(error: domain.CellsError) -> S3Error:
