@@ -447,6 +447,26 @@ async def test_n1_names_that_are_stored_exactly(store: Full, request: pytest.Fix
     assert await keys_in(store) == {k if "/" not in k else k[: k.index("/") + 1] for k in accepted}
 
 
+UNHOLDABLE = ["a/" * 512, "a/" * 511 + "bc", "a/" * 509 + "b", "x" * 256, "x" * 256 + "/", "x" * 256 + "/b", "é" * 600]
+"""Too long for S3 together with the bucket's prefix, for a file name, or altogether."""
+
+
+@pytest.mark.parametrize("key", UNHOLDABLE, ids=range(len(UNHOLDABLE)))
+async def test_nothing_is_at_a_key_that_is_too_long_for_the_storage(store: Full, key: str) -> None:
+    for look in (store.stat, store.open):
+        with pytest.raises(NotFound):
+            await look(BUCKET, key)
+    with pytest.raises(NotFound):
+        await store.stage_copy(BUCKET, BUCKET, key)
+    with pytest.raises(NotFound):
+        await store.set_mtime(BUCKET, key, 1)
+    with pytest.raises(NotFound):
+        await store.move(BUCKET, key, "to/" if key.endswith("/") else "to")
+    assert await store.read_attributes(BUCKET, [key]) == [None]
+    assert await store.delete(BUCKET, key) is False
+    assert await store.remove_folder(BUCKET, key) is False
+
+
 # --- attributes
 
 

@@ -7,6 +7,7 @@ import msgspec
 
 from cellsmono.app.config import Address, parse_address
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
@@ -67,7 +68,8 @@ class Server(msgspec.Struct, frozen=True):
 async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock | None = None) -> AsyncIterator[Core]:
     """Start the stores and the datasources; ``follow`` says whether the synchronizers run by themselves.
 
-    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used; a
+    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used,
+    and, when it follows, Invalid for a configured datasource that has the name of a default one. A
     datasource that can not be opened is kept as failed, with its reason.
     """
     clock = clock or SystemClock()
@@ -81,6 +83,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     async with AsyncExitStack() as stack:
         settings = await Settings.open(data_dir, clock, config.owner)
         stack.push_async_callback(settings.close)
+        if follow:  # commands go on: they are what it is mended with
+            refuse_taken_names(loaded, settings)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
@@ -95,6 +99,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
+        stack.push_async_callback(datasources.revival.close)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:
@@ -112,9 +117,12 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
 async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> AsyncIterator[Server]:
     """The core and all gateways: entered means that requests are accepted, exited that the last one was answered.
 
-    Raises what ``open_core`` raises, and Unavailable for an address that can not be had.
+    The first one makes the default datasources. Raises what ``open_core`` raises, and Unavailable for an address that
+    can not be had.
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
+        known = {source.name for source in core.datasources.configs()}
+        await make_defaults(loaded, core.settings, known, core.installation.make_bucket)
         metrics.add_source(lambda: list_figures(core.datasources))
         day_seconds = loaded.config.s3.lifecycle_day_seconds
         for service in (

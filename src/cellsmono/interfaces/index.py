@@ -30,7 +30,10 @@ class KeyPage(msgspec.Struct, frozen=True):
 
 
 class FolderState(msgspec.Struct, frozen=True, gc=False):
-    """What the scanner stored about a folder when it last agreed with the storage; zeros when it never did."""
+    """What the scanner stored about a folder when it last agreed with the storage; zeros when it never did.
+
+    What was changed in it since then is cleared (see ``FolderScanned``), ``mtime_ns`` is not.
+    """
 
     path: str
     mtime_ns: int

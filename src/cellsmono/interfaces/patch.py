@@ -126,7 +126,10 @@ class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     """Book-keeping of the scanner: the folder's rows equal a listing that had this state. No event.
 
     ``fingerprint`` empty means "not known". Any change to the name or the facts of a direct child of the folder clears
-    the stored fingerprint; one of metadata or hashes alone, which no listing shows, does not. Missing: NotFound.
+    the stored fingerprint; one of metadata or hashes alone, which no listing shows, does not. A child that comes or
+    goes, or has another inode, clears ``ctime_ns`` as well: such a change is told of a path, and if another folder
+    stood there, the times of this one would never show it. So does another inode of the folder itself: a copy may have
+    the same times. Missing: NotFound.
     """
 
     path: str

@@ -296,9 +296,13 @@ class MemoryIndex:
         if holder is not None and holder != node.path:
             raise rules.taken_uuid(node.path, node.uuid)
         self._make_parents(node.path)
+        old = self._nodes.get(node.path)
         self._change(node.path, node, self._states.get(node.path))
-        if is_listed:
-            self._clear_fingerprint(node.path)
+        is_other = old is None or rules.is_other(old, node)
+        if is_listed and node.path:
+            self._forget_scan(parent_of(node.path), is_other=is_other)
+        if node.is_folder and is_other:
+            self._forget_scan(node.path)
         if event is not None:
             self._note(event, node)
 
@@ -330,8 +334,10 @@ class MemoryIndex:
             place = rebase(each, source, path)
             moved = node if each == source else replace(held, path=place)
             self._change(place, moved, None if state is None else replace(state, path=place))
-        self._clear_fingerprint(source)
-        self._clear_fingerprint(path)
+        self._forget_scan(parent_of(source))
+        self._forget_scan(parent_of(path))
+        if node.is_folder and rules.is_other(old, node):
+            self._forget_scan(path)
         self._note(EventKind.UPDATE_PATH, node, source=source)
 
     def _delete(self, path: str) -> None:
@@ -341,7 +347,7 @@ class MemoryIndex:
             return
         for each in reversed([path, *self._below(path)] if is_folder(path) else [path]):
             self._change(each, None, None)
-        self._clear_fingerprint(path)
+        self._forget_scan(parent_of(path))
         self._note(EventKind.DELETE, node, is_gone=True)
 
     def _prune(self, path: str) -> None:
@@ -360,11 +366,11 @@ class MemoryIndex:
                 found += self._below(folder + name)
         return found
 
-    def _clear_fingerprint(self, child: str) -> None:
-        folder = parent_of(child)
+    def _forget_scan(self, folder: str, *, is_other: bool = True) -> None:
         state = self._states.get(folder)
-        if child and state is not None and state.fingerprint:
-            self._change(folder, self._nodes[folder], replace(state, fingerprint=b""))
+        if state is not None:
+            ctime_ns = 0 if is_other else state.ctime_ns
+            self._change(folder, self._nodes[folder], replace(state, ctime_ns=ctime_ns, fingerprint=b""))
 
     def _note(
         self, kind: EventKind, node: Node, *, source: str = "", is_gone: bool = False, path: str | None = None

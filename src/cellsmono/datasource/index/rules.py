@@ -172,6 +172,11 @@ def moved_node(old: Node, operation: MoveNode) -> Node:
     return replace(old, path=operation.path, facts=facts)
 
 
+def is_other(old: Node, node: Node) -> bool:
+    """Whether another file or folder stands at a path now, as its inode tells."""
+    return old.facts.ino != node.facts.ino
+
+
 def set_meta(old: Node | None, operation: SetMeta) -> Change:
     """See ``SetMeta``. Raises NotFound, and Conflict (reason ``not_marker``) for a folder that is no marker."""
     if old is None:

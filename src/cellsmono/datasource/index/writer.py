@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cellsmono.datasource.index import crowds, labels, rules
+from cellsmono.datasource.index.counting import Counts
 from cellsmono.datasource.index.log import EventLog
 from cellsmono.datasource.index.rows import (
     ABOVE_ROOT,
@@ -65,8 +66,6 @@ DELETE_FOLDERS_WITHIN = "DELETE FROM index_folder WHERE lft >= ? AND lft <= ?"
 INSERT_FOLDER = "INSERT INTO index_folder (parent, name, lft, rgt, kind) VALUES (?, ?, ?, ?, ?)"
 UPDATE_KIND = "UPDATE index_folder SET kind = ? WHERE id = ?"
 MOVE_FOLDER = "UPDATE index_folder SET parent = ?, name = ? WHERE id = ?"
-COUNT_FOLDER = "UPDATE index_folder SET folders = folders + ?, fingerprint = NULL WHERE id = ?"
-COUNT_FILES = "UPDATE index_folder SET files = files + ?, bytes = bytes + ?, fingerprint = NULL WHERE id = ?"
 UPDATE_STATE = (
     "UPDATE index_folder SET mtime_ns = ?1, ctime_ns = ?2, fingerprint = ?3"
     " WHERE id = ?4 AND (mtime_ns IS NOT ?1 OR ctime_ns IS NOT ?2 OR fingerprint IS NOT ?3)"
@@ -108,7 +107,7 @@ class PatchWriter:
         work = _PatchWork(tx, self._known, log)
         for operation in patch.operations:
             work.handlers[operation.__class__](operation)
-        work.flush_counts()
+        work.counts.flush()
         if patch.bulk:
             self._end_bulk(tx, patch, log)
         events = log.store()
@@ -140,7 +139,7 @@ class PatchWriter:
 
 
 class _PatchWork:
-    """One patch being written. ``counts`` holds what is still to be added to folders: files and bytes."""
+    """One patch being written. ``counts`` holds what is still to be added to folders."""
 
     def __init__(self, tx: Tx, known: dict[str, int], log: EventLog) -> None:
         self._tx = tx
@@ -148,7 +147,7 @@ class _PatchWork:
         self._known = known
         self._log = log
         self._now_ns = log.at_ns
-        self._counts: dict[int, list[int]] = {}
+        self.counts = Counts(tx)
         self.effects: list[tuple[str, Node | None]] = []
         self.handlers: dict[type[Any], Callable[[Any], None]] = {
             PutLeaf: self._put_leaf,
@@ -176,10 +175,10 @@ class _PatchWork:
         node, event = change
         if old is None:
             self._insert_node(parent, name, node, None)
-            self._count(parent, 1, node.size)
+            self.counts.add(parent, 1, node.size)
         else:
             self._execute(UPDATE_CONTENT, (*_pack_leaf(node), parent, name))
-            self._count(parent, 0, node.size - old.size)
+            self.counts.change(parent, old, node)
         self._note(event, node)
 
     def _put_leaves(self, operation: PutLeaves) -> None:
@@ -193,7 +192,7 @@ class _PatchWork:
                 self._put_leaf(PutLeaf(path + name, each))
             return
         uuids = crowds.insert_leaves(self._tx, parent, names, facts)
-        self._count(parent, len(names), sum(each.size for each in facts))
+        self.counts.add(parent, len(names), sum(each.size for each in facts))
         if self._log.is_bulk:
             # Nobody is told of a single node, and no cache can hold what was not there.
             self._log.note(EventKind.CREATE, path, "")
@@ -219,7 +218,9 @@ class _PatchWork:
         if node.kind is not old.kind:
             self._execute(UPDATE_KIND, (node.kind, row[1]))
         if node.facts != old.facts:
-            self._count(parent, 0, 0)
+            self.counts.change(parent, old, node)
+        if rules.is_other(old, node):
+            self.counts.forget_scan(row[1])
         self._note(event, node)
 
     def _set_meta(self, operation: SetMeta) -> None:
@@ -244,7 +245,7 @@ class _PatchWork:
         folder = find_folder(self._execute, self._known, operation.path)
         if folder is None:
             raise rules.missing_node(operation.path)
-        self._flush_count(folder)
+        self.counts.flush_one(folder)
         state = (pack_int(operation.mtime_ns), pack_int(operation.ctime_ns), operation.fingerprint or None, folder)
         self._execute(UPDATE_STATE, state)
 
@@ -262,7 +263,7 @@ class _PatchWork:
         if source == path:
             if node != old:
                 self._execute(UPDATE_CONTENT, (*_pack_leaf(node), old_parent, name_of(path)))
-                self._count(old_parent, 0, node.size - old.size)
+                self.counts.change(old_parent, old, node)
                 self._note(None, node)
             return
         if is_folder(path):
@@ -277,10 +278,10 @@ class _PatchWork:
         replaced = self._execute(SELECT_NODE, (parent, name)).fetchone()
         if replaced is not None:
             self._execute(DELETE_NODE, (parent, name))
-            self._count(parent, -1, -unpack_node(node.path, replaced).size)
+            self.counts.add(parent, -1, -unpack_node(node.path, replaced).size)
         self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
-        self._count(old_parent, -1, -old.size)
-        self._count(parent, 1, node.size)
+        self.counts.add(old_parent, -1, -old.size)
+        self.counts.add(parent, 1, node.size)
 
     def _move_folder(self, old: Node, node: Node, old_parent: int, folder: int) -> None:
         if find_row(self._execute, self._known, node.path) is not None:
@@ -288,10 +289,12 @@ class _PatchWork:
         parent, name = self._parent_for(node.path), name_of(node.path)
         self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
         self._execute(MOVE_FOLDER, (parent, name, folder))
+        if rules.is_other(old, node):
+            self.counts.forget_scan(folder)
         if parent != old_parent:
             labels.move_folder(self._tx, folder, parent)
-        self._execute(COUNT_FOLDER, (-1, old_parent))
-        self._execute(COUNT_FOLDER, (1, parent))
+        self.counts.add_folder(old_parent, -1)
+        self.counts.add_folder(parent, 1)
         self._forget_folders()
 
     def _delete(self, operation: DeleteNode) -> None:
@@ -303,20 +306,20 @@ class _PatchWork:
             return
         node = unpack_node(path, row)
         if node.is_folder:
-            self.flush_counts()  # a count kept back must not reach a folder that is made later under the same id
+            self.counts.flush()  # a count kept back must not reach a folder that is made later under the same id
             lft, rgt, _, _ = self._execute(labels.SELECT_SPAN, (row[1],)).fetchone()
             self._execute(DELETE_NODES_WITHIN, (lft, rgt))
             self._execute(DELETE_FOLDERS_WITHIN, (lft, rgt))
-            self._execute(COUNT_FOLDER, (-1, parent))
+            self.counts.add_folder(parent, -1)
             self._forget_folders()
         else:
-            self._count(parent, -1, -node.size)
+            self.counts.add(parent, -1, -node.size)
         self._execute(DELETE_NODE, (parent, name_of(path)))
         self.effects.append((path, None))
         self._log.note(EventKind.DELETE, path, node.uuid)
 
     def _prune(self, operation: PruneFolders) -> None:
-        self.flush_counts()
+        self.counts.flush()
         for folder in reversed(ancestors_of(operation.path)):
             row = find_row(self._execute, self._known, folder)
             if row is not None and (row[11] != FolderKind.IMPLICIT or row[12] or row[13]):
@@ -340,7 +343,7 @@ class _PatchWork:
         lft, rgt = labels.place_folder(self._tx, parent)
         folder = self._execute(INSERT_FOLDER, (parent, name, lft, rgt, node.kind)).lastrowid
         self._insert_node(parent, name, node, folder)
-        self._execute(COUNT_FOLDER, (1, parent))
+        self.counts.add_folder(parent, 1)
         if folder is not None:
             self._known[node.path] = folder
         self._note(EventKind.CREATE, node)
@@ -364,28 +367,6 @@ class _PatchWork:
         """Paths of folders mean something else from now on: here, and (by ``moves``) for every reader."""
         self._known.clear()
         self._execute(NOTE_MOVE)
-
-    # --- counters ----------------------------------------------------------------------------------------------------
-
-    def _count(self, folder: int, files: int, size: int) -> None:
-        """Add to a folder's counters later, once for the patch; also clears its fingerprint."""
-        pending = self._counts.get(folder)
-        if pending is None:
-            self._counts[folder] = [files, size]
-        else:
-            pending[0] += files
-            pending[1] += size
-
-    def _flush_count(self, folder: int) -> None:
-        pending = self._counts.pop(folder, None)
-        if pending is not None:
-            self._execute(COUNT_FILES, (*pending, folder))
-
-    def flush_counts(self) -> None:
-        """Write the counters that were kept back."""
-        if self._counts:
-            self._tx.executemany(COUNT_FILES, [(*pending, folder) for folder, pending in self._counts.items()])
-            self._counts.clear()
 
 
 def _pack_leaf(node: Node) -> Row:
