@@ -52,7 +52,7 @@ class Installation:
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
         self.encryption = Encryption(datasources, vault, clock)
-        self.migrations = Migrations(datasources, settings, self.snapshots, clock)
+        self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
     # roots of the router
 

@@ -14,7 +14,7 @@ from cellsmono.data.keys.master import KEY_BYTES, MasterKey, MasterKeys
 from cellsmono.interfaces.encryption import ImportReport, KeyBundle, MasterSecret, StoredKeys
 from cellsmono.interfaces.sealing import WrappedKey
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Corrupt, Invalid
+from cellsmono.kernel.errors import Corrupt, Invalid, Unavailable
 from cellsmono.kernel.private_files import write_private
 
 FILE_NAME = "data_keys.json"
@@ -50,15 +50,7 @@ class Vault:
         """See ``KeyVault``."""
         with self._lock:
             master = self.masters.find(key.master)
-        try:
-            data = base64.b64decode(key.wrapped, validate=True)
-            return AESGCM(master.secret).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound(store, key.id))
-        except (InvalidTag, ValueError):
-            raise Corrupt(
-                f"The data key {key.id} of the store {store} was altered, or is that of another store; put "
-                "'cellsmono-keys.json' back from a backup.",
-                reason="data_key",
-            ) from None
+        return _unwrap(master.secret, store, key)
 
     def remember(self, store: str, name: str, keys: Sequence[WrappedKey]) -> None:
         """See ``KeyVault``."""
@@ -110,6 +102,49 @@ class Vault:
                 path=str(self.path),
             ) from error
         return found.stores
+
+
+class BundleVault:
+    """``KeyVault`` over an export that was opened: it makes and keeps nothing. ``name`` is the file, for messages."""
+
+    def __init__(self, bundle: KeyBundle, name: str) -> None:
+        self._masters = {MasterKey(each.created, each.secret).id: each.secret for each in bundle.masters}
+        self._stores = {each.store: each.keys for each in bundle.stores}
+        self._name = name
+
+    def make_key(self, store: str) -> tuple[WrappedKey, bytes]:
+        """See ``KeyVault``: there is none. Raises Unavailable (reason ``key``)."""
+        raise Unavailable(f"{self._name} is an export of keys, in which none can be made.", reason="key")
+
+    def unwrap(self, store: str, key: WrappedKey) -> bytes:
+        """See ``KeyVault``."""
+        secret = self._masters.get(key.master)
+        if secret is None:
+            raise Unavailable(
+                f"It is sealed under the master key {key.master}, which is not in {self._name}: that is the export of "
+                "another installation, or an older one.",
+                reason="key",
+            )
+        return _unwrap(secret, store, key)
+
+    def remember(self, store: str, name: str, keys: Sequence[WrappedKey]) -> None:
+        """See ``KeyVault``: an export stays as it is."""
+
+    def recall(self, store: str) -> list[WrappedKey]:
+        """See ``KeyVault``."""
+        return self._stores.get(store, [])
+
+
+def _unwrap(master: bytes, store: str, key: WrappedKey) -> bytes:
+    try:
+        data = base64.b64decode(key.wrapped, validate=True)
+        return AESGCM(master).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound(store, key.id))
+    except (InvalidTag, ValueError):
+        raise Corrupt(
+            f"The data key {key.id} of the store {store} was altered, or is that of another store; put "
+            "'cellsmono-keys.json' back from a backup.",
+            reason="data_key",
+        ) from None
 
 
 def _bound(store: str, key_id: str) -> bytes:

@@ -9,7 +9,7 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, blob_at, with_sides
+from cellsmono.datasource.migration.side import Side, blob_at, local_of, with_sides
 from cellsmono.datasource.migration.streaming import attributes_of, copy_object, is_expected
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileJob, Outcome, copy_files, flush_bucket
@@ -84,9 +84,9 @@ class Copying:
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
         if not fresh:
             return
-        objects = self._target.objects
-        if isinstance(objects, LocalStore):
-            await objects.workers.run(flush_bucket, objects.bucket(self._target.bucket))
+        folders = local_of(self._target.objects)
+        if folders is not None:
+            await folders.workers.run(flush_bucket, folders.bucket(self._target.bucket))
         await self._journal.add(fresh)
         if self._moves:
             await self._remove_sources(fresh)
