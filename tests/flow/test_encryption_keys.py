@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from cellsmono.app.encryption import Encryption
+from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.data.keys.export import export_keys, read_export
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.sealing.rewriting import Rewriting
@@ -151,7 +151,7 @@ async def test_what_can_not_be_rotated_says_why(open_it, make_source, source):
     async with open_it(make_source("plain"), source) as core:
         with pytest.raises(Invalid, match="structured"):
             await core.installation.rotate_key("plain")
-        encryption: Encryption = core.installation.encryption
+        encryption: EncryptionKeys = core.installation.encryption
         encryption._rotating.add("blobs")
         with pytest.raises(Conflict, match="just being"):
             await core.installation.rotate_key("blobs", rewrite=True)
@@ -211,3 +211,13 @@ async def test_two_rotations_of_two_datasources_do_not_lose_each_others_keys(ope
         info = await core.installation.read_encryption()
         assert [len(store.keys) for store in info.stores] == [2, 2, 2]
         assert len({key.master for store in info.stores for key in store.keys}) == 1
+
+
+async def test_the_listing_of_services_counts_keys_and_tells_what_is_wrong_with_them(open_it, source):
+    async with open_it(source) as core:
+        rows = {row.name: row for row in core.registry.list_rows()}
+        assert rows["data.user_key"].detail == "1 master keys"
+        assert rows["data.data_key"].detail == "1 data keys of 1 stores"
+        (core.loaded.data_dir / "data_keys.json").write_text("{")
+        rows = {row.name: row for row in core.registry.list_rows()}
+        assert "data_keys.json" in rows["data.data_key"].detail

@@ -25,7 +25,7 @@ from cellsmono.kernel.log import get_logger
 log = get_logger("keys")
 
 
-class Encryption:
+class EncryptionKeys:
     """What ``Operations`` says about keys."""
 
     def __init__(self, datasources: Datasources, vault: Vault, clock: Clock) -> None:

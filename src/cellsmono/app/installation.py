@@ -8,7 +8,7 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.defaults import refuse_reserved
-from cellsmono.app.encryption import Encryption
+from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
@@ -17,7 +17,7 @@ from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, NodeStore, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
 from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
@@ -51,7 +51,7 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
-        self.encryption = Encryption(datasources, vault, clock)
+        self.encryption = EncryptionKeys(datasources, vault, clock)
         self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
     # roots of the router
@@ -113,11 +113,13 @@ class Installation:
         return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
 
     def _make_config(self, name: str, folder: Path, format_: Format) -> DatasourceConfig:
+        is_plain = format_ is Format.STRUCTURED
         try:
             table = {
                 "name": name,
                 "folder": str(folder),
                 "format": format_,
+                "encryption": Encryption.NONE if is_plain else self._loaded.config.s3.bucket_encryption,
                 "created": self._clock.time(),
             }
             return msgspec.convert(table, DatasourceConfig)

@@ -9,6 +9,7 @@ import msgspec
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.interfaces.sync import Syncer
 from cellsmono.kernel.text import HIDDEN
 
@@ -179,25 +180,32 @@ NO_CONDITIONS = Conditions()
 
 
 class WriteOptions(msgspec.Struct, frozen=True):
-    """How to store a leaf. ``mtime_ns`` None means now. ``size`` is the announced length, None when not known."""
+    """How to store a leaf. ``mtime_ns`` None means now. ``size`` is the announced length, None when not known.
+
+    ``seal`` asks for encryption; None: as the datasource is set. One that can not raises Invalid (reason
+    ``encryption``).
+    """
 
     meta: NodeMeta = NodeMeta()
     mtime_ns: int | None = None
     size: int | None = None
     conditions: Conditions = NO_CONDITIONS
+    seal: SealWish | None = None
 
 
 class CopyOptions(msgspec.Struct, frozen=True):
     """How to copy. ``meta`` None copies the source's, ``mtime_ns`` None keeps the source's mtime.
 
     ``source_etag`` pins the version to be copied (empty: any); another one raises PreconditionFailed (reason
-    ``source_changed``).
+    ``source_changed``). ``seal`` is as in ``WriteOptions``; a copy of encrypted content is encrypted in any case, and a
+    copy of a leaf to itself encrypts it, if it is to be and is not yet.
     """
 
     meta: NodeMeta | None = None
     mtime_ns: int | None = None
     conditions: Conditions = NO_CONDITIONS
     source_etag: str = ""
+    seal: SealWish | None = None
 
 
 class OpenNode(msgspec.Struct, frozen=True):
@@ -217,6 +225,10 @@ class NodeStore(Protocol):
 
     config: DatasourceConfig
     index: NodeIndex
+
+    @property
+    def can_seal(self) -> bool:
+        """Whether content can be encrypted at rest."""
 
     @property
     def sync(self) -> Syncer | None:

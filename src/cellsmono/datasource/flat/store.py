@@ -138,7 +138,7 @@ class FlatStore(BaseStore):
 
         Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
         """
-        seal = self.blobs.new_seal()
+        seal = self.blobs.new_seal(asked=options.seal is not None)
         if self.blobs.can_rename:
             return Target(self.blobs.key(new_uuid(), seal)) if seal else None
         name = self._name(await self._find(path), seal)
@@ -146,7 +146,7 @@ class FlatStore(BaseStore):
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
-        seal = self.blobs.new_seal()
+        seal = self.blobs.new_seal(asked=options is not None and options.seal is not None)
         return Target(self.blobs.key(new_uuid(), seal)) if seal else None
 
     def _name(self, old: Node | None, seal: int) -> tuple[str, int]:
@@ -247,20 +247,34 @@ class FlatStore(BaseStore):
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(options.seal)
+        seals = options.seal is not None
         if source == path:
-            return await self._rewrite_meta(path, options)
+            if (await self._read_leaf(path)).is_sealed or not self.blobs.new_seal(asked=seals):
+                return await self._rewrite_meta(path, options)
+            return await self._seal_in_place(path, options)
         await self._check_conditions(path, options.conditions)
-        node, staged = await self._stage_source(source, options.source_etag)
+        node, staged = await self._stage_source(source, options.source_etag, seals=seals)
         return await self._commit_copy(path, node, staged, options)
 
-    async def _stage_source(self, source: str, etag: str) -> tuple[Node, Staged]:
-        """A node and a staged copy of exactly its content."""
+    async def _seal_in_place(self, path: str, options: CopyOptions) -> Node:
+        """Make a sealed copy of a leaf's content its content, unless that was changed meanwhile."""
+        await self._check_conditions(path, options.conditions)
+        node, staged = await self._stage_source(path, options.source_etag, seals=True)
+        try:
+            same = Conditions(if_match=node.effective_etag)
+            return await self._commit_copy(path, node, staged, replace(options, conditions=same))
+        except PreconditionFailed as error:
+            raise PreconditionFailed(error.message, reason="source_changed", path=path) from None
+
+    async def _stage_source(self, source: str, etag: str, *, seals: bool) -> tuple[Node, Staged]:
+        """A node and a staged copy of exactly its content; ``seals``: a sealed one, if it can be chosen."""
         seen = ""
         for _ in range(_LOOKS):
             node = await self._read_leaf(source)
             check_source(node, etag)
             try:
-                staged = await self.blobs.stage_copy(node)
+                staged = await self.blobs.stage_copy(node, seals=seals)
             except NotFound:
                 key = self.blobs.key_of(node)
                 if key == seen:
