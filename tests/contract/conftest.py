@@ -81,6 +81,7 @@ async def open_store(kind: str, format_: Format, place: Path, events: list, serv
 PAIRS = [
     *(f"{each}-{kind}" for each in Format for kind in ("local", "memory")),
     *("structured-moto", "flat-moto", "flat-own", "internal-own"),
+    *(f"{each}-{kind}" for each in ("structured", "flat") for kind in ("versitygw", "minio")),
 ]
 
 
@@ -88,8 +89,8 @@ def find_servers(request, kind: str) -> dict:
     """Address and keys of the server that this kind of storage needs, by the kind."""
     if kind == "moto":
         return {kind: (request.getfixturevalue("moto_server"), "access", "secretsecret")}
-    if kind == "own":
-        server = request.getfixturevalue("own_server")
+    if kind in ("own", "versitygw", "minio"):
+        server = request.getfixturevalue(f"{kind}_server")
         return {kind: (server.url, server.access_key, server.secret_key)}
     return {}
 
