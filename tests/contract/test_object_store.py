@@ -90,7 +90,9 @@ async def skip_unless_flat(store: S3Store) -> None:
         pytest.skip(f"needs a bucket that is not structured: {error.__class__.__name__}")
 
 
-@pytest.fixture(params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw", "sealing"])
+@pytest.fixture(
+    params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw", "minio", "sealing"]
+)
 async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     made: Any
     register = None
@@ -100,8 +102,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         server = request.getfixturevalue("own_server")
         made = await make_s3(server.url, server.access_key, server.secret_key)
         await skip_unless_flat(made)
-    elif request.param == "versitygw":
-        server = request.getfixturevalue("versitygw_server")
+    elif request.param in ("versitygw", "minio"):
+        server = request.getfixturevalue(f"{request.param}_server")
         made = await make_s3(server.url, server.access_key, server.secret_key)
     elif request.param == "memory":
         made = MemoryStore(buckets=[BUCKET, OTHER])
@@ -120,7 +122,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
     await made.close()
     if register is not None:
         await register.close()
-    if request.param not in ("memory", "moto", "own", "versitygw"):
+    if request.param not in ("memory", "moto", "own", "versitygw", "minio"):
         leftovers = [p for p in tmp_path.rglob("t-*") if ".cellsmono" in p.parts]
         assert leftovers == []
 
@@ -147,6 +149,18 @@ async def list_folder(store: Full, folder: str = "", bucket: str = BUCKET, expec
 
 
 # --- objects
+
+
+async def test_looking_at_many_keys_tells_what_looking_at_each_tells(store: Full) -> None:
+    files = ["a", "a-", "a0", "b/x", "c", "c!/y", "d/1", "d/2", "d/3/z", "é"]
+    for key in files:
+        await put(store, key, key.encode())
+    wanted = [*files, "b", "b-", "c!", "d/", "d/3", "d/4", "none", "none/x", "", "e"]
+    together = await store.stat_entries(BUCKET, wanted)
+    assert together == [(await store.stat_entries(BUCKET, [key]))[0] for key in wanted]
+    names = [getattr(entry, "name", None) for entry in together]
+    assert names[: len(files)] == ["a", "a-", "a0", "x", "c", "y", "1", "2", "z", "é"]
+    assert names[len(files) :] == ["b/", None, "c!/", "d/", "3/", None, None, None, "", None]
 
 
 async def test_what_is_put_is_read(store: Full) -> None:

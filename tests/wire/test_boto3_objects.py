@@ -191,7 +191,6 @@ def test_metadata_that_is_too_large_is_refused(refuse, bucket):
 @pytest.mark.parametrize(
     ("more", "answer"),
     [
-        ({"ServerSideEncryption": "AES256"}, (501, "NotImplemented")),
         ({"ServerSideEncryption": "aws:kms"}, (501, "NotImplemented")),
         ({"SSECustomerKey": b"k" * 32, "SSECustomerAlgorithm": "AES256"}, (501, "NotImplemented")),
         ({"ACL": "public-read"}, (400, "AccessControlListNotSupported")),

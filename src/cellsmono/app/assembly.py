@@ -13,6 +13,7 @@ from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
@@ -108,7 +109,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, datasources, registry, clock)
+        for service in make_services(vault):
+            await supervisor.start(service, kind=Kind.GRPC, optional=True)
+        installation = Installation(loaded, settings, datasources, registry, clock, vault)
         router = Router(installation, settings.buckets)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 

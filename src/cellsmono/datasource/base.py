@@ -23,6 +23,7 @@ from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.sealing import Sealing, SealWish, no_encryption
 from cellsmono.interfaces.version import Removal, Version, Versioning, missing_version, new_version_id
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
@@ -52,6 +53,16 @@ class BaseStore(ABC):
         self._uploads = uploads
         self._claims = claims
         self._bucket = config.name
+
+    @property
+    def can_seal(self) -> bool:
+        """See ``NodeStore``."""
+        return isinstance(self._objects, Sealing)
+
+    def _check_seal(self, wish: SealWish | None) -> None:
+        """Raise Invalid (reason ``encryption``) when encryption is asked for that is not to be had."""
+        if wish is not None and not self.can_seal:
+            raise no_encryption(self.config.name)
 
     # what a format decides
 
@@ -212,6 +223,7 @@ class BaseStore(ABC):
     ) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(options.seal)
         await self._check_conditions(path, options.conditions)
         target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
@@ -239,6 +251,7 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(None if options is None else options.seal)
         target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 

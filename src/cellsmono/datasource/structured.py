@@ -219,6 +219,7 @@ class StructuredStore(StructuredVersions):
     @guarded
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
+        self._check_seal(options.seal)
         self._check_leaf(path)
         if source == path and options.source_version is None and await self._may_rewrite(path):
             return await self._rewrite_meta(path, options)

@@ -138,6 +138,12 @@ class NodeRouter(Protocol):
     ) -> Node:
         """See ``NodeStore.update_version_meta``."""
 
+    def is_sealing(self, root: str) -> bool:
+        """Whether content is encrypted here that nobody asks to be. As ``find_settings`` it asks for no right."""
+
+    async def check_sealing(self, actor: Actor, root: str) -> None:
+        """Raise Invalid (reason ``encryption``) for a root that can not encrypt."""
+
     async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
         """Raise what storing a node with this ACL and these tags would raise: Forbidden, Invalid (reason ``acl``)."""
 

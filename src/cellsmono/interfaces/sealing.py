@@ -6,6 +6,11 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from cellsmono.interfaces.node import NodeAttributes
+from cellsmono.kernel.errors import Invalid
+
+
+class SealWish(msgspec.Struct, frozen=True):
+    """That content is to be sealed, whatever the datasource is set to."""
 
 
 class WrappedKey(msgspec.Struct, frozen=True):
@@ -59,3 +64,13 @@ class Sealing(Protocol):
 
     async def uncover(self, key: str, attributes: NodeAttributes) -> NodeAttributes:
         """What ``cover`` was given; nothing but size and time where that can not be told."""
+
+
+def no_encryption(name: str) -> Invalid:
+    """The error for encryption that is asked of a datasource whose files are plain files."""
+    return Invalid(
+        f"{name!r} is structured: its files are plain files, which this server does not encrypt. Ask without "
+        "encryption, or use a flat bucket.",
+        reason="encryption",
+        path=name,
+    )

@@ -12,7 +12,7 @@ from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.labels import HIGHEST, LOWEST
 from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes, restart_log
 from cellsmono.datasource.index.memory import Publish, ignore_events
-from cellsmono.datasource.index.relocating import Relocation, forget_storage, relocate_folders, relocate_leaves
+from cellsmono.datasource.index.relocating import Relocator
 from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
 from cellsmono.datasource.index.stored_versions import StoredVersions
 from cellsmono.datasource.index.verify import verify_tree
@@ -274,18 +274,10 @@ class SqliteIndex(StoredVersions):
         """
         await self._database.write(lambda tx: restart_log(tx, last))
 
-    async def relocate(self, leaves: Sequence[Relocation], folders: Sequence[Relocation]) -> None:
-        """Say that nodes lie elsewhere now, without an event. Only while nobody else uses this index."""
-
-        def write(tx: Tx) -> None:
-            relocate_leaves(tx, leaves)
-            relocate_folders(tx, folders)
-
-        await self._database.write(write)
-
-    async def forget_storage(self) -> None:
-        """Forget what is known about folders on the storage. Only while nobody else uses this index."""
-        await self._database.write(forget_storage)
+    @property
+    def relocator(self) -> Relocator:
+        """Says that nodes lie elsewhere now. Only while nobody else uses this index."""
+        return Relocator(self._database)
 
     # --- changes -----------------------------------------------------------------------------------------------------
 

@@ -33,10 +33,11 @@ class KeyRecord(msgspec.Struct, frozen=True):
 
 
 class StoreKeys:
-    """The keys of a store that is open."""
+    """The keys of a store that is open. ``is_kept``: what its record and the vault lack is written there."""
 
-    def __init__(self, objects: ObjectStore, bucket: str, vault: KeyVault) -> None:
+    def __init__(self, objects: ObjectStore, bucket: str, vault: KeyVault, *, is_kept: bool = True) -> None:
         self.bucket = bucket
+        self._is_kept = is_kept
         self.store = ""
         self._objects = objects
         self._vault = vault
@@ -65,6 +66,8 @@ class StoreKeys:
         self._wrapped = dict(sorted(merged.items(), key=lambda item: item[1].created))
         if self._wrapped:
             await self.current()
+            if not self._is_kept:
+                return
             if len(noted) < len(merged) and self._objects.capabilities(self.bucket).writable:
                 await self._write()
             if len(remembered) < len(merged):

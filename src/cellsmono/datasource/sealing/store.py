@@ -37,11 +37,14 @@ _PIECE = 1024 * 1024
 
 
 class SealedStore(SealedParts):
-    """ObjectStore, FolderScanner, Multipart, Holder and Sealing over one bucket of another store."""
+    """ObjectStore, FolderScanner, Multipart, Holder and Sealing over one bucket of another store.
 
-    def __init__(self, below: Below, bucket: str, vault: KeyVault) -> None:
+    ``is_kept`` is as for ``StoreKeys``.
+    """
+
+    def __init__(self, below: Below, bucket: str, vault: KeyVault, *, is_kept: bool = True) -> None:
         super().__init__(below)
-        self.keys = StoreKeys(below, bucket, vault)
+        self.keys = StoreKeys(below, bucket, vault, is_kept=is_kept)
 
     async def open_keys(self, bucket: str, store: str, *, make: bool) -> None:
         """See ``Sealing``."""

@@ -11,6 +11,7 @@ from cellsmono.gateway.s3.addressing import CopySource, parse_copy_source
 from cellsmono.gateway.s3.checksums import find_algorithm
 from cellsmono.gateway.s3.conditions import check_copy_source, parse_write_conditions
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import read_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import read_meta
@@ -24,6 +25,7 @@ from cellsmono.interfaces.datasource import Conditions, CopyOptions, WriteOption
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader
 from cellsmono.interfaces.paths import is_folder
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.kernel.errors import Conflict, PreconditionFailed
 
 READ_BYTES: Final = 1024 * 1024
@@ -46,13 +48,16 @@ async def copy_object(s3: S3Context, request: S3Request) -> Reply:
     replaces_tags = _read_directive(request, "x-amz-tagging-directive") == "REPLACE"
     asked = read_meta(headers, request.key)
     conditions = parse_write_conditions(headers)
+    wish = await read_wish(s3, request.actor, request.bucket, headers)
     algorithm = headers.get("x-amz-checksum-algorithm", "")
     if algorithm:
         algorithm = find_algorithm(algorithm).name
     await _check_empty_body(request)
     for _ in range(_LOOKS):
         try:
-            return await _copy_version(s3, request, source, asked, replaces_meta, replaces_tags, conditions, algorithm)
+            return await _copy_version(
+                s3, request, source, asked, replaces_meta, replaces_tags, conditions, algorithm, wish
+            )
         except PreconditionFailed as error:
             # The source was replaced after it was looked at: the new one is copied, if the client's conditions allow.
             if error.reason != "source_changed":
@@ -69,18 +74,19 @@ async def _copy_version(
     replaces_tags: bool,
     conditions: Conditions,
     algorithm: str,
+    wish: SealWish | None,
 ) -> Reply:
     """Copy the version of the source that is there now."""
     node, is_current = await read_source(s3, request, source)
     is_same = is_current and (source.bucket, source.key) == (request.bucket, request.key)
-    if is_same and not replaces_meta and not _changes_otherwise(node, asked):
+    if is_same and not replaces_meta and wish is None and not _changes_otherwise(node, asked):
         raise S3Error("InvalidRequest", _SELF)
     meta = merge_meta(node.meta, asked, replaces_meta=replaces_meta, replaces_tags=replaces_tags)
     mtime_ns = read_mtime(meta.user)
     if is_folder(request.key) or node.is_folder:
         copied = await _copy_folder(s3, request, node, meta, conditions)
     elif algorithm and (meta.checksum is None or meta.checksum.algorithm != algorithm):
-        copied = await _copy_with_checksum(s3, request, source, node, meta, mtime_ns, conditions, algorithm)
+        copied = await _copy_with_checksum(s3, request, source, node, meta, mtime_ns, conditions, algorithm, wish)
     else:
         options = CopyOptions(
             meta=meta,
@@ -88,12 +94,13 @@ async def _copy_version(
             conditions=conditions,
             source_etag=node.effective_etag,
             source_version=source_version(source),
+            seal=wish,
         )
         copied = await s3.router.copy_node(
             request.actor, source.bucket, source.key, request.bucket, request.key, options
         )
     headers = source_headers(s3, source, node) + version_headers(s3, request.bucket, copied.version)
-    headers += expiration_headers(s3, request, copied)
+    headers += sealed_headers(copied) + expiration_headers(s3, request, copied)
     return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum), headers)
 
 
@@ -185,6 +192,7 @@ async def _copy_with_checksum(
     mtime_ns: int | None,
     conditions: Conditions,
     algorithm: str,
+    wish: SealWish | None,
 ) -> Node:
     """Copy by reading, because a checksum is asked for that nobody has computed yet."""
     opened = await open_source(s3, request, source.bucket, source.key, source_version(source))
@@ -197,6 +205,7 @@ async def _copy_with_checksum(
             mtime_ns=node.mtime_ns if mtime_ns is None else mtime_ns,
             size=size,
             conditions=conditions,
+            seal=wish,
         )
         digest = BodyDigest(algorithm=find_algorithm(algorithm))
         body = stream_reader(opened.reader, 0, size)

@@ -18,6 +18,7 @@ from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.checksums import decode_content_md5, read_announced
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
@@ -136,9 +137,10 @@ async def _store(
         checksum=announced.value if announced is not None else None,
     )
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
     now = s3.clock.time()
     actor = with_circumstances(actor_of(identity), identity, request.exchange, headers, request.query, now)
+    wish = await read_wish(s3, actor, request.bucket, headers)
+    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), seal=wish)
     return await s3.router.put_node(actor, request.bucket, key, body, digest, options)
 
 

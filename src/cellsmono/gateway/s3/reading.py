@@ -5,6 +5,7 @@ from typing import Final
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import conditions
 from cellsmono.gateway.s3.dates import format_http
+from cellsmono.gateway.s3.encryption import sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import is_header_safe, write_meta
@@ -98,6 +99,7 @@ def _reply_node(node: Node, request: S3Request, file: object) -> Reply:
     check_read_conditions(request, etag, mtime_ns)
     headers = [("ETag", f'"{etag}"'), ("Last-Modified", format_http(mtime_ns)), ("Accept-Ranges", "bytes")]
     headers += write_meta(node.meta, node.path)
+    headers += sealed_headers(node)
     query = request.query
     part = read_part_number(request) if query and "partNumber" in query else 0
     found = _part_range(node, part, request) if part else _asked_range(request, etag, mtime_ns, size)

@@ -6,6 +6,7 @@ from cellsmono.gateway.s3.checksums import Algorithm, find_algorithm, read_annou
 from cellsmono.gateway.s3.conditions import check_copy_source
 from cellsmono.gateway.s3.copying import read_copy_source, source_headers, source_version, stream_reader
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import SEALED
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.intake import open_upload
 from cellsmono.gateway.s3.metadata import refuse_header
@@ -31,7 +32,7 @@ async def upload_part(s3: S3Context, request: S3Request) -> Reply:
     part = await s3.router.put_part(
         request.actor, request.bucket, upload.upload_id, number, body.stream, body.digest, body.size
     )
-    return Reply(200, _part_headers(part))
+    return Reply(200, [*_part_headers(part), *(SEALED if context.is_sealed else ())])
 
 
 def _refuse_headers(request: S3Request) -> None:
@@ -78,13 +79,15 @@ async def copy_part(s3: S3Context, request: S3Request) -> Reply:
         start, length = _source_range(request, node.size)
         if length > s3.settings.max_put_bytes:
             raise S3Error("EntityTooLarge", fields={"ProposedSize": str(length)})
-        digest = BodyDigest(algorithm=_algorithm_of(read_context(upload)))
+        context = read_context(upload)
+        digest = BodyDigest(algorithm=_algorithm_of(context))
         body = stream_reader(opened.reader, start, length)
         part = await s3.router.put_part(request.actor, request.bucket, upload.upload_id, number, body, digest, length)
     finally:
         opened.reader.close()
     document = xml_write.write_copy(part.etag, part.modified_ns, part.checksum, root="CopyPartResult")
-    return reply_xml(document, source_headers(s3, source, node))
+    sealed = list(SEALED) if context.is_sealed else []
+    return reply_xml(document, source_headers(s3, source, node) + sealed)
 
 
 def _source_range(request: S3Request, size: int) -> tuple[int, int]:
