@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
-from cellsmono.datasource.base import BaseStore, check_source
+from cellsmono.datasource.base import BaseStore, check_noncurrent, check_source
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.versions.keeper import Keeper
 from cellsmono.interfaces.datasource import CopyOptions, DatasourceConfig
@@ -174,13 +174,15 @@ class StructuredVersions(BaseStore):
         return await self._need_keeper().open(await self._root(), node)
 
     @guarded
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
         """See ``NodeStore``."""
         if is_folder(path) or self.versioning is Versioning.OFF:
-            return await self._delete_plain_version(path, version)
+            return await super().delete_version(path, version, only_noncurrent=only_noncurrent)
         await self.read_version(path, version)
         async with self._claim_known(path):
             found = await super().read_version(path, version)
+            if only_noncurrent:
+                check_noncurrent(found)
             if not found.is_latest:
                 await self._submit(DropVersion(path, version))
                 await self._forget([] if found.node is None else [found.node])

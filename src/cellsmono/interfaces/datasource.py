@@ -258,10 +258,11 @@ class NodeStore(Protocol):
     async def open_version(self, path: str, version: str) -> OpenNode:
         """Open the content of one version. Raises NotFound (reason ``version``), Invalid for a marker (``marker``)."""
 
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
         """Remove one version for good, also a delete marker, and return what it was.
 
-        When it was what the key shows, the next newest takes its place. Raises NotFound (reason ``version``).
+        When it was what the key shows, the next newest takes its place; with ``only_noncurrent`` content that a key
+        shows raises PreconditionFailed (reason ``current``) instead. Raises NotFound (reason ``version``).
         """
 
     async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
