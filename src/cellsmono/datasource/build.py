@@ -346,7 +346,7 @@ class Datasources:
             return ""
         index = self._open[name].store.index
         stats = await index.stats()
-        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders else None
+        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders or stats.versions else None
 
     def forget_index(self, name: str, tree: str | None = None) -> None:
         """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""
