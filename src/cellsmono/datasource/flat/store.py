@@ -117,10 +117,12 @@ class FlatStore(VersionedStore):
         Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
         """
         seal = self.blobs.new_seal(asked=options.seal is not None)
+        client_key = b"" if options.seal is None else options.seal.client_key
         if self.blobs.can_rename:
-            return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+            return Target(self.blobs.key(new_uuid(), seal), client_key=client_key) if seal else None
         name = await self._name(await self._find(path), seal)
-        return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
+        key = self.blobs.key(*name)
+        return Target(key, options.meta, options.mtime_ns, path=path, client_key=client_key)
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
