@@ -40,8 +40,8 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x43656C31
 FROM_FOLDER = (
-    "An index holds nothing that is not on the disk: stop, delete {path} (with its -wal and -shm), and start again; it "
-    "is rebuilt from the folder."
+    "But for versions, which a snapshot has, an index holds nothing that is not on the disk: stop, delete {path} (with "
+    "its -wal and -shm), and start again; it is rebuilt from the folder."
 )
 """What to do about an index that is damaged and only follows its storage."""
 FROM_BACKUP = (
