@@ -17,6 +17,7 @@ from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
+from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.interfaces.events import NodeEvent
@@ -131,6 +132,7 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
         for service in (
             LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds),
             SnapshotService(core.installation.snapshots, core.clock),
+            VersionsService(core.installation, core.clock),
         ):
             await core.supervisor.start(service, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))

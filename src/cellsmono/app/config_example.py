@@ -90,6 +90,15 @@ DATASOURCE_TEXTS = {
     "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
     "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",
     "snapshot_keep_days": "How long such a snapshot is kept, in days. Those taken by hand stay.",
+    "versions": "Keep content that is replaced or deleted, from the beginning; see `cellsmono versions`. Clients can "
+    "change it later (PutBucketVersioning). A structured datasource needs the internal one called versions.",
+    "version_periods": "How many noncurrent versions of a file are kept by their age, for example "
+    "'1h=10, 1d=5, 30d=0': all of the first hour, 10 of the first day, 5 of the first 30 days, then none. Empty: all.",
+    "version_max_size": "Bytes of noncurrent versions of one file that are kept, the newest first. 0: no limit.",
+    "version_max_total": "Bytes of noncurrent versions that are kept in all; the oldest go first. 0: no limit.",
+    "version_ignore_larger": "Noncurrent versions with more bytes are not kept. 0: no limit.",
+    "version_deleted": 'What is kept of deleted files: "keep-all" (what the other keys say), "keep-last" (one version) '
+    'or "keep-none".',
     "storage": '"local": a folder of this machine. "s3": a bucket of an S3-compatible server; the keys below are for '
     "it, and it has no folder.",
     "endpoint": "URL of the S3 server. Empty: AWS.",

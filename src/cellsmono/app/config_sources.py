@@ -17,6 +17,7 @@ import msgspec
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage
 from cellsmono.interfaces.operations import OriginValue
+from cellsmono.interfaces.version_policy import parse_periods
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
 
@@ -294,6 +295,14 @@ def _is_query(text: str) -> bool:
         return False
 
 
+def _is_periods(text: str) -> bool:
+    try:
+        parse_periods(text)
+    except Invalid:
+        return False
+    return True
+
+
 def _check_datasource(source: DatasourceConfig, origin: str) -> None:
     rules: list[tuple[str, bool, str]] = [
         ("max_delete_share", 0 <= source.max_delete_share <= 1, "a share from 0 to 1"),
@@ -303,6 +312,11 @@ def _check_datasource(source: DatasourceConfig, origin: str) -> None:
         ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
         ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
         ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
+        ("version_periods", _is_periods(source.version_periods), "for example '1h=10, 1d=5, 30d=0', ages ascending"),
+        *(
+            (key, getattr(source, key) >= 0, "bytes, not negative (0: no limit)")
+            for key in ("version_max_size", "version_max_total", "version_ignore_larger")
+        ),
         (
             "encryption",
             source.encryption is Encryption.NONE or source.format is not Format.STRUCTURED,

@@ -12,6 +12,7 @@ from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest,
 from cellsmono.interfaces.sealing import SealWish
 from cellsmono.interfaces.sync import Syncer
 from cellsmono.interfaces.version import Removal, Version, Versioning
+from cellsmono.interfaces.version_policy import DeletedStrategy, VersionPolicy, parse_periods
 from cellsmono.kernel.text import HIDDEN
 
 
@@ -91,6 +92,9 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     (``write``). ``snapshot_hours`` is how often the index is dumped (0: never, -1: as suits the format),
     ``snapshot_keep_days`` how long such a snapshot is kept.
 
+    With ``versions`` content that is replaced or deleted is kept from the beginning. ``version_periods`` (see
+    ``parse_periods``) and the other ``version_`` keys are the policy of what is kept of it, see ``VersionPolicy``.
+
     With ``storage`` S3 there is no folder. The tree lies in ``bucket`` below ``prefix`` on the server ``endpoint`` (a
     URL; empty: AWS). ``secret_key_file`` names a file that holds the secret; without any key they come from
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
@@ -117,6 +121,12 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     anonymous: str = ""
     snapshot_hours: float = -1.0
     snapshot_keep_days: float = 10.0
+    versions: bool = False
+    version_periods: str = ""
+    version_max_size: int = 0
+    version_max_total: int = 0
+    version_ignore_larger: int = 0
+    version_deleted: DeletedStrategy = DeletedStrategy.KEEP_ALL
     created: float = 0.0
     storage: Storage = Storage.LOCAL
     endpoint: str = ""
@@ -148,6 +158,17 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         if self.storage is Storage.LOCAL:
             return self.folder
         return f"s3://{self.bucket}/{self.prefix} on {self.endpoint or 'AWS'}"
+
+    @property
+    def version_policy(self) -> VersionPolicy:
+        """What is kept of old versions."""
+        return VersionPolicy(
+            parse_periods(self.version_periods),
+            self.version_max_size,
+            self.version_max_total,
+            self.version_ignore_larger,
+            self.version_deleted,
+        )
 
     def without_secrets(self) -> "DatasourceConfig":
         """What may be shown."""
@@ -258,10 +279,11 @@ class NodeStore(Protocol):
     async def open_version(self, path: str, version: str) -> OpenNode:
         """Open the content of one version. Raises NotFound (reason ``version``), Invalid for a marker (``marker``)."""
 
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
         """Remove one version for good, also a delete marker, and return what it was.
 
-        When it was what the key shows, the next newest takes its place. Raises NotFound (reason ``version``).
+        When it was what the key shows, the next newest takes its place; with ``only_noncurrent`` content that a key
+        shows raises PreconditionFailed (reason ``current``) instead. Raises NotFound (reason ``version``).
         """
 
     async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
