@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl
 
-from cellsmono.interfaces.datasource import SECRET_NAMES, DatasourceConfig, Format, Storage
+from cellsmono.interfaces.datasource import SECRET_NAMES, DatasourceConfig, Encryption, Format, Storage
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
 
@@ -63,6 +63,11 @@ def check_datasource(source: DatasourceConfig, origin: str) -> None:
         ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
         ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
         ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
+        (
+            "encryption",
+            source.encryption is Encryption.NONE or source.format is not Format.STRUCTURED,
+            "'none', or format = 'flat': the files of a structured datasource are plain files",
+        ),
     ]
     _refuse_first(source, origin, rules)
     _check_storage(source, origin)

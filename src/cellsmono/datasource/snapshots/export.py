@@ -176,7 +176,7 @@ class _Export:
             return name
         try:
             reader = await self._blobs.objects.open(self._blobs.bucket, self._blobs.key_of(node))
-        except (NotFound, Forbidden):
+        except (NotFound, Forbidden, Corrupt, Invalid):  # the last two: sealed content that can not be opened
             self._note_problem("missing", node.path)
             return None
         try:

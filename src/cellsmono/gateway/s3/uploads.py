@@ -10,6 +10,7 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_read, xml_write
 from cellsmono.gateway.s3.checksums import COMPOSITE, combine_parts, find_by_header, multipart_etag, resolve_type
 from cellsmono.gateway.s3.conditions import parse_write_conditions
+from cellsmono.gateway.s3.encryption import SEALED, read_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, invalid_argument
 from cellsmono.gateway.s3.expiration import abort_headers, expiration_headers
 from cellsmono.gateway.s3.intake import read_document
@@ -17,6 +18,7 @@ from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.node import Checksum, Node, NodeMeta, PartInfo
 from cellsmono.interfaces.objects import Part, Upload
@@ -29,12 +31,14 @@ PAGE: Final = 1000
 class UploadContext(msgspec.Struct, frozen=True, omit_defaults=True):
     """What CreateMultipartUpload said and the completed object needs; kept with the upload.
 
-    ``algorithm`` and ``type`` are those of the additional checksum, empty when none was asked for.
+    ``algorithm`` and ``type`` are those of the additional checksum, empty when none was asked for. ``is_sealed``: the
+    parts are encrypted.
     """
 
     meta: NodeMeta = NodeMeta()
     algorithm: str = ""
     type: str = ""
+    is_sealed: bool = False
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -69,10 +73,13 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     algorithm, kind = resolve_type(headers.get("x-amz-checksum-algorithm", ""), headers.get("x-amz-checksum-type", ""))
     await read_document(s3, request)
     await s3.router.check_meta(request.actor, request.bucket, request.key, meta)
-    context = _encoder.encode(UploadContext(meta, algorithm, kind))
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
+    wish = await read_wish(s3, request.actor, request.bucket, headers)
+    is_sealed = wish is not None or s3.router.is_sealing(request.bucket)
+    context = _encoder.encode(UploadContext(meta, algorithm, kind, is_sealed))
+    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), seal=wish)
     upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context, options)
     answer = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
+    answer += SEALED if is_sealed else ()
     answer += abort_headers(s3, request, upload)
     return reply_xml(xml_write.write_initiate(request.bucket, request.key, upload.upload_id), answer)
 
@@ -233,4 +240,5 @@ async def _find_completed(
 def _answer(s3: S3Context, request: S3Request, node: Node) -> Reply:
     etag = node.etag or node.effective_etag
     document = xml_write.write_complete(request.location, request.bucket, request.key, etag, node.meta.checksum)
-    return reply_xml(document, expiration_headers(s3, request, node))
+    headers = version_headers(s3, request.bucket, node.version) + sealed_headers(node)
+    return reply_xml(document, headers + expiration_headers(s3, request, node))

@@ -3,6 +3,7 @@
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3.body import IncomingBody
 from cellsmono.gateway.s3.conditions import parse_write_conditions
+from cellsmono.gateway.s3.encryption import read_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.intake import open_upload
@@ -10,6 +11,7 @@ from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import checksum_headers
 from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions, WriteOptions
 from cellsmono.interfaces.node import EMPTY_MD5, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.paths import is_folder
@@ -21,6 +23,7 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
     headers = request.headers
     meta = read_meta(headers, request.key)
     conditions = parse_write_conditions(headers)
+    wish = await read_wish(s3, request.actor, request.bucket, headers)
     body = open_upload(s3, request)
     if is_folder(request.key):
         return await _put_folder(s3, request, body, meta, conditions)
@@ -30,14 +33,15 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
         request.key,
         body.stream,
         body.digest,
-        WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions),
+        WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions, seal=wish),
     )
-    return Reply(200, written_headers(node) + expiration_headers(s3, request, node))
+    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    return Reply(200, about + expiration_headers(s3, request, node))
 
 
 def written_headers(node: Node) -> list[tuple[str, str]]:
     """What an answer to an upload says about the new object."""
-    headers = [("ETag", f'"{node.etag or node.effective_etag}"')]
+    headers = [("ETag", f'"{node.etag or node.effective_etag}"'), *sealed_headers(node)]
     if node.meta.checksum is not None:
         headers += checksum_headers(node.meta.checksum)
     return headers
