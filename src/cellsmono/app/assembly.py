@@ -162,6 +162,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
         day_seconds=config.s3.lifecycle_day_seconds,
+        insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))

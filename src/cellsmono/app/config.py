@@ -62,7 +62,8 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``domains`` are host names whose sub-domains are buckets (virtual-host style). ``sigv2`` accepts the older
     signatures too. ``bucket_root`` is the folder in which CreateBucket makes new ones (empty: ``buckets`` in the
     data folder), ``bucket_format`` and ``bucket_encryption`` are what they get. ``max_object_size`` is in bytes.
-    ``lifecycle_day_seconds`` is how long a day of lifecycle rules lasts.
+    ``lifecycle_day_seconds`` is how long a day of lifecycle rules lasts. ``client_keys_over_http`` takes the keys
+    of SSE-C over connections without TLS from other machines, too.
     """
 
     listen: str = "127.0.0.1:9000"
@@ -72,6 +73,7 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bucket_root: str = ""
     bucket_format: Format = Format.FLAT
     bucket_encryption: Encryption = Encryption.NONE
+    client_keys_over_http: bool = False
     clock_skew_seconds: Seconds = 900.0
     stale_upload_hours: Hours = 168.0
     max_object_size: Bytes = 5 * 1024**4

@@ -235,7 +235,9 @@ class BaseStore(ABC):
         checksum = digest.checksum()
         meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
-        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+        is_secret = options.seal is not None and bool(options.seal.client_key)
+        content_hash = "" if is_secret else etag
+        return await self._commit_leaf(path, staged, etag, content_hash, meta, options.mtime_ns, options.conditions)
 
     async def _commit_copy(self, path: str, node: Node, staged: Staged, options: CopyOptions) -> Node:
         """Make a staged copy of a node's content the leaf at a path."""
@@ -279,7 +281,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         upload = await self.read_upload(upload_id)
         await self._check_conditions(upload.key, options.conditions)
-        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        staged = await self._stage_upload(upload_id, parts, options.seal)
         if staged.size != sum(part.size for part in parts):
             await self._objects.discard(staged)
             raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
@@ -287,6 +289,11 @@ class BaseStore(ABC):
         with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
             await self._uploads.finish_upload(self._bucket, upload_id)
         return node
+
+    async def _stage_upload(self, upload_id: str, parts: Sequence[Part], wish: SealWish | None) -> Staged:
+        if wish is not None and wish.client_key and isinstance(self._objects, Sealing):
+            return await self._objects.stage_upload_with(self._bucket, upload_id, parts, wish.client_key)
+        return await self._uploads.stage_upload(self._bucket, upload_id, parts)
 
     async def abort_upload(self, upload_id: str) -> None:
         """See ``NodeStore``."""

@@ -183,8 +183,8 @@ class Router(VersionRouter):
     ) -> Node:
         """See ``NodeRouter``."""
         target = self._allow(actor, root, PUT, path, options.meta or NO_META)
-        version = options.source_version
         options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
+        version = options.source_version
         origin, verdict = self._judge_reading(actor, source_root, source, version)
         if origin is target and verdict is Verdict.YES:
             return await target.copy_node(source, path, options)

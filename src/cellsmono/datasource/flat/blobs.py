@@ -253,6 +253,13 @@ class Blobs:
         finally:
             reader.close()
 
+    async def stage_twin(self, node: Node) -> Staged:
+        """Stage a copy of a leaf's content as it lies there, for a blob with a UUID that no node had before.
+
+        So it needs no key, not even that of a client. Raises NotFound.
+        """
+        return (await self.objects.stage_copy(self.bucket, self.bucket, self.key_of(node)))[0]
+
     async def find_size(self, key: str) -> int | None:
         """Bytes of a blob, None when there is none."""
         try:

@@ -117,10 +117,12 @@ class FlatStore(VersionedStore):
         Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
         """
         seal = self.blobs.new_seal(asked=options.seal is not None)
+        client_key = b"" if options.seal is None else options.seal.client_key
         if self.blobs.can_rename:
-            return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+            return Target(self.blobs.key(new_uuid(), seal), client_key=client_key) if seal else None
         name = await self._name(await self._find(path), seal)
-        return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
+        key = self.blobs.key(*name)
+        return Target(key, options.meta, options.mtime_ns, path=path, client_key=client_key)
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
@@ -227,19 +229,15 @@ class FlatStore(VersionedStore):
         self._check_leaf(path)
         self._check_seal(options.seal)
         seals = options.seal is not None
-        if source == path and options.source_version is None and await self._may_rewrite(path):
-            if (await self._read_leaf(path)).is_sealed or not self.blobs.new_seal(asked=seals):
+        if source == path and options.source_version is None:
+            is_right = (await self._read_leaf(path)).is_sealed or not self.blobs.new_seal(asked=seals)
+            if is_right and await self._may_rewrite(path):
                 return await self._rewrite_meta(path, options)
-            return await self._seal_in_place(path, options)
+            if not is_right:
+                return await self._seal_in_place(path, options)
         await self._check_conditions(path, options.conditions)
         node, staged = await self._stage_source(source, options.source_etag, options.source_version, seals=seals)
         return await self._commit_copy(path, node, staged, options)
-
-    async def _may_rewrite(self, path: str) -> bool:
-        """Whether a copy to itself leaves no version behind, so that the bytes may stay where they are."""
-        if self.versioning is Versioning.SUSPENDED:
-            return not (await self._read_leaf(path)).version
-        return self.versioning is Versioning.OFF
 
     async def _seal_in_place(self, path: str, options: CopyOptions) -> Node:
         """Make a sealed copy of a leaf's content its content, unless that was changed meanwhile."""
@@ -251,10 +249,16 @@ class FlatStore(VersionedStore):
         except PreconditionFailed as error:
             raise PreconditionFailed(error.message, reason="source_changed", path=path) from None
 
+    async def _may_rewrite(self, path: str) -> bool:
+        """Whether a copy to itself leaves no version behind, so that the bytes may stay where they are."""
+        if self.versioning is Versioning.SUSPENDED:
+            return not (await self._read_leaf(path)).version
+        return self.versioning is Versioning.OFF
+
     async def _stage_source(self, source: str, etag: str, version: str | None, *, seals: bool) -> tuple[Node, Staged]:
         """A node, or one version of it, and a staged copy of exactly its content.
 
-        ``seals``: a sealed one, if it can be chosen.
+        ``seals``: a sealed copy, if it can be chosen.
         """
         seen = ""
         for _ in range(_LOOKS):

@@ -248,7 +248,7 @@ async def list_leaves(index: SqliteIndex) -> AsyncGenerator[list[Node], None]:
 
 def keys_of(source: Side, target: Side, node: Node) -> tuple[str, str]:
     """Where a leaf's content lies at the source, and where at the target."""
-    return source.key(node, node.blob), target.key(node, blob_at(target, node))
+    return source.key(node, node.blob), target.key(node, blob_at(target, node.uuid, node.blob))
 
 
 def is_copy_of(source: Side, target: Side, node: Node, copy: Copy) -> bool:

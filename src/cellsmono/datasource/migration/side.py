@@ -71,18 +71,18 @@ class Side(msgspec.Struct, frozen=True):
         return [key + SIDE] if self.is_flat and not self.has_attributes else []
 
 
-def blob_at(target: Side, node: Node) -> int:
-    """The number of a leaf's blob once it is at the target, where the source may know no blobs, or seal none.
+def blob_at(target: Side, uuid: str, blob: int) -> int:
+    """The number that the blob of a leaf has at the target; the source may know no blobs, or seal none, or all.
 
     The number of a seal that is made there follows from the leaf, so that the next run finds the same.
     """
     if not target.is_flat:
         return 0
     if not target.seals:
-        return 0 if is_sealed(node.blob) else node.blob
-    if is_sealed(node.blob):
-        return node.blob
-    return SEALED + 1 + xxhash.xxh3_64_intdigest(f"{node.uuid}.{node.blob:x}".encode()) % ((1 << 60) - 1)
+        return 0 if is_sealed(blob) else blob
+    if is_sealed(blob):
+        return blob
+    return SEALED + 1 + xxhash.xxh3_64_intdigest(f"{uuid}.{blob:x}".encode()) % ((1 << 60) - 1)
 
 
 def local_of(objects: Objects) -> LocalStore | None:

@@ -50,10 +50,10 @@ def attributes_of(target: Side, node: Node) -> NodeAttributes:
 async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Outcome:
     md5, quick = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128()
     wanted = Target(key, node.meta, node.mtime_ns)
-    failures: list[Corrupt] = []
+    failures: list[Corrupt | Invalid] = []
     try:
         staged = await target.objects.stage(target.bucket, _pieces(reader, failures), [md5, quick], node.size, wanted)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:
         if error not in failures:
             raise
         return Damaged(f"it can not be read: {error.message}")
@@ -87,13 +87,13 @@ def _judge(node: Node, size: int, md5: str) -> Outcome | None:
     return None
 
 
-async def _pieces(reader: ObjectReader, failures: list[Corrupt]) -> AsyncIterator[bytes]:
+async def _pieces(reader: ObjectReader, failures: list[Corrupt | Invalid]) -> AsyncIterator[bytes]:
     offset = 0
     try:
         while data := await reader.read(offset, _PIECE_BYTES):
             yield data
             offset += len(data)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:  # the latter: sealed content that only its client can read
         failures.append(error)
         raise
 

@@ -10,7 +10,8 @@ import base64
 import msgspec
 
 from cellsmono.datasource.flat.layout import KEYS, once
-from cellsmono.datasource.sealing.format import WITH_DATA_KEY, Frames, Header, Sealer
+from cellsmono.datasource.sealing.format import NO_KEY, WITH_CLIENT_KEY, WITH_DATA_KEY, Frames, Header, Sealer
+from cellsmono.datasource.sealing.reader import client_key_needed
 from cellsmono.interfaces.objects import ObjectStore
 from cellsmono.interfaces.sealing import KeyVault, WrappedKey
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
@@ -104,17 +105,17 @@ class StoreKeys:
         newest = next(reversed(self._wrapped.values()))
         return bytes.fromhex(newest.id), await self.find_secret(bytes.fromhex(newest.id))
 
-    async def sealer(self, seal: int) -> Sealer:
-        """Seals one content for the blob with this number."""
+    async def sealer(self, seal: int, client_key: bytes = b"") -> Sealer:
+        """Seals one content for the blob with this number, with the newest data key or that of a client."""
+        if client_key:
+            return Sealer(client_key, NO_KEY, seal, WITH_CLIENT_KEY)
         key, secret = await self.current()
         return Sealer(secret, key, seal)
 
     async def frames(self, header: Header, name: str) -> Frames:
         """What decrypts the blob with this header. Raises Unavailable (reason ``key``), Corrupt, Invalid."""
         if header.kind != WITH_DATA_KEY:
-            raise Invalid(
-                f"'{name}' is sealed with a key of its client, who alone can read it.", reason="client_key", path=name
-            )
+            raise client_key_needed(name)
         frames = Frames(await self.find_secret(header.key, name), header)
         if not frames.fits(header):
             raise Corrupt(

@@ -11,11 +11,13 @@ from multidict import MultiMapping
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_read, xml_write
 from cellsmono.gateway.s3.buckets import require_owner
+from cellsmono.gateway.s3.client_keys import ClientKey, SecretDigest, is_client_sealed, mark_meta, read_client_key
+from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.node import Node, NodeMeta
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.sealing import SealWish
 
@@ -32,40 +34,64 @@ SEALED: Final = ((SSE, AES256),)
 """What answers say of encrypted content."""
 
 
-async def read_wish(s3: S3Context, actor: Actor, bucket: str, headers: MultiMapping[str]) -> SealWish | None:
-    """What a request that stores content says about its encryption; None: as the bucket is set.
+class Wish(msgspec.Struct, frozen=True):
+    """What a request that stores content says about its encryption. ``seal`` None: as the bucket is set."""
+
+    seal: SealWish | None = None
+    client_key: ClientKey | None = None
+
+    def mark(self, meta: NodeMeta) -> NodeMeta:
+        """The metadata of what is stored so."""
+        return mark_meta(meta, self.client_key)
+
+    def hide(self, digest: BodyDigest) -> "BodyDigest | SecretDigest":
+        """The digest of what is stored so."""
+        return digest if self.client_key is None else SecretDigest(digest)
+
+    def headers(self, node: Node) -> list[tuple[str, str]]:
+        """What the answer about the new object says."""
+        return sealed_headers(node) if self.client_key is None else self.client_key.headers()
+
+
+async def read_wish(
+    s3: S3Context, request: S3Request, *, headers: MultiMapping[str] | None = None, actor: Actor | None = None
+) -> Wish:
+    """What a request that stores content says about its encryption; a form says so instead of its headers.
 
     Raises S3Error NotImplemented for keys that this server does not have, and for a bucket that can not encrypt;
-    InvalidEncryptionAlgorithmError.
+    InvalidEncryptionAlgorithmError, InvalidArgument, and what ``read_client_key`` raises.
     """
+    headers = request.headers if headers is None else headers
     algorithm = headers.get(SSE)
     for name in _OF_KMS:
         if name in headers and algorithm not in _KMS:
             raise invalid_argument(
                 f"Server Side Encryption with AWS KMS managed key requires HTTP header {SSE} : aws:kms", name, ""
             )
-    for name in headers:
-        if name.lower().startswith(f"{SSE}-customer-"):
-            raise S3Error(
-                "NotImplemented", "Encryption with keys of clients is not implemented.", fields={"Header": name}
-            )
-    if algorithm is None:
-        return None
+    client_key = read_client_key(s3, request.exchange, headers)
+    if algorithm is None and client_key is None:
+        return Wish()
+    if algorithm is not None and client_key is not None:
+        raise invalid_argument(
+            "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
+            SSE,
+            algorithm,
+        )
     if algorithm in _KMS:
         raise S3Error("NotImplemented", _NO_KMS, fields={"Header": SSE})
-    if algorithm != AES256:
+    if algorithm not in {None, AES256}:
         raise S3Error(
             "InvalidEncryptionAlgorithmError",
             "The Encryption request you specified is not valid. Supported value: AES256.",
-            fields={"ArgumentName": SSE, "ArgumentValue": algorithm},
+            fields={"ArgumentName": SSE, "ArgumentValue": str(algorithm)},
         )
-    await s3.router.check_sealing(actor, bucket)
-    return SealWish()
+    await s3.router.check_sealing(actor or request.actor, request.bucket)
+    return Wish(SealWish() if client_key is None else SealWish(client_key.secret), client_key)
 
 
 def sealed_headers(node: Node) -> list[tuple[str, str]]:
     """What an answer about a node says of its encryption."""
-    return list(SEALED) if node.is_sealed else []
+    return list(SEALED) if node.is_sealed and not is_client_sealed(node) else []
 
 
 async def get_encryption(s3: S3Context, request: S3Request) -> Reply:

@@ -50,8 +50,8 @@ async def post_object(s3: S3Context, request: S3Request) -> Reply:
     key = _read_key(fields, file.filename or "")
     identity, policy = _authorize(s3, request, fields)
     request.exchange.fields = {"bucket": request.bucket, "key": key}
-    node = await _store(s3, request, key, fields, identity, policy, reader, file)
-    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    node, about = await _store(s3, request, key, fields, identity, policy, reader, file)
+    about += version_headers(s3, request.bucket, node.version)
     return _answer(request, fields, key, node, about)
 
 
@@ -126,7 +126,8 @@ async def _store(
     policy: Policy,
     reader: MultipartReader,
     file: BodyPartReader,
-) -> Node:
+) -> tuple[Node, list[tuple[str, str]]]:
+    """The new object, and what the answer says of it."""
     headers = _as_headers(fields, file)
     meta = _read_meta(headers, key, fields)
     md5 = headers.get("content-md5")
@@ -139,9 +140,10 @@ async def _store(
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
     now = s3.clock.time()
     actor = with_circumstances(actor_of(identity), identity, request.exchange, headers, request.query, now)
-    wish = await read_wish(s3, actor, request.bucket, headers)
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), seal=wish)
-    return await s3.router.put_node(actor, request.bucket, key, body, digest, options)
+    wish = await read_wish(s3, request, headers=headers, actor=actor)
+    options = WriteOptions(meta=wish.mark(meta), mtime_ns=read_mtime(meta.user), seal=wish.seal)
+    node = await s3.router.put_node(actor, request.bucket, key, body, wish.hide(digest), options)
+    return node, written_headers(node) + wish.headers(node)
 
 
 def _as_headers(fields: Mapping[str, str], file: BodyPartReader) -> CIMultiDict[str]:
