@@ -81,6 +81,10 @@ class Watch(enum.StrEnum):
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 
+SECRET_NAMES = ("secret_key", "notify_token")
+"""Keys of a datasource that are never shown."""
+
+
 class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The configuration of one datasource (a ``[[datasource]]`` table, or a row of the configuration store).
 
@@ -100,7 +104,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
     with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
     ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's. ``request_seconds``
-    is how long one operation on the server may take, with all its repetitions.
+    is how long one operation on the server may take, with all its repetitions. ``notify_token`` (or a file that holds
+    it) lets the server tell of changes in the bucket.
 
     ``migrated_from`` is format and place that a migrated datasource was at: as long as a configuration file still
     names those, the place of the configuration store is what counts.
@@ -147,6 +152,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     verify_tls: bool = True
     ca_file: str = ""
     request_seconds: float = 60.0
+    notify_token: str = ""
+    notify_token_file: str = ""
     migrated_from: str = ""
 
     def __repr__(self) -> str:
@@ -172,7 +179,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     def without_secrets(self) -> "DatasourceConfig":
         """What may be shown."""
-        return msgspec.structs.replace(self, secret_key=HIDDEN) if self.secret_key else self
+        hidden = {name: HIDDEN for name in SECRET_NAMES if getattr(self, name)}
+        return msgspec.structs.replace(self, **hidden) if hidden else self
 
 
 class ContentDigest(Protocol):
