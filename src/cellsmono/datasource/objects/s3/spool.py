@@ -15,10 +15,10 @@ from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
 from cellsmono.kernel.errors import QuotaExceeded, Unavailable
 
-ROOM_BYTES = 16 * 1024 * 1024
+ROOM_BYTES = 12 * 1024 * 1024
 """What all the spools of an endpoint may hold in memory, besides the first bytes of each."""
 
-FIRST_BYTES = 256 * 1024
+FIRST_BYTES = 128 * 1024
 BATCH_BYTES = 256 * 1024
 INLINE_BYTES = 32 * 1024
 """So few bytes are hashed at once: a thread would cost more."""
