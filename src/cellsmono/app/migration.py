@@ -253,7 +253,7 @@ class Migrations:
         self._datasources.check_target(state.source)  # it may be served under another name by now
         triple = self._datasources.triple(config.name)
         await self._verify(state, triple, meter)
-        removal = await self._remove_source(state, meter)
+        removal = await self._remove_source(state, meter, holds=True)
         log.info("migration finished", datasource=config.name, removed=removal.removed, left=removal.left_total)
         report = await self._describe(state, options.action, triple.index, (0, 0), Problems())
         return _with_removal(msgspec.structs.replace(report, phase=None), removal)
@@ -278,11 +278,11 @@ class Migrations:
                 reason="altered",
             )
 
-    async def _remove_source(self, state: MigrationState, meter: Meter) -> Removal:
+    async def _remove_source(self, state: MigrationState, meter: Meter, *, holds: bool = False) -> Removal:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source, is_whole=False) as source:
+            async with open_source(state.source, is_whole=False, holds=holds) as source:
                 meter.begin("removing", (await journal.total())[0])
                 removal = await remove_source(source, journal, meter)
         finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -23,10 +23,11 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Storage
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import Holder, Listing
-from cellsmono.kernel.errors import Conflict, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Unavailable
 
 NAME = "data.migration"
 _SCANNED = 64
+_SHARED = "the source, where the target is"
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -67,9 +68,14 @@ def blob_at(target: Side, node: Node) -> int:
 
 
 @asynccontextmanager
-async def open_source(config: DatasourceConfig, *, is_whole: bool = True) -> AsyncIterator[Side]:
-    """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole."""
+async def open_source(config: DatasourceConfig, *, is_whole: bool = True, holds: bool = False) -> AsyncIterator[Side]:
+    """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole.
+
+    ``holds``: nothing else of this process holds it any more, and nobody else may while it is removed. Raises Locked.
+    """
     async with _opened(config) as objects:
+        if holds and isinstance(objects, Holder) and await objects.has_bucket(config.name):
+            await objects.hold_bucket(config.name)
         layout = None
         if config.format is not Format.STRUCTURED:
             # What need not be whole may be gone altogether: a kill may have come just after its folder was removed.
@@ -97,6 +103,25 @@ async def open_target(config: DatasourceConfig, *, make: bool = True) -> AsyncIt
             await objects.hold_bucket(config.name)
         layout = await _find_layout(objects, config, is_there=is_there)
         yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
+
+
+def share_source(source: Side, target: Side) -> str | None:
+    """Let the target's object service know the source's bucket, where the server and key pair are the same.
+
+    Its name there; None when bytes have to go through this process.
+    """
+    if source.config.storage is not Storage.S3 or target.config.storage is not Storage.S3:
+        return None
+    # See ``hosting``: what it needs takes most of a second to import.
+    from cellsmono.datasource.objects.s3.store import S3Store
+
+    ours, theirs = source.objects, target.objects
+    if not (isinstance(ours, S3Store) and isinstance(theirs, S3Store)) or ours.endpoint != theirs.endpoint:
+        return None
+    place = msgspec.structs.replace(ours.place(source.bucket), name=_SHARED, read_only=True)
+    with suppress(AlreadyExists):  # shared before
+        theirs.add_bucket(place)
+    return place.name
 
 
 async def _find_layout(objects: Objects, config: DatasourceConfig, *, is_there: bool) -> Layout | None:
