@@ -171,7 +171,9 @@ def describe_migration(report: MigrationReport) -> Fields:
         if report.free is not None:
             fields.append(("room there", f"{format_bytes(report.free)} free"))
         fields.append(("in the way", report.problems_total))
-    if report.skipped:
+        if report.snapshots:
+            fields.append(("snapshots", f"{report.snapshots} that go along"))
+    if report.skipped and report.action in (MigrationAction.PLAN, MigrationAction.RUN):
         fields.append(("not served", f"{report.skipped} entries of the source stay where they are"))
     if report.action in (MigrationAction.FINISH, MigrationAction.ABORT) or report.removed:
         fields += [("removed", report.removed), ("left", report.left_total)]

@@ -102,6 +102,24 @@ async def test_a_dry_run_changes_nothing_and_tells_what_there_is(make_site):
 
 
 @pytest.mark.parametrize("action", [MigrationAction.PLAN, MigrationAction.RUN])
+async def test_it_tells_what_is_not_served_and_the_room_that_is_left(make_site, action):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        os.symlink("k", site.source / "link")
+        os.mkfifo(site.source / "pipe")
+        await app.operations.resync("docs")
+        report = await app.migrate(action, FLAT, site.target)
+        space = os.statvfs(site.root)
+        assert report.skipped == 2
+        assert 0 < report.free <= space.f_blocks * space.f_frsize
+    async with site.open() as app:
+        if action is MigrationAction.RUN:
+            finished = await app.migrate(MigrationAction.FINISH)
+            assert (sorted(finished.left), finished.free) == (["link", "pipe"], None)
+
+
+@pytest.mark.parametrize("action", [MigrationAction.PLAN, MigrationAction.RUN])
 async def test_keys_that_no_folder_can_hold_are_told_before_anything_is_copied(make_site, action):
     site = make_site(FLAT)
     async with site.open() as app:

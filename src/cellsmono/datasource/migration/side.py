@@ -150,11 +150,15 @@ async def claim_target(target: Side, root: str) -> None:
 
 
 async def list_all(side: Side) -> AsyncGenerator[list[Listing], None]:
-    """Every folder of a side with its entries. Raises Unavailable for one that can not be listed."""
+    """Every folder of a side with its entries, but those that went meanwhile: prefixes go with their last object.
+
+    Raises Unavailable for one that can not be listed.
+    """
     pending = [""]
     while pending:
         batch, pending = pending[-_SCANNED:], pending[:-_SCANNED]
-        listings = await side.objects.scan(side.bucket, [(folder, b"") for folder in batch])
+        found = await side.objects.scan(side.bucket, [(folder, b"") for folder in batch])
+        listings = [listing for listing in found if not (listing.missing and listing.key)]
         for listing in listings:
             if not listing.complete:
                 raise Unavailable(f"{listing.key or '/'!r} of {side.config.place} can not be listed.", reason="io")
