@@ -161,6 +161,8 @@ class Migrations:
                 report = await self._run_held(state, meter, is_begun=is_begun)
             except _Outdated:
                 continue
+            if self._datasources.migration(config.name).read() is None:  # it came to nothing
+                return msgspec.structs.replace(report, phase=None)
             if report.phase is MigrationPhase.SWITCHED and state.move:
                 return with_removal(
                     msgspec.structs.replace(report, phase=None), await self._remove_source(state, meter)
