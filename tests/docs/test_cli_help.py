@@ -28,6 +28,7 @@ PROMISED = [
     *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "migrate")),
     ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
+    *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

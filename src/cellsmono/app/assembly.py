@@ -7,11 +7,14 @@ import msgspec
 
 from cellsmono.app.config import Address, parse_address
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.service import make_services
+from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
@@ -66,7 +69,8 @@ class Server(msgspec.Struct, frozen=True):
 async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock | None = None) -> AsyncIterator[Core]:
     """Start the stores and the datasources; ``follow`` says whether the synchronizers run by themselves.
 
-    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used; a
+    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used,
+    and, when it follows, Invalid for a configured datasource that has the name of a default one. A
     datasource that can not be opened is kept as failed, with its reason.
     """
     clock = clock or SystemClock()
@@ -80,18 +84,23 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     async with AsyncExitStack() as stack:
         settings = await Settings.open(data_dir, clock, config.owner)
         stack.push_async_callback(settings.close)
+        if follow:  # commands go on: they are what it is mended with
+            refuse_taken_names(loaded, settings)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
+        vault = Vault(data_dir, clock)
         datasources = Datasources(
             supervisor,
             data_dir=data_dir,
             clock=clock,
             uploads=uploads,
             publish=publish,
+            vault=vault,
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
+        stack.push_async_callback(datasources.revival.close)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:
@@ -100,7 +109,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, datasources, registry, clock)
+        for service in make_services(vault):
+            await supervisor.start(service, kind=Kind.GRPC, optional=True)
+        installation = Installation(loaded, settings, datasources, registry, clock, vault)
         router = Router(installation, settings.buckets)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 
@@ -109,9 +120,12 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
 async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> AsyncIterator[Server]:
     """The core and all gateways: entered means that requests are accepted, exited that the last one was answered.
 
-    Raises what ``open_core`` raises, and Unavailable for an address that can not be had.
+    The first one makes the default datasources. Raises what ``open_core`` raises, and Unavailable for an address that
+    can not be had.
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
+        known = {source.name for source in core.datasources.configs()}
+        await make_defaults(loaded, core.settings, known, core.installation.make_bucket)
         metrics.add_source(lambda: list_figures(core.datasources))
         day_seconds = loaded.config.s3.lifecycle_day_seconds
         for service in (
@@ -147,6 +161,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
         day_seconds=config.s3.lifecycle_day_seconds,
+        insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))

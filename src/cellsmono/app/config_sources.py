@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
-from cellsmono.interfaces.datasource import DatasourceConfig, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
@@ -183,6 +183,7 @@ class _Gathered:
         config = Config(**tables, datasource=tuple(self.sources))
         self._check_listeners(config)
         self._check_owner(config)
+        self._check_buckets(config)
         data_dir = config.server.data_dir or str(default_data_dir(environ))
         bucket_root = config.s3.bucket_root or str(Path(data_dir) / "buckets")
         config = msgspec.structs.replace(
@@ -209,6 +210,15 @@ class _Gathered:
                 parse_address(text)
             except ValueError as error:
                 raise Invalid(f"{key} = {text!r} ({self.origins.get(key, 'default')}) is no address: {error}") from None
+
+    def _check_buckets(self, config: Config) -> None:
+        s3 = config.s3
+        if s3.bucket_format is Format.STRUCTURED and s3.bucket_encryption is not Encryption.NONE:
+            raise Invalid(
+                f"s3.bucket_encryption = {s3.bucket_encryption.value!r} "
+                f"({self.origins.get('s3.bucket_encryption', 'default')}) needs s3.bucket_format = 'flat': the "
+                "files of structured buckets are plain files"
+            )
 
     def _check_owner(self, config: Config) -> None:
         owner = config.owner
@@ -293,6 +303,11 @@ def _check_datasource(source: DatasourceConfig, origin: str) -> None:
         ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
         ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
         ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
+        (
+            "encryption",
+            source.encryption is Encryption.NONE or source.format is not Format.STRUCTURED,
+            "'none', or format = 'flat': the files of a structured datasource are plain files",
+        ),
     ]
     for key, is_right, expected in rules:
         if not is_right:

@@ -7,14 +7,18 @@ from pathlib import Path
 import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.defaults import refuse_reserved
+from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
+from cellsmono.data.keys.vault import Vault
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
@@ -33,7 +37,13 @@ class Installation:
     """``Operations``, and the ``Roots`` of the router."""
 
     def __init__(
-        self, loaded: LoadedConfig, settings: Settings, datasources: Datasources, registry: Registry, clock: Clock
+        self,
+        loaded: LoadedConfig,
+        settings: Settings,
+        datasources: Datasources,
+        registry: Registry,
+        clock: Clock,
+        vault: Vault,
     ) -> None:
         self._loaded = loaded
         self._settings = settings
@@ -41,22 +51,36 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
-        self.migrations = Migrations(datasources, settings, self.snapshots, clock)
+        self.encryption = EncryptionKeys(datasources, vault, clock)
+        self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
     # roots of the router
 
     def find(self, name: str) -> NodeStore | None:
-        """See ``Roots``."""
-        return self._datasources.find(name)
+        """See ``Roots``. Internal datasources are the server's own matter and no roots."""
+        return None if self._datasources.is_internal(name) else self._datasources.find(name)
 
     def names(self) -> list[str]:
         """See ``Roots``."""
-        return self._datasources.names()
+        return [name for name in self._datasources.names() if not self._datasources.is_internal(name)]
 
     async def create(self, name: str) -> NodeStore:
-        """See ``Roots``: a new bucket is a folder in the bucket root, and a row of the settings."""
+        """See ``Roots``."""
+        if self._datasources.is_internal(name):
+            raise AlreadyExists(f"The name {name!r} is kept for the server itself", reason="reserved", path=name)
+        await self.make_bucket(name, self._loaded.config.s3.bucket_format)
+        store = self._datasources.find(name)
+        if store is None:
+            raise NotFound(f"The bucket {name!r} was removed while it was made", reason="root", path=name)
+        return store
+
+    async def make_bucket(self, name: str, format_: Format) -> None:
+        """Make a datasource that is a new folder in the bucket root, and a row of the settings.
+
+        Raises AlreadyExists (reason ``root``) for a name or a folder that is taken, Invalid (reason ``name``).
+        """
         folder = self.bucket_root / name
-        config = self._make_config(name, folder)
+        config = self._make_config(name, folder, format_)
         if folder.exists() and any(folder.iterdir()):
             raise AlreadyExists(
                 f"There is a folder {name!r} with files in the bucket root already. Serve it with `cellsmono ds add`, "
@@ -66,10 +90,6 @@ class Installation:
             )
         folder.mkdir(parents=True, exist_ok=True)
         await self._add(config)
-        store = self._datasources.find(name)
-        if store is None:
-            raise NotFound(f"The bucket {name!r} was removed while it was made", reason="root", path=name)
-        return store
 
     async def delete(self, name: str) -> None:
         """See ``Roots``. The folder goes too when nothing but markers is left in it."""
@@ -77,7 +97,7 @@ class Installation:
         if triple.store.sync is not None:
             await triple.store.sync.resync()
         page = await triple.store.index.list_keys(limit=1)
-        if page.entries:
+        if page.entries or (await triple.store.index.stats()).versions:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
         if await self._datasources.snapshots(name).keeps_bucket():
@@ -92,12 +112,14 @@ class Installation:
         """The folder in which new buckets are made."""
         return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
 
-    def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
+    def _make_config(self, name: str, folder: Path, format_: Format) -> DatasourceConfig:
+        is_plain = format_ is Format.STRUCTURED
         try:
             table = {
                 "name": name,
                 "folder": str(folder),
-                "format": self._loaded.config.s3.bucket_format,
+                "format": format_,
+                "encryption": Encryption.NONE if is_plain else self._loaded.config.s3.bucket_encryption,
                 "created": self._clock.time(),
             }
             return msgspec.convert(table, DatasourceConfig)
@@ -125,6 +147,7 @@ class Installation:
 
     async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
+        refuse_reserved(self._loaded, self._settings, config)
         is_local = config.storage is Storage.LOCAL
         if is_local and not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for an administrator's command
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
@@ -243,6 +266,21 @@ class Installation:
         """See ``Operations``."""
         return await self._datasources.triple(name).hashes.rehash(path, options, progress)
 
+    async def read_encryption(self) -> EncryptionInfo:
+        """See ``Operations``."""
+        return await self.encryption.read()
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """See ``Operations``."""
+        self.migrations.refuse_busy(name)
+        return await self.encryption.rotate(name, rewrite, progress)
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """See ``Operations``."""
+        return await self.encryption.take(bundle)
+
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""
         return [msgspec.structs.replace(key, secret="") for key in await self._settings.credentials.list_keys()]
@@ -290,7 +328,19 @@ class Installation:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
         stats, unhashed = await triple.index.stats(), await triple.index.count_unhashed()
-        return DatasourceInfo(shown, origin, triple.objects_name, state, stats, sync, alarm, free, total, unhashed)
+        return DatasourceInfo(
+            shown,
+            origin,
+            triple.objects_name,
+            state,
+            stats,
+            sync,
+            alarm,
+            free,
+            total,
+            unhashed,
+            self._datasources.list_sharing(config.name),
+        )
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:
         try:

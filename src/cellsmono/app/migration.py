@@ -13,7 +13,7 @@ from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.carrying import carry_snapshots, list_to_carry, remove_carried, remove_copies
 from cellsmono.datasource.migration.journal import Journal
-from cellsmono.datasource.migration.planning import check_room, find_problems, find_room
+from cellsmono.datasource.migration.planning import check_room, find_problems, find_room, refuse_versions
 from cellsmono.datasource.migration.progress import Meter, ignore_progress
 from cellsmono.datasource.migration.removing import Removal, count_lost, remove_source, remove_target
 from cellsmono.datasource.migration.run import Follow, Migration, Outcome
@@ -28,6 +28,7 @@ from cellsmono.interfaces.migration import (
     MigrationReport,
     MigrationState,
 )
+from cellsmono.interfaces.sealing import KeyVault
 from cellsmono.interfaces.sync import ResyncOptions, SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound
@@ -43,7 +44,10 @@ _NOT_NOW = (SyncState.STARTING, SyncState.SCANNING, SyncState.HELD, SyncState.OF
 class Migrations:
     """What ``Operations.migrate`` does. One at a time for each datasource; the others get an error."""
 
-    def __init__(self, datasources: Datasources, settings: Settings, snapshots: Snapshots, clock: Clock) -> None:
+    def __init__(
+        self, datasources: Datasources, settings: Settings, snapshots: Snapshots, clock: Clock, vault: KeyVault
+    ) -> None:
+        self._vault = vault
         self._datasources = datasources
         self._settings = settings
         self._snapshots = snapshots
@@ -131,10 +135,14 @@ class Migrations:
     async def _plan(self, config: DatasourceConfig, options: MigrationOptions, meter: Meter) -> MigrationReport:
         state, is_begun = self._agree(config, options)
         triple = self._datasources.inner(config.name)
+        await refuse_versions(state, triple.index)
         stats = await triple.index.stats()
         journal = await Journal.open(self._datasources.migration(config.name).journal) if is_begun else None
         try:
-            async with open_source(state.source) as source, open_target(state.target, make=False) as target:
+            async with (
+                open_source(state.source, self._vault) as source,
+                open_target(state.target, self._vault, make=False) as target,
+            ):
                 if not is_begun and await target.objects.has_bucket(target.bucket):
                     await check_empty(target)
                 meter.begin("looking", stats.files)
@@ -174,7 +182,7 @@ class Migrations:
         """Make sure of the target, and remember what is to be done."""
         name = state.source.name
         self._check_sync(name, self._datasources.inner(name))
-        async with open_target(state.target) as target:
+        async with open_target(state.target, self._vault) as target:
             await check_empty(target)
             self._datasources.migration(name).write(state)
         log.info("migration begun", datasource=name, source=state.source.place, target=state.target.place)
@@ -187,6 +195,7 @@ class Migrations:
         name = state.source.name
         triple = await self._datasources.hold(name, describe_hold(state), withhold=state.move)
         try:
+            await refuse_versions(state, triple.index)
             outcome = await self._copy(state, triple, meter)
             report = await describe(state, MigrationAction.RUN, triple, outcome)
             if outcome.last is None:
@@ -196,7 +205,7 @@ class Migrations:
             return msgspec.structs.replace(report, phase=MigrationPhase.SWITCHED, snapshots=snapshots)
         finally:
             if self._datasources.is_open(triple):
-                if not is_begun and await _is_untouched(state.target):
+                if not is_begun and await _is_untouched(state.target, self._vault):
                     self._datasources.migration(name).forget()
                 await self._datasources.release(name)
 
@@ -204,7 +213,10 @@ class Migrations:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source) as source, open_target(state.target) as target:
+            async with (
+                open_source(state.source, self._vault) as source,
+                open_target(state.target, self._vault) as target,
+            ):
                 follow = await self._follow(triple, compare=not state.move or not (await journal.total())[0])
                 work = Migration(source, target, triple.index, journal, meter, moves=state.move, follow=follow)
                 return await work.run(files.prepared)
@@ -248,7 +260,10 @@ class Migrations:
 
     async def _carry_snapshots(self, state: MigrationState) -> int:
         """Bring all snapshots to the target; which ones is written down before."""
-        async with open_source(state.source) as source, open_target(state.target) as target:
+        async with (
+            open_source(state.source, self._vault) as source,
+            open_target(state.target, self._vault) as target,
+        ):
             snapshots = await list_to_carry(source, target, state.snapshots)
             state = msgspec.structs.replace(state, snapshots=tuple(snapshots))
             self._datasources.migration(state.source.name).write(state)
@@ -281,7 +296,7 @@ class Migrations:
             raise Conflict(f"The index of {name!r} contradicts itself ({violations[0]}); nothing was removed.")
         journal = await Journal.open(self._datasources.migration(name).journal)
         try:
-            async with open_source(state.target) as target:
+            async with open_source(state.target, self._vault) as target:
                 meter.begin("checking", (await journal.total())[0])
                 lost = await count_lost(target, triple.index, journal, meter)
         finally:
@@ -297,7 +312,7 @@ class Migrations:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source, is_whole=False, holds=holds) as source:
+            async with open_source(state.source, self._vault, is_whole=False, holds=holds) as source:
                 meter.begin("removing", (await journal.total())[0])
                 if await source.objects.has_bucket(source.bucket):
                     await remove_carried(source, (files.read() or state).snapshots)
@@ -326,7 +341,7 @@ class Migrations:
                 )
             files.write(msgspec.structs.replace(state, phase=MigrationPhase.ABORTING))
             triple = self._datasources.inner(name)
-            async with open_target(state.target) as target:
+            async with open_target(state.target, self._vault) as target:
                 meter.begin("removing", done[0])
                 await remove_copies(target, state.snapshots)
                 removal = await remove_target(target, triple.index, journal, meter)
@@ -346,9 +361,9 @@ class Migrations:
         return state
 
 
-async def _is_untouched(config: DatasourceConfig) -> bool:
+async def _is_untouched(config: DatasourceConfig, vault: KeyVault) -> bool:
     try:
-        async with open_target(config) as target:
+        async with open_target(config, vault) as target:
             await check_empty(target)
     except CellsError:
         return False

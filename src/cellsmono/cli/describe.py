@@ -1,14 +1,17 @@
 """Reports as names and values for people."""
 
+from collections.abc import Sequence
+
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.hashes import HashProblem, RehashReport
-from cellsmono.interfaces.index import Unhashed
+from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, MigrationReport
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
+from cellsmono.interfaces.version import Versioning
 
 SHOWN_SKIPPED = 20
 
@@ -25,6 +28,11 @@ def describe_state(info: DatasourceInfo) -> str:
     return "; ".join(details)
 
 
+def list_object_services(infos: Sequence[DatasourceInfo]) -> list[tuple[str, str]]:
+    """Each object service with the datasources whose buckets it serves."""
+    return sorted({(info.objects, ", ".join(info.objects_serves)) for info in infos if info.objects})
+
+
 def describe_datasource(info: DatasourceInfo) -> Fields:
     """Everything about a datasource."""
     config = info.config
@@ -33,10 +41,11 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         ("folder" if config.folder else "bucket", config.place),
         ("state", info.state),
         ("from", "the configuration" if info.origin == "config" else "added at run time"),
-        ("objects", info.objects or "none"),
+        ("objects", _describe_objects(info)),
         ("format", config.format),
         ("durability", config.durability),
         ("anonymous", config.anonymous or "nothing"),
+        ("encryption", config.encryption),
     ]
     if config.format == Format.STRUCTURED:
         fields += [("symlinks", config.symlinks), ("markers", config.markers), ("watch", config.watch)]
@@ -48,11 +57,23 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         stats = info.stats
         fields += [
             ("content", f"{stats.folders} folders, {stats.files} files, {format_bytes(stats.bytes)}"),
+            ("versions", _describe_versions(stats)),
             ("hashes", _describe_unhashed(info.unhashed)),
             ("index", format_bytes(stats.database_bytes)),
             ("last event", stats.last_sequence),
         ]
     return fields + (_describe_sync(info.sync) if info.sync is not None else [])
+
+
+def _describe_versions(stats: IndexStats) -> str:
+    if stats.versioning is Versioning.OFF:
+        return "not kept"
+    kept = f"{stats.versions} noncurrent, {format_bytes(stats.version_bytes)}"
+    return f"{kept} (suspended)" if stats.versioning is Versioning.SUSPENDED else kept
+
+
+def _describe_objects(info: DatasourceInfo) -> str:
+    return f"{info.objects}, serves {', '.join(info.objects_serves)}" if info.objects else "none"
 
 
 def _describe_unhashed(unhashed: Unhashed) -> str:

@@ -8,13 +8,24 @@ import msgspec
 
 from cellsmono.datasource.alarm import Alarm, guarded
 from cellsmono.datasource.claims import Claims
-from cellsmono.interfaces.datasource import Conditions, ContentDigest, CopyOptions, DatasourceConfig, WriteOptions
+from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
+    Conditions,
+    ContentDigest,
+    CopyOptions,
+    DatasourceConfig,
+    OpenNode,
+    WriteOptions,
+)
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.sealing import Sealing, SealWish, no_encryption
+from cellsmono.interfaces.version import Removal, Version, Versioning, missing_version, new_version_id
+from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
 
 _PIECE = 1024 * 1024
@@ -32,7 +43,9 @@ class BaseStore(ABC):
         index: NodeIndex,
         claims: Claims,
         remedy: str,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self.config = config
         self.index = index
         self.alarm = Alarm(config.name, remedy)
@@ -40,6 +53,16 @@ class BaseStore(ABC):
         self._uploads = uploads
         self._claims = claims
         self._bucket = config.name
+
+    @property
+    def can_seal(self) -> bool:
+        """See ``NodeStore``."""
+        return isinstance(self._objects, Sealing)
+
+    def _check_seal(self, wish: SealWish | None) -> None:
+        """Raise Invalid (reason ``encryption``) when encryption is asked for that is not to be had."""
+        if wish is not None and not self.can_seal:
+            raise no_encryption(self.config.name)
 
     # what a format decides
 
@@ -59,9 +82,12 @@ class BaseStore(ABC):
         """Which object a body becomes, where that is known before it is stored."""
         return None
 
-    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
-        """As ``_target``, for an upload in parts, which ends much later than it begins."""
-        return await self._target(path, options)
+    async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
+        """As ``_target``, for an upload in parts, which ends much later than it begins.
+
+        ``options`` is None when nothing is known yet of what it will be completed with.
+        """
+        return None if options is None else await self._target(path, options)
 
     @abstractmethod
     async def _open_content(self, node: Node) -> ObjectReader | None:
@@ -89,6 +115,85 @@ class BaseStore(ABC):
     def trouble(self) -> str:
         """Why nothing can be written now, and what to do; empty while it can."""
         return self.alarm.reason
+
+    # versions
+
+    @property
+    def versioning(self) -> Versioning:
+        """See ``NodeStore``."""
+        return self.index.versioning
+
+    async def set_versioning(self, versioning: Versioning) -> None:
+        """See ``NodeStore``."""
+        raise Conflict(
+            f"{self.config.name!r} is a {self.config.format} datasource, which can not keep versions.",
+            reason="versioning",
+            path=self.config.name,
+        )
+
+    async def _set_versioning(self, versioning: Versioning) -> None:
+        if versioning is Versioning.OFF:
+            raise Invalid("Versioning can be suspended, but not taken back", reason="versioning")
+        if versioning is not self.versioning:
+            await self.index.set_versioning(versioning)
+
+    def _new_version_id(self) -> str:
+        return new_version_id(self._clock.time_ns())
+
+    async def read_version(self, path: str, version: str) -> Version:
+        """See ``NodeStore``."""
+        found = await self.index.find_version(path, version)
+        if found is None or (found.node is not None and found.node.kind is FolderKind.IMPLICIT):
+            raise missing_version(path, version)
+        return found
+
+    async def open_version(self, path: str, version: str) -> OpenNode:
+        """See ``NodeStore``."""
+        found = await self.read_version(path, version)
+        node = self._content_of(found)
+        if found.is_latest:
+            opened = await self.open_node(path)
+            if opened.node.version == version:
+                return opened
+            opened.reader.close()  # something newer came just now
+        return OpenNode(node, await self._open_version(node))
+
+    def _content_of(self, version: Version) -> Node:
+        """The content of a version. Raises Invalid (reason ``marker``) for a delete marker."""
+        if version.node is None:
+            raise Invalid(f"This version of {version.key!r} is a delete marker", reason="marker", path=version.key)
+        return version.node
+
+    async def _open_version(self, node: Node) -> ObjectReader:
+        """Open the content of a noncurrent version. Raises NotFound (reason ``version``), Corrupt."""
+        raise missing_version(node.path, node.version)
+
+    @abstractmethod
+    async def open_node(self, path: str) -> OpenNode:
+        """See ``NodeStore``."""
+
+    @abstractmethod
+    async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore``."""
+
+    @abstractmethod
+    async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
+        """See ``NodeStore``."""
+
+    async def delete_version(self, path: str, version: str) -> Version:
+        """See ``NodeStore``."""
+        return await self._delete_plain_version(path, version)
+
+    async def _delete_plain_version(self, path: str, version: str) -> Version:
+        """Delete the only version of something that has no others."""
+        found = await self.read_version(path, version)
+        await self.remove_node(path)
+        return found
+
+    async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore``."""
+        await self.read_version(path, version)
+        return await self.update_meta(path, change)
 
     # reading
 
@@ -118,6 +223,7 @@ class BaseStore(ABC):
     ) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(options.seal)
         await self._check_conditions(path, options.conditions)
         target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
@@ -129,7 +235,9 @@ class BaseStore(ABC):
         checksum = digest.checksum()
         meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
-        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+        is_secret = options.seal is not None and bool(options.seal.client_key)
+        content_hash = "" if is_secret else etag
+        return await self._commit_leaf(path, staged, etag, content_hash, meta, options.mtime_ns, options.conditions)
 
     async def _commit_copy(self, path: str, node: Node, staged: Staged, options: CopyOptions) -> Node:
         """Make a staged copy of a node's content the leaf at a path."""
@@ -145,7 +253,8 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        target = None if options is None else await self._target_of_parts(path, options)
+        self._check_seal(None if options is None else options.seal)
+        target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 
     async def read_upload(self, upload_id: str) -> Upload:
@@ -172,7 +281,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         upload = await self.read_upload(upload_id)
         await self._check_conditions(upload.key, options.conditions)
-        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        staged = await self._stage_upload(upload_id, parts, options.seal)
         if staged.size != sum(part.size for part in parts):
             await self._objects.discard(staged)
             raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
@@ -181,9 +290,20 @@ class BaseStore(ABC):
             await self._uploads.finish_upload(self._bucket, upload_id)
         return node
 
+    async def _stage_upload(self, upload_id: str, parts: Sequence[Part], wish: SealWish | None) -> Staged:
+        if wish is not None and wish.client_key and isinstance(self._objects, Sealing):
+            return await self._objects.stage_upload_with(self._bucket, upload_id, parts, wish.client_key)
+        return await self._uploads.stage_upload(self._bucket, upload_id, parts)
+
     async def abort_upload(self, upload_id: str) -> None:
         """See ``NodeStore``."""
         await self._uploads.finish_upload(self._bucket, upload_id)
+
+    # deleting
+
+    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
+        """See ``NodeStore``."""
+        return (await self.remove_node(path, conditions)).existed
 
     # the index
 

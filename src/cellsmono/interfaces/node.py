@@ -112,14 +112,27 @@ BLOCK_BYTES = 10 * 1024 * 1024
 """How much content one MD5 of a block hash covers (see ``Node.cells_hash``)."""
 
 
+SEALED = 1 << 62
+"""Blob numbers from here on say that the blob is sealed (encrypted at rest); what is above it is the seal's own number.
+
+That number stands in the sealed bytes as well, so that no blob can be put in the place of another.
+"""
+
+
+def is_sealed(blob: int) -> bool:
+    """Whether the blob with this number is sealed."""
+    return blob >= SEALED
+
+
 class Node(msgspec.Struct, frozen=True):
     """One row of the index.
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
-    ``block_hash`` is that of content above one block, see ``cells_hash``.
-    ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
-    lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
+    ``block_hash`` is that of content above one block, see ``cells_hash``. ``kind`` matters for folders only. Folders
+    have the size 0. ``blob`` tells the blobs of one leaf apart where content lies in blobs named by UUID: 0 for the
+    first one, which is named by the UUID alone. ``version`` is the id of a leaf's content among the versions of its
+    key, empty for the null version (see ``interfaces.version``).
     """
 
     path: str
@@ -131,11 +144,17 @@ class Node(msgspec.Struct, frozen=True):
     meta: NodeMeta = NO_META
     blob: int = 0
     block_hash: str = ""
+    version: str = ""
 
     @property
     def is_folder(self) -> bool:
         """Whether this node is a collection."""
         return is_folder(self.path)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the content is encrypted on the storage."""
+        return is_sealed(self.blob)
 
     @property
     def size(self) -> int:

@@ -1,6 +1,6 @@
 """The object service: bytes by bucket and key. It knows no tree beyond keys, no users and no SQL of others."""
 
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -52,20 +52,24 @@ class FolderMade(msgspec.Struct, frozen=True):
 class Staged(msgspec.Struct, frozen=True):
     """Bytes that are stored (durable, as configured) but not yet visible under any key. Commit or discard it once.
 
-    ``token`` is the store's own handle. ``key``: the only one at which they can be committed; empty: any.
+    ``token`` is the store's own handle. ``key``: the only one at which they can be committed; empty: any. ``seal``: the
+    number that the blob must bear because these bytes are sealed under it (see ``interfaces.node.SEALED``); 0: they are
+    plain, and so must be the blob's name.
     """
 
     bucket: str
     size: int
     token: str
     key: str = ""
+    seal: int = 0
 
 
 class Target(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes are stored: a store that can not rename needs it then.
 
     ``path`` is as in ``NodeAttributes``. ``is_free``: the index knows of no folder at this key, which spares a store of
-    prefixes from asking.
+    prefixes from asking. ``client_key`` seals the bytes, where the key's form says that they are sealed (see
+    ``interfaces.sealing``).
     """
 
     key: str
@@ -73,6 +77,10 @@ class Target(msgspec.Struct, frozen=True):
     mtime_ns: int | None = None
     is_free: bool = False
     path: str = ""
+    client_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Target({self.key!r})"
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -358,6 +366,9 @@ class Multipart(Protocol):
 
     async def list_parts(self, bucket: str, upload_id: str, after: int = 0, limit: int = 1000) -> list[Part]:
         """Parts by number, from the first one greater than ``after``."""
+
+    def read_part(self, bucket: str, upload_id: str, part: Part) -> AsyncGenerator[bytes, None]:
+        """The bytes of a part that was stored. Raises Invalid as ``stage_upload`` does, Corrupt when some were lost."""
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Join these parts, in this order, into staged bytes, without a second copy where the layout allows.

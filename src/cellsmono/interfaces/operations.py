@@ -8,6 +8,7 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
@@ -22,7 +23,8 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     """What is told about one datasource.
 
     ``origin`` is ``config`` for one that the configuration names (only editing that removes it), ``store`` for one that
-    was added at run time. ``objects`` is the name of its object service. ``stats`` and ``sync`` are None when it could
+    was added at run time. ``objects`` is the name of its object service, ``objects_serves`` are the names of all
+    datasources whose buckets that one serves. ``stats`` and ``sync`` are None when it could
     not start; ``error`` then says why, or why a datasource that runs is read-only. ``free`` and ``total`` are bytes of
     the file system below it, 0 if unknown. ``unhashed`` is what lacks a hash of its content.
     """
@@ -37,6 +39,7 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     free: int = 0
     total: int = 0
     unhashed: Unhashed = Unhashed()
+    objects_serves: tuple[str, ...] = ()
 
 
 class BlobProblem(enum.StrEnum):
@@ -234,6 +237,23 @@ class Operations(Protocol):
         Cancelling the awaiting task stops it; what was found stays. Raises NotFound, Invalid, and Unavailable when the
         storage is out of reach.
         """
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """All keys of encrypted content, without their secrets."""
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """Give a datasource a new data key for what is sealed from now on; what was sealed before stays readable.
+
+        With ``rewrite`` everything that an older key sealed is sealed anew with the newest one, and a new key is made
+        only when all is sealed with that already, so that a run that was broken off goes on when it is repeated.
+        Cancelling the awaiting task stops it; what was done stays. Raises NotFound, Invalid (reason ``format``) for a
+        structured datasource, Unavailable.
+        """
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """Take in keys that are not there, and open the datasources that can be opened with them."""
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first. The secrets are empty in what is returned."""

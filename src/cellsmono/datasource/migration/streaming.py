@@ -13,7 +13,8 @@ from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileCopi
 from cellsmono.datasource.objects.s3.facts import make_facts
 from cellsmono.interfaces.node import BY_CONTENT, Facts, Node, NodeAttributes
 from cellsmono.interfaces.objects import Hasher, ObjectInfo, ObjectReader, Staged, Target
-from cellsmono.kernel.errors import Corrupt, NotFound, Unavailable
+from cellsmono.interfaces.sealing import Sealing
+from cellsmono.kernel.errors import Corrupt, Invalid, NotFound, Unavailable
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -24,6 +25,8 @@ async def copy_object(source: Side, target: Side, node: Node, source_key: str, t
         reader = await source.objects.open(source.bucket, source_key)
     except NotFound:
         return Changed(None)
+    except (Corrupt, Invalid) as error:  # sealed content that was altered, or that its client alone can read
+        return Damaged(f"it can not be read: {error.message}")
     try:
         if not is_expected(source, node, reader.info.facts):
             return Changed(reader.info.facts)
@@ -94,10 +97,10 @@ async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Out
     path = node.path if target.is_flat else ""
     # The target was empty, and the index has no folder where a file is.
     wanted = Target(key, node.meta, node.mtime_ns, is_free=True, path=path)
-    failures: list[Corrupt] = []
+    failures: list[Corrupt | Invalid] = []
     try:
         staged = await target.objects.stage(target.bucket, _pieces(reader, failures), [md5, quick], node.size, wanted)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:
         if error not in failures:
             raise
         return Damaged(f"it can not be read: {error.message}")
@@ -123,6 +126,8 @@ async def _commit(target: Side, staged: Staged, key: str, node: Node) -> Facts:
         return msgspec.structs.replace(kept, size=facts.size, mtime_ns=facts.mtime_ns)
 
     for side in target.sides(key):
+        if isinstance(target.objects, Sealing):
+            kept = await target.objects.cover(key, kept)
         beside = await target.objects.stage(target.bucket, once(msgspec.json.encode(kept)))
         await target.objects.commit(beside, side)
     return (await target.objects.commit(staged, key, mtime_ns=node.mtime_ns, attributes=describe)).info.facts
@@ -136,13 +141,13 @@ def _judge(node: Node, size: int, md5: str) -> Outcome | None:
     return None
 
 
-async def _pieces(reader: ObjectReader, failures: list[Corrupt]) -> AsyncIterator[bytes]:
+async def _pieces(reader: ObjectReader, failures: list[Corrupt | Invalid]) -> AsyncIterator[bytes]:
     offset = 0
     try:
         while data := await reader.read(offset, _PIECE_BYTES):
             yield data
             offset += len(data)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:  # the latter: sealed content that only its client can read
         failures.append(error)
         raise
 
@@ -165,7 +170,7 @@ async def _read_hashes(side: Side, key: str) -> _Hashes | None:
     md5, quick, offset = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128(), 0
     try:
         reader = await side.objects.open(side.bucket, key)
-    except NotFound:
+    except (NotFound, Corrupt):
         return None
     try:
         while data := await reader.read(offset, _PIECE_BYTES):

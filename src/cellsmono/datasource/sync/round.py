@@ -16,7 +16,8 @@ Count = Literal["created", "updated", "moved", ""]
 class Visit(msgspec.Struct, frozen=True):
     """A folder to be listed. ``fingerprint`` is the listing that its rows are known to equal, empty: none.
 
-    ``discover``: find out only which known folders turned up here or below; rows are compared later.
+    ``discover``: find out only which known folders turned up here or below; rows are compared later. ``is_settled``: it
+    was found out, and the row keeps the path, whatever the folder's marker says.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Visit(msgspec.Struct, frozen=True):
     mtime_ns: int = 0
     ctime_ns: int = 0
     discover: bool = False
+    is_settled: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class Round:
     entry of the other type. ``relocations`` maps folder paths to the UUID of the folder that stands there now,
     ``foreign`` holds paths where another folder of unknown origin stands. ``walks`` are folders whose whole subtree
     has to be compared. ``busy`` are folders in which somebody was at work, ``unfinished`` those that stayed busy.
+    ``displaced`` are keys to be looked at again when folders have got their places, ``put_off`` all that ever were.
     ``moved_from`` (dry run only) are sources of moves. ``deferred`` is the book-keeping of folders whose sub folders
     were new: it is stored last, so that a round that ends early looks at them again.
     """
@@ -91,6 +94,8 @@ class Round:
         self.deferred: list[FolderScanned] = []
         self.busy: dict[str, Visit] = {}
         self.unfinished: set[str] = set()
+        self.displaced: dict[str, None] = {}
+        self.put_off: set[str] = set()
         self.moved_from: set[str] = set()
         self._retries: dict[str, int] = {}
 

@@ -49,6 +49,19 @@ ACTIONS: Final = {
 }
 """Operation: its action, where policies know it by a name of its own. Others are what they do to nodes and settings."""
 
+VERSION_ACTIONS: Final = {
+    "DeleteObject": "s3:DeleteObjectVersion",
+    "DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "GetObject": "s3:GetObjectVersion",
+    "GetObjectAcl": "s3:GetObjectVersionAcl",
+    "GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "GetObjectTagging": "s3:GetObjectVersionTagging",
+    "HeadObject": "s3:GetObjectVersion",
+    "PutObjectAcl": "s3:PutObjectVersionAcl",
+    "PutObjectTagging": "s3:PutObjectVersionTagging",
+}
+"""As ``ACTIONS``, for requests that name a version."""
+
 _FROM_QUERY: Final = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
 _FROM_HEADERS: Final = {
     "aws:referer": "referer",
@@ -57,6 +70,7 @@ _FROM_HEADERS: Final = {
     "s3:x-amz-content-sha256": "x-amz-content-sha256",
     "s3:x-amz-copy-source": "x-amz-copy-source",
     "s3:x-amz-metadata-directive": "x-amz-metadata-directive",
+    "s3:x-amz-server-side-encryption": "x-amz-server-side-encryption",
     "s3:x-amz-storage-class": "x-amz-storage-class",
 }
 _AUTH_TYPES: Final = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "post": "POST"}
@@ -87,4 +101,7 @@ def with_circumstances(
         if name in headers:
             values[key] = headers[name][:_LONGEST]
     action = ACTIONS.get(exchange.operation, "")
+    if "versionId" in query:
+        values["s3:versionid"] = query.get("versionId")[:_LONGEST]
+        action = VERSION_ACTIONS.get(exchange.operation, action)
     return msgspec.structs.replace(actor, circumstances=Circumstances(action, values))

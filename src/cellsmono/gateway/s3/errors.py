@@ -188,6 +188,7 @@ def _not_found(error: domain.CellsError) -> S3Error:
     code = {
         "root": "NoSuchBucket",
         "policy": "NoSuchBucketPolicy",
+        "version": "NoSuchVersion",
         "upload": "NoSuchUpload",
         "part": "InvalidPart",
         "access_key": "InvalidAccessKeyId",
@@ -195,9 +196,15 @@ def _not_found(error: domain.CellsError) -> S3Error:
     return S3Error(code)
 
 
+def _already_exists(error: domain.CellsError) -> S3Error:
+    return S3Error("BucketAlreadyExists" if error.reason == "reserved" else "BucketAlreadyOwnedByYou")
+
+
 def _conflict(error: domain.CellsError) -> S3Error:
     if error.reason == "not_empty":
         return S3Error("BucketNotEmpty")
+    if error.reason == "versioning":
+        return S3Error("InvalidBucketState", error.message)
     if error.reason in {"parent_is_object", "is_folder", "exists"}:
         return S3Error("KeyConflict", error.message)
     return S3Error("OperationAborted", error.message)
@@ -220,11 +227,12 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "policy": ("MalformedPolicy", True),
     "acl": ("AccessControlListNotSupported", False),
     "acl_ownership": ("InvalidBucketAclWithObjectOwnership", False),
+    "encryption": ("NotImplemented", True),
     "key": ("InvalidArgument", True),
-    "key_too_long": ("KeyTooLongError", False),
     "part": ("InvalidPart", False),
     "part_order": ("InvalidPartOrder", False),
     "part_size": ("EntityTooSmall", False),
+    "marker": ("MethodNotAllowed", False),
 }
 
 
@@ -234,12 +242,14 @@ def _invalid(error: domain.CellsError) -> S3Error:
 
 
 def _too_large(error: domain.CellsError) -> S3Error:
-    code = {"key": "KeyTooLongError", "key_too_long": "KeyTooLongError", "meta": "MetadataTooLarge"}
+    code = {"key_length": "KeyTooLongError", "meta": "MetadataTooLarge"}
     return S3Error(code.get(error.reason, "EntityTooLarge"))
 
 
 def _quota(error: domain.CellsError) -> S3Error:
-    return S3Error("InsufficientStorage" if error.reason == "disk_full" else "QuotaExceeded")
+    if error.reason == "disk_full":
+        return S3Error("InsufficientStorage", error.message)
+    return S3Error("QuotaExceeded")
 
 
 def _unavailable(error: domain.CellsError) -> S3Error:
@@ -248,7 +258,7 @@ def _unavailable(error: domain.CellsError) -> S3Error:
 
 _FROM_DOMAIN: Final[tuple[tuple[type[domain.CellsError], Callable[[domain.CellsError], S3Error]], ...]] = (
     (domain.NotFound, _not_found),
-    (domain.AlreadyExists, lambda error: S3Error("BucketAlreadyOwnedByYou")),
+    (domain.AlreadyExists, _already_exists),
     (domain.Conflict, _conflict),
     (domain.PreconditionFailed, _precondition),
     (domain.Forbidden, lambda error: S3Error("AccessDenied", error.message)),

@@ -18,12 +18,14 @@ from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.checksums import decode_content_md5, read_announced
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.post_policy import Policy, check_policy, limit_file, parse_policy
 from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
 from cellsmono.gateway.s3.respond import XML_TYPE
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.gateway.s3.writing import written_headers
 from cellsmono.gateway.s3.xml_read import read_tagging
 from cellsmono.interfaces.datasource import WriteOptions
@@ -48,8 +50,9 @@ async def post_object(s3: S3Context, request: S3Request) -> Reply:
     key = _read_key(fields, file.filename or "")
     identity, policy = _authorize(s3, request, fields)
     request.exchange.fields = {"bucket": request.bucket, "key": key}
-    node = await _store(s3, request, key, fields, identity, policy, reader, file)
-    return _answer(request, fields, key, node)
+    node, about = await _store(s3, request, key, fields, identity, policy, reader, file)
+    about += version_headers(s3, request.bucket, node.version)
+    return _answer(request, fields, key, node, about)
 
 
 @contextmanager
@@ -123,7 +126,8 @@ async def _store(
     policy: Policy,
     reader: MultipartReader,
     file: BodyPartReader,
-) -> Node:
+) -> tuple[Node, list[tuple[str, str]]]:
+    """The new object, and what the answer says of it."""
     headers = _as_headers(fields, file)
     meta = _read_meta(headers, key, fields)
     md5 = headers.get("content-md5")
@@ -134,10 +138,12 @@ async def _store(
         checksum=announced.value if announced is not None else None,
     )
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
     now = s3.clock.time()
     actor = with_circumstances(actor_of(identity), identity, request.exchange, headers, request.query, now)
-    return await s3.router.put_node(actor, request.bucket, key, body, digest, options)
+    wish = await read_wish(s3, request, headers=headers, actor=actor)
+    options = WriteOptions(meta=wish.mark(meta), mtime_ns=read_mtime(meta.user), seal=wish.seal)
+    node = await s3.router.put_node(actor, request.bucket, key, body, wish.hide(digest), options)
+    return node, written_headers(node) + wish.headers(node)
 
 
 def _as_headers(fields: Mapping[str, str], file: BodyPartReader) -> CIMultiDict[str]:
@@ -182,15 +188,15 @@ async def _read_file(reader: MultipartReader, file: BodyPartReader, limit: int) 
         raise S3Error("IncompleteBody")
 
 
-def _answer(request: S3Request, fields: Mapping[str, str], key: str, node: Node) -> Reply:
+def _answer(request: S3Request, fields: Mapping[str, str], key: str, node: Node, about: list[tuple[str, str]]) -> Reply:
     etag = node.etag or node.effective_etag
     location = f"http://{request.host}/{quote(request.bucket)}/{quote(key)}"
-    headers = [*written_headers(node), ("Location", location)]
+    headers = [*about, ("Location", location)]
     redirect = fields.get("success_action_redirect") or fields.get("redirect", "")
     if redirect:
         target = _redirect_to(redirect, request.bucket, key, etag)
         if target:
-            return Reply(303, [*written_headers(node), ("Location", target)])
+            return Reply(303, [*about, ("Location", target)])
     status = _STATUSES.get(fields.get("success_action_status", ""), 204)
     if status != 201:  # noqa: PLR2004 - Created
         return Reply(status, headers)

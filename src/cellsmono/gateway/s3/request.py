@@ -15,6 +15,7 @@ from cellsmono.gateway.s3.addressing import Query
 from cellsmono.gateway.s3.authentication import Authenticator, Identity
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.settings import OWNER_ID, OWNER_NAME, S3Settings
+from cellsmono.gateway.s3.upload_keys import UploadKeys
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.kernel.clock import Clock
 
@@ -63,6 +64,7 @@ class S3Context:
         self.authenticator = authenticator
         self.settings = settings
         self.clock = clock
+        self.upload_keys = UploadKeys()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     @asynccontextmanager
@@ -99,19 +101,3 @@ def check_expected_owner(headers: MultiMapping[str]) -> None:
     for name in _EXPECTED_OWNERS:
         if headers.get(name, OWNER_ID) != OWNER_ID:
             raise S3Error("AccessDenied", f"The bucket is not owned by who {name} expects; leave the header out.")
-
-
-def check_version(query: Query) -> None:
-    """Refuse version ids other than ``null``: buckets are not versioned, so that the null version is all there is."""
-    if "versionId" not in query:
-        return
-    version = query.get("versionId")
-    if version == "null":
-        return
-    if not version:
-        raise S3Error(
-            "InvalidArgument",
-            "Version id cannot be the empty string",
-            fields={"ArgumentName": "versionId", "ArgumentValue": version},
-        )
-    raise S3Error("NoSuchVersion", fields={"VersionId": version})

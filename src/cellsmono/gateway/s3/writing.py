@@ -3,6 +3,7 @@
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3.body import IncomingBody
 from cellsmono.gateway.s3.conditions import parse_write_conditions
+from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.intake import open_upload
@@ -10,6 +11,7 @@ from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import checksum_headers
 from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions, WriteOptions
 from cellsmono.interfaces.node import EMPTY_MD5, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.paths import is_folder
@@ -21,6 +23,7 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
     headers = request.headers
     meta = read_meta(headers, request.key)
     conditions = parse_write_conditions(headers)
+    wish = await read_wish(s3, request)
     body = open_upload(s3, request)
     if is_folder(request.key):
         return await _put_folder(s3, request, body, meta, conditions)
@@ -29,10 +32,11 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
         request.bucket,
         request.key,
         body.stream,
-        body.digest,
-        WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions),
+        wish.hide(body.digest),
+        WriteOptions(wish.mark(meta), read_mtime(meta.user), body.size, conditions, wish.seal),
     )
-    return Reply(200, written_headers(node) + expiration_headers(s3, request, node))
+    about = written_headers(node) + wish.headers(node) + version_headers(s3, request.bucket, node.version)
+    return Reply(200, about + expiration_headers(s3, request, node))
 
 
 def written_headers(node: Node) -> list[tuple[str, str]]:
