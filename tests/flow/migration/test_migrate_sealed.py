@@ -167,3 +167,27 @@ async def test_giving_up_removes_the_sealed_copies(make_site, monkeypatch):
         assert aborted.left == ()
         assert not site.target.exists()
         assert await app.tree() == before
+
+
+@pytest.mark.parametrize("encryption", ["aes256", "none"])
+async def test_into_a_bucket_and_inside_its_server(make_site, far_bucket, encryption):
+    """A server copies nothing by itself where the bytes are to be others."""
+    site = make_site(FLAT)
+    site.far = True
+    values = {name: value for name, value in far_bucket.items() if name != "bucket"}
+    async with site.open() as app:
+        await app.seed()
+        before = await app.tree()
+        place = f"s3://{far_bucket['bucket']}"
+        report = await app.migrate(format_=FLAT, target=f"{place}/base", encryption="aes256", **values)
+        assert (report.phase, report.problems) == (MigrationPhase.SWITCHED, ())
+        assert (await app.tree(), await seals(app)) == (before, {True})
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
+        await app.check_well()
+        report = await app.migrate(format_=FLAT, target=f"{place}/again", encryption=encryption)
+        assert (report.phase, report.problems) == (MigrationPhase.SWITCHED, ())
+        assert (await app.tree(), await seals(app)) == (before, {encryption == "aes256"})
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
+    async with site.open() as app:
+        assert await app.tree() == before
+        await app.check_well()
