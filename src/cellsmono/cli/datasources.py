@@ -181,6 +181,10 @@ def add_datasource(
     ca_file: AuthorityFile = "",
     sign_payload: SignPayload = False,
     request_seconds: RequestSeconds = 60.0,
+    notify_token_file: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="File with the token of its notifications of changes.", show_default=False),
+    ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -206,6 +210,7 @@ def add_datasource(
         "ca_file": ca_file,
         "sign_payload": sign_payload,
         "request_seconds": request_seconds,
+        "notify_token_file": notify_token_file,
     }
     if access_key and not secret_key_file:
         given["secret_key"] = ask_secret()
