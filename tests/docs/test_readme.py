@@ -203,6 +203,7 @@ def test_a_flat_datasource(reader):
     listed = reader.follow("versions")
     assert "DeleteMarkers" in listed
     assert '"Size": 6' in listed
+    assert '"Mode": "GOVERNANCE"' in reader.follow("locks")
     assert re.search(r"written +\d+ folders, 1 files", reader.follow("export"))
     assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 

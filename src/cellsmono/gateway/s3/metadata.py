@@ -39,8 +39,8 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
     """The metadata that a request asks to be stored with an object.
 
-    Raises S3Error for headers that promise what this server does not do (encryption, object lock, some ACLs): storing
-    the object without it would be a lie.
+    Raises S3Error for headers that promise what this server does not do (encryption, some ACLs): storing the object
+    without it would be a lie. Object locks are for ``locking.with_lock``.
     """
     content_type: str | None = None
     standard: dict[str, str] = {}
@@ -60,7 +60,7 @@ def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
                 standard[name] = value
             elif is_acl_header(name):
                 has_acl = True
-            else:
+            elif not name.startswith("x-amz-object-lock-"):
                 refuse_header(name, value)
         elif name == "content-type":
             content_type = value
