@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from cellsmono.data.lifecycle.run import Run
 from cellsmono.data.router.digest import PlainDigest
+from cellsmono.data.versions.prune import Prune
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
@@ -16,6 +17,7 @@ from cellsmono.interfaces.lifecycle import LifecycleRule
 from cellsmono.interfaces.locks import LockRule, ObjectLock, change_hold, change_retention
 from cellsmono.interfaces.node import NodeMeta
 from cellsmono.interfaces.version import Versioning
+from cellsmono.interfaces.version_policy import DeletedStrategy, VersionPolicy
 from cellsmono.kernel.clock import ManualClock, SystemClock
 from cellsmono.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
@@ -207,7 +209,7 @@ async def test_a_locked_version_is_not_moved_away_from_its_key(locking, clock):
 async def test_lifecycle_and_checks_leave_locked_versions_alone(locking, clock):
     node = await put(locking, "x", b"1", meta=under("GOVERNANCE", NOW + 10 * DAY))
     clock.jump(5 * DAY)
-    run = Run(Only(locking), Settings(locking), clock, DAY)
+    run = Run(Only(locking), Settings(LifecycleRule("all", True, date=NOW)), clock, DAY)
     async for _ in run.slices():
         pass
     assert (run.totals.expired, run.totals.failed) == (1, 0)
@@ -220,8 +222,48 @@ async def test_lifecycle_and_checks_leave_locked_versions_alone(locking, clock):
     opened.reader.close()
 
 
+async def test_rules_and_policies_about_versions_pass_by_what_is_locked(locking, clock):
+    """Locked versions are no failures, their delete marker stays above them, and they go once their lock has ended."""
+    await put(locking, "x", b"1", meta=under("GOVERNANCE", NOW + DAY))
+    await put(locking, "x", b"22")
+    marker = (await locking.remove_node("x")).marker
+    for policy in (VersionPolicy(deleted=DeletedStrategy.KEEP_NONE), VersionPolicy(max_total=1)):
+        prune = Prune(locking, policy, clock)
+        async for _ in prune.slices():
+            pass
+        assert prune.report.failed == 0
+        assert await bodies(locking, "x") == [(marker, None), b"1"]
+    await locking.update_lock("x", (await locking.index.read_versions("x"))[1].id, lambda lock: FAR)
+    rule = LifecycleRule("all", True, noncurrent_days=1)
+    clock.jump(FAR.until - NOW - 1)
+    for expected, failed in (([(marker, None), b"1"], 0), ([(marker, None)], 0)):
+        run = Run(Only(locking), Settings(rule), clock, DAY)
+        async for _ in run.slices():
+            pass
+        assert run.totals.failed == failed
+        assert await bodies(locking, "x") == expected
+        clock.jump(1)
+
+
+FAR = ObjectLock("GOVERNANCE", NOW + 20 * 365 * DAY)
+"""Long after the index, which has the real time, saw any version."""
+
+
+async def bodies(store, key):
+    """Content of the versions of a key, newest first; of a delete marker its id."""
+    found = []
+    for version in await store.index.read_versions(key):
+        if version.node is None:
+            found.append((version.id, None))
+            continue
+        opened = await store.open_version(key, version.id)
+        found.append(await opened.reader.read(0, 100))
+        opened.reader.close()
+    return found
+
+
 class Only:
-    """One datasource, whose objects expire at once."""
+    """One datasource."""
 
     def __init__(self, store):
         self._store = store
@@ -233,9 +275,14 @@ class Only:
         return self._store
 
 
-class Settings(Only):
+class Settings:
+    """The rules of its bucket."""
+
+    def __init__(self, *rules):
+        self._rules = rules
+
     def find(self, name):
-        return BucketSettings(lifecycle=(LifecycleRule("all", True, date=NOW),))
+        return BucketSettings(lifecycle=self._rules)
 
 
 async def test_what_is_locked_is_found_until_it_ends(locking, clock):

@@ -28,6 +28,8 @@ PROMISED = [
     *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "migrate")),
     ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
+    *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
+    *((("versions", name)) for name in ("list", "restore", "prune")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

@@ -11,11 +11,14 @@ from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
+from cellsmono.app.notifications import Notifications
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
+from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.interfaces.events import NodeEvent
@@ -108,7 +111,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, datasources, registry, clock)
+        for service in make_services(vault):
+            await supervisor.start(service, kind=Kind.GRPC, optional=True)
+        installation = Installation(loaded, settings, datasources, registry, clock, vault)
         router = Router(installation, settings.buckets)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 
@@ -128,6 +133,7 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
         for service in (
             LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds),
             SnapshotService(core.installation.snapshots, core.clock),
+            VersionsService(core.installation, core.clock),
         ):
             await core.supervisor.start(service, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
@@ -158,12 +164,14 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
         day_seconds=config.s3.lifecycle_day_seconds,
+        insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
-        main = build_main_listener(s3.handle, core.registry, address.host, address.port, options)
+        feed = Notifications(core.datasources)
+        main = build_main_listener(s3.handle, core.registry, feed, address.host, address.port, options)
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:

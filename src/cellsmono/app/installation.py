@@ -8,20 +8,29 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.defaults import refuse_reserved
+from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
+from cellsmono.data.keys.vault import Vault
+from cellsmono.data.versions.prune import Prune
+from cellsmono.data.versions.restoring import restore_version
+from cellsmono.data.versions.service import enable_as_configured
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.datasource.locking import refuse_removal
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, NodeStore, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
+from cellsmono.interfaces.version import VersionPage
+from cellsmono.interfaces.version_policy import PruneProgress, PruneReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -35,7 +44,13 @@ class Installation:
     """``Operations``, and the ``Roots`` of the router."""
 
     def __init__(
-        self, loaded: LoadedConfig, settings: Settings, datasources: Datasources, registry: Registry, clock: Clock
+        self,
+        loaded: LoadedConfig,
+        settings: Settings,
+        datasources: Datasources,
+        registry: Registry,
+        clock: Clock,
+        vault: Vault,
     ) -> None:
         self._loaded = loaded
         self._settings = settings
@@ -43,7 +58,8 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
-        self.migrations = Migrations(datasources, settings, self.snapshots, clock)
+        self.encryption = EncryptionKeys(datasources, vault, clock)
+        self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
     # roots of the router
 
@@ -104,11 +120,13 @@ class Installation:
         return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
 
     def _make_config(self, name: str, folder: Path, format_: Format) -> DatasourceConfig:
+        is_plain = format_ is Format.STRUCTURED
         try:
             table = {
                 "name": name,
                 "folder": str(folder),
                 "format": format_,
+                "encryption": Encryption.NONE if is_plain else self._loaded.config.s3.bucket_encryption,
                 "created": self._clock.time(),
             }
             return msgspec.convert(table, DatasourceConfig)
@@ -156,6 +174,8 @@ class Installation:
                 raise Unavailable(failure, path=config.name)
             if config.storage is Storage.S3:
                 await self._try_bucket(config)
+            if config.versions:
+                await enable_as_configured(self._datasources.triple(config.name).store)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
@@ -248,6 +268,28 @@ class Installation:
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
 
+    async def list_versions(
+        self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """See ``Operations``."""
+        index = self._datasources.triple(name).index
+        return await index.list_versions(prefix, "", after, after_version, limit)
+
+    async def restore_version(self, name: str, path: str, version: str | None = None) -> Node:
+        """See ``Operations``."""
+        return await restore_version(self._datasources.triple(name).store, path, version)
+
+    async def prune_versions(
+        self, name: str, dry_run: bool = False, progress: Callable[[PruneProgress], None] | None = None
+    ) -> PruneReport:
+        """See ``Operations``."""
+        store = self._datasources.triple(name).store
+        prune = Prune(store, store.config.version_policy, self._clock, dry_run=dry_run)
+        async for done in prune.slices():
+            if progress is not None:
+                progress(done)
+        return prune.report
+
     async def rehash(
         self,
         name: str,
@@ -257,6 +299,21 @@ class Installation:
     ) -> RehashReport:
         """See ``Operations``."""
         return await self._datasources.triple(name).hashes.rehash(path, options, progress)
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """See ``Operations``."""
+        return await self.encryption.read()
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """See ``Operations``."""
+        self.migrations.refuse_busy(name)
+        return await self.encryption.rotate(name, rewrite, progress)
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """See ``Operations``."""
+        return await self.encryption.take(bundle)
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""

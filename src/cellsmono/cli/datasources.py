@@ -175,6 +175,9 @@ def add_datasource(
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Encrypt content before it is stored; for flat and internal.")
     ] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Keep what files held before they are replaced or deleted.")
+    ] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
@@ -219,6 +222,7 @@ def add_datasource(
             "markers": markers,
             "watch": watch,
             "anonymous": anonymous,
+            "versions": versions,
             "encryption": Encryption.AES256 if encrypt else Encryption.NONE,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())

@@ -12,12 +12,14 @@ Examples:
   cellsmono ds resync photos             compare a bucket with its folder now
 
 Commands:
-  serve   Serve folders until Ctrl-C.
-  ps      List the services of the running server.
-  ds      Datasources: the folders that are served.
-  key     Access keys: who may sign requests.
-  config  Show, check and begin the configuration.
-  doctor  Look for what would get in the way, with remedies.
+  serve       Serve folders until Ctrl-C.
+  ps          List the services of the running server.
+  ds          Datasources: the folders that are served.
+  key         Access keys: who may sign requests.
+  config      Show, check and begin the configuration.
+  versions    Versions: list, restore and prune what files held before.
+  encryption  Keys of encrypted content: list, renew, save and restore.
+  doctor      Look for what would get in the way, with remedies.
 
 Options:
   --debug               Show tracebacks of errors.

@@ -24,6 +24,7 @@ from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.sealing import Sealing, SealWish, no_encryption
 from cellsmono.interfaces.version import Removal, Version, Versioning, missing_version, new_version_id
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
@@ -53,6 +54,16 @@ class BaseStore(ABC):
         self._uploads = uploads
         self._claims = claims
         self._bucket = config.name
+
+    @property
+    def can_seal(self) -> bool:
+        """See ``NodeStore``."""
+        return isinstance(self._objects, Sealing)
+
+    def _check_seal(self, wish: SealWish | None) -> None:
+        """Raise Invalid (reason ``encryption``) when encryption is asked for that is not to be had."""
+        if wish is not None and not self.can_seal:
+            raise no_encryption(self.config.name)
 
     # what a format decides
 
@@ -190,8 +201,12 @@ class BaseStore(ABC):
     async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
         """See ``NodeStore``."""
 
-    async def delete_version(self, path: str, version: str, *, bypass: bool = False) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """See ``NodeStore``."""
+        if only_noncurrent:
+            check_noncurrent(await self.read_version(path, version))
         return await self._delete_plain_version(path, version)
 
     async def _delete_plain_version(self, path: str, version: str) -> Version:
@@ -234,6 +249,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         self._check_leaf(path)
         self._check_lock(options.meta)
+        self._check_seal(options.seal)
         await self._check_conditions(path, options.conditions)
         target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
@@ -245,7 +261,9 @@ class BaseStore(ABC):
         checksum = digest.checksum()
         meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
-        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+        is_secret = options.seal is not None and bool(options.seal.client_key)
+        content_hash = "" if is_secret else etag
+        return await self._commit_leaf(path, staged, etag, content_hash, meta, options.mtime_ns, options.conditions)
 
     def _check_lock(self, meta: NodeMeta) -> None:
         """Raise Invalid (reason ``object_lock``) for a lock that nobody would heed."""
@@ -268,6 +286,7 @@ class BaseStore(ABC):
         self._check_leaf(path)
         if options is not None:
             self._check_lock(options.meta)
+        self._check_seal(None if options is None else options.seal)
         target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 
@@ -295,7 +314,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         upload = await self.read_upload(upload_id)
         await self._check_conditions(upload.key, options.conditions)
-        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        staged = await self._stage_upload(upload_id, parts, options.seal)
         if staged.size != sum(part.size for part in parts):
             await self._objects.discard(staged)
             raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
@@ -303,6 +322,11 @@ class BaseStore(ABC):
         with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
             await self._uploads.finish_upload(self._bucket, upload_id)
         return node
+
+    async def _stage_upload(self, upload_id: str, parts: Sequence[Part], wish: SealWish | None) -> Staged:
+        if wish is not None and wish.client_key and isinstance(self._objects, Sealing):
+            return await self._objects.stage_upload_with(self._bucket, upload_id, parts, wish.client_key)
+        return await self._uploads.stage_upload(self._bucket, upload_id, parts)
 
     async def abort_upload(self, upload_id: str) -> None:
         """See ``NodeStore``."""
@@ -353,6 +377,14 @@ class BaseStore(ABC):
 def no_object_lock(name: str) -> Invalid:
     """The error (reason ``object_lock``) for what needs object lock where it is off, in the words of AWS."""
     return Invalid("Bucket is missing Object Lock Configuration", reason="object_lock", path=name)
+
+
+def check_noncurrent(version: Version) -> None:
+    """Raise PreconditionFailed (reason ``current``) for a version that its key shows."""
+    if version.is_latest and version.node is not None:
+        raise PreconditionFailed(
+            f"This version of {version.key!r} is the current one", reason="current", path=version.key
+        )
 
 
 def check_leaf_path(path: str) -> None:

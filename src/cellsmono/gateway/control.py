@@ -16,6 +16,7 @@ from aiohttp import web
 
 from cellsmono.gateway.http import Listener, build_app_handler
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
+from cellsmono.interfaces.encryption import KeyBundle
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.migration import MigrationOptions
 from cellsmono.interfaces.operations import Operations, no_synchronizer
@@ -74,6 +75,34 @@ class RehashRequest(RehashOptions, frozen=True, forbid_unknown_fields=True):
     path: str = ""
 
 
+class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/rotate`` takes."""
+
+    rewrite: bool = False
+
+
+class VersionsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/list`` takes."""
+
+    prefix: str = ""
+    after: str = ""
+    after_version: str | None = None
+    limit: int = 1000
+
+
+class RestoreRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/restore`` takes."""
+
+    path: str
+    version: str | None = None
+
+
+class PruneRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/prune`` takes."""
+
+    dry_run: bool = False
+
+
 class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/snapshots/{basename}/load`` takes."""
 
@@ -128,11 +157,17 @@ def build_control_app(operations: Operations) -> web.Application:
             web.post("/datasources/{name}/resync", _resync),
             web.post("/datasources/{name}/check", _check),
             web.post("/datasources/{name}/rehash", _rehash),
+            web.post("/datasources/{name}/versions/list", _list_versions),
+            web.post("/datasources/{name}/versions/restore", _restore_version),
+            web.post("/datasources/{name}/versions/prune", _prune_versions),
             web.post("/datasources/{name}/migrate", _migrate),
             web.get("/datasources/{name}/snapshots", _list_snapshots),
             web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/dump", _dump_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/load", _load_snapshot),
+            web.post("/datasources/{name}/rotate", _rotate),
+            web.get("/encryption", _read_encryption),
+            web.post("/encryption/import", _import_keys),
             web.get("/keys", _list_keys),
             web.post("/keys", _create_key),
             web.delete("/keys/{key}", _revoke_key),
@@ -212,11 +247,44 @@ async def _rehash(request: web.Request) -> web.StreamResponse:
     return await _stream(request, lambda note: operations.rehash(name, body.path, body, note), f"rehash {name}")
 
 
+async def _rotate(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, RotateRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.rotate_key(name, body.rewrite, note), f"rotate {name}")
+
+
+async def _read_encryption(request: web.Request) -> web.Response:
+    return _json(await request.app[OPERATIONS].read_encryption())
+
+
+async def _import_keys(request: web.Request) -> web.Response:
+    return _json(await request.app[OPERATIONS].import_keys(await _read_body(request, KeyBundle)))
+
+
 async def _migrate(request: web.Request) -> web.StreamResponse:
     options = await _read_body(request, MigrationOptions)
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.migrate(name, options, note), f"migrate {name}")
+
+
+async def _list_versions(request: web.Request) -> web.Response:
+    body = await _read_body(request, VersionsRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    return _json(await operations.list_versions(name, body.prefix, body.after, body.after_version, body.limit))
+
+
+async def _restore_version(request: web.Request) -> web.Response:
+    body = await _read_body(request, RestoreRequest)
+    return _json(await request.app[OPERATIONS].restore_version(request.match_info["name"], body.path, body.version))
+
+
+async def _prune_versions(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, PruneRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.prune_versions(name, body.dry_run, note), f"prune {name}")
 
 
 async def _list_snapshots(request: web.Request) -> web.Response:

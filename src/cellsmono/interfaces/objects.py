@@ -34,6 +34,22 @@ class Hasher(Protocol):
         """Take the next bytes."""
 
 
+@runtime_checkable
+class SumHasher(Hasher, Protocol):
+    """A hasher whose sums are of use to a storage that must tell them to somebody else.
+
+    ``sums`` names those that it computes of all that it takes (``SHA256``, ``CRC32``).
+    """
+
+    sums: frozenset[str]
+
+    def sum_of(self, name: str) -> bytes:
+        """One of them, so far."""
+
+    def lanes(self) -> Sequence[Hasher]:
+        """Hashers that together do what this one does, and may each work in a thread of its own."""
+
+
 class ObjectInfo(msgspec.Struct, frozen=True):
     """What the storage says about one object or folder."""
 
@@ -68,7 +84,8 @@ class Target(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes are stored: a store that can not rename needs it then.
 
     ``path`` is as in ``NodeAttributes``. ``is_free``: the index knows of no folder at this key, which spares a store of
-    prefixes from asking.
+    prefixes from asking. ``client_key`` seals the bytes, where the key's form says that they are sealed (see
+    ``interfaces.sealing``).
     """
 
     key: str
@@ -76,6 +93,10 @@ class Target(msgspec.Struct, frozen=True):
     mtime_ns: int | None = None
     is_free: bool = False
     path: str = ""
+    client_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Target({self.key!r})"
 
 
 class Committed(msgspec.Struct, frozen=True):

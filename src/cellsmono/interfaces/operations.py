@@ -8,11 +8,15 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
+from cellsmono.interfaces.version import VersionPage
+from cellsmono.interfaces.version_policy import PruneProgress, PruneReport
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.registry import ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -237,6 +241,39 @@ class Operations(Protocol):
         Cancelling the awaiting task stops it; what was found stays. Raises NotFound, Invalid, and Unavailable when the
         storage is out of reach.
         """
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """All keys of encrypted content, without their secrets."""
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """Give a datasource a new data key for what is sealed from now on; what was sealed before stays readable.
+
+        With ``rewrite`` everything that an older key sealed is sealed anew with the newest one, and a new key is made
+        only when all is sealed with that already, so that a run that was broken off goes on when it is repeated.
+        Cancelling the awaiting task stops it; what was done stays. Raises NotFound, Invalid (reason ``format``) for a
+        structured datasource, Unavailable.
+        """
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """Take in keys that are not there, and open the datasources that can be opened with them."""
+
+    async def list_versions(
+        self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """A page of the versions of all keys that begin with ``prefix``, see ``NodeIndex.list_versions``."""
+
+    async def restore_version(self, name: str, path: str, version: str | None = None) -> Node:
+        """Make an older version of a key the newest again; None: the newest one that it does not show.
+
+        Raises NotFound (reason ``version``), Invalid for a delete marker.
+        """
+
+    async def prune_versions(
+        self, name: str, dry_run: bool = False, progress: Callable[[PruneProgress], None] | None = None
+    ) -> PruneReport:
+        """Remove the versions that the policy of a datasource does not keep. Cancelling the awaiting task stops it."""
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first. The secrets are empty in what is returned."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
+from cellsmono.datasource.base import check_noncurrent
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.locked import LockedStore
@@ -121,23 +122,28 @@ class VersionedStore(LockedStore):
         )
 
     @guarded
-    async def delete_version(self, path: str, version: str, *, bypass: bool = False) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """See ``NodeStore``."""
         if is_folder(path):
-            return await self._delete_plain_version(path, version)
+            return await super().delete_version(path, version, only_noncurrent=only_noncurrent)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._claims.claim(path):
-                    return await self._delete_version(path, version, bypass)
+                    found = await self.read_version(path, version)
+                    if only_noncurrent:
+                        check_noncurrent(found)
+                    self._check_loss(found.node, bypass=bypass)
+                    return await self._delete_version(found)
             except Conflict as error:
                 # The node that had the content's UUID was moved away and another came, while the content was copied.
                 if error.reason != "uuid" or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
 
-    async def _delete_version(self, path: str, version: str, bypass: bool) -> Version:
-        found = await self.read_version(path, version)
-        self._check_loss(found.node, bypass=bypass)
+    async def _delete_version(self, found: Version) -> Version:
+        path, version = found.key, found.id
         dropped = self._keys(found.node)
         following = (await self.index.read_versions(path, 2))[1:] if found.is_latest else []
         operations: list[Operation] = []
@@ -167,7 +173,7 @@ class VersionedStore(LockedStore):
     async def _copy_version(self, kept: Node, promote: PromoteVersion) -> PromoteVersion:
         """Give a version that becomes current a blob with a UUID of its own: the node that it was of is elsewhere."""
         try:
-            staged = await self.blobs.stage_copy(kept)
+            staged = await self.blobs.stage_twin(kept)
         except NotFound:
             raise await self._missing(kept.path) from None
         uuid, blob = await self._name(None, staged.seal)

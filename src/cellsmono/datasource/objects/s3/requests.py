@@ -11,7 +11,7 @@ from cellsmono.datasource.objects.names import not_found
 from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.datasource.objects.s3.spool import encode_crc32
+from cellsmono.datasource.objects.s3.sums import encode_crc32
 from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
 
 T = TypeVar("T")
@@ -54,15 +54,14 @@ async def _prepare(
     connection: Connection, operation: str, arguments: dict[str, Any]
 ) -> Callable[[], Awaitable[dict[str, Any]]]:
     """One call of the client, as often as it must be made."""
-    client = await connection.client()
+    send = await connection.caller(operation)
     if "Body" in arguments and connection.endpoint.checksums:
         known = getattr(arguments["Body"], "crc32", "")
         arguments["ChecksumCRC32"] = known or encode_crc32(zlib.crc32(arguments["Body"]))
 
     async def call() -> dict[str, Any]:
         with whole_answers():
-            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
-        return answer
+            return await send(arguments)
 
     return call
 
