@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.sealing import SealWish
@@ -278,7 +279,22 @@ class NodeStore(Protocol):
         """Keep versions from now on, or no more new ones. Raises Conflict (reason ``versioning``) where that can not
         be.
 
-        OFF can not be asked for: what was kept once stays a version.
+        OFF can not be asked for: what was kept once stays a version. Where object lock is on nothing can be changed.
+        """
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """Turn object lock on for good, or give new versions another rule.
+
+        Raises Conflict (reason ``versioning``) where versions are not kept, or locks can not be.
+        """
+
+    async def update_lock(
+        self, path: str, version: str | None, change: Callable[[ObjectLock | None], ObjectLock]
+    ) -> Node:
+        """Replace the lock of one version (None: the current one) by what ``change`` makes of it or raises.
+
+        Nothing else changes a lock. Raises NotFound (reason ``version``), Invalid for a marker (``marker``) or where
+        object lock is off (``object_lock``).
         """
 
     async def read_version(self, path: str, version: str) -> Version:
@@ -287,11 +303,14 @@ class NodeStore(Protocol):
     async def open_version(self, path: str, version: str) -> OpenNode:
         """Open the content of one version. Raises NotFound (reason ``version``), Invalid for a marker (``marker``)."""
 
-    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """Remove one version for good, also a delete marker, and return what it was.
 
         When it was what the key shows, the next newest takes its place; with ``only_noncurrent`` content that a key
-        shows raises PreconditionFailed (reason ``current``) instead. Raises NotFound (reason ``version``).
+        shows raises PreconditionFailed (reason ``current``) instead. Raises NotFound (reason ``version``), and
+        Forbidden (reason ``locked``) for a locked version; ``bypass`` overrules a retention in GOVERNANCE mode.
         """
 
     async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
