@@ -173,11 +173,18 @@ def add_datasource(
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Encrypt content before it is stored; for flat and internal.")
     ] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Keep what files held before they are replaced or deleted.")
+    ] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
     sign_payload: SignPayload = False,
     request_seconds: RequestSeconds = 60.0,
+    notify_token_file: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="File with the token of its notifications of changes.", show_default=False),
+    ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -203,6 +210,7 @@ def add_datasource(
         "ca_file": ca_file,
         "sign_payload": sign_payload,
         "request_seconds": request_seconds,
+        "notify_token_file": notify_token_file,
     }
     if access_key and not secret_key_file:
         given["secret_key"] = ask_secret()
@@ -217,6 +225,7 @@ def add_datasource(
             "markers": markers,
             "watch": watch,
             "anonymous": anonymous,
+            "versions": versions,
             "encryption": Encryption.AES256 if encrypt else Encryption.NONE,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())

@@ -192,7 +192,9 @@ def describe_migration(report: MigrationReport) -> Fields:
         if report.free is not None:
             fields.append(("room there", f"{format_bytes(report.free)} free"))
         fields.append(("in the way", report.problems_total))
-    if report.skipped:
+        if report.snapshots:
+            fields.append(("snapshots", f"{report.snapshots} that go along"))
+    if report.skipped and report.action in (MigrationAction.PLAN, MigrationAction.RUN):
         fields.append(("not served", f"{report.skipped} entries of the source stay where they are"))
     if report.action in (MigrationAction.FINISH, MigrationAction.ABORT) or report.removed:
         fields += [("removed", report.removed), ("left", report.left_total)]
@@ -204,10 +206,12 @@ def tell_next_step(report: MigrationReport) -> str:
     name, again = report.datasource, f"`cellsmono ds migrate {report.datasource}`"
     if report.action is MigrationAction.ABORT:
         return f"{name!r} stays at {report.source}"
+    if report.problems_total and report.phase is None:
+        return "Nothing was begun. Mend what is in the way, then give the same command again"
+    if report.problems_total:
+        return f"Nothing was switched. Mend what is in the way; then {again} goes on, with --abort it is given up"
     if report.action is MigrationAction.FINISH or (report.action is MigrationAction.RUN and report.phase is None):
         return f"{name!r} is at {report.target}; what was left in {report.source} was not part of it"
     if report.phase is MigrationPhase.SWITCHED:
         return f"{name!r} is at {report.target} now. {again[:-1]} --finish` removes what is in {report.source}"
-    if report.problems_total:
-        return f"Nothing was switched. Mend what is in the way; then {again} goes on, with --abort it is given up"
     return "Nothing was changed. The same without --dry-run does it"

@@ -180,8 +180,10 @@ class BaseStore(ABC):
     async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
         """See ``NodeStore``."""
 
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
         """See ``NodeStore``."""
+        if only_noncurrent:
+            check_noncurrent(await self.read_version(path, version))
         return await self._delete_plain_version(path, version)
 
     async def _delete_plain_version(self, path: str, version: str) -> Version:
@@ -339,6 +341,14 @@ class BaseStore(ABC):
                 raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
         if conditions.if_none_match and etag is not None and conditions.if_none_match in ("*", etag):
             raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
+
+
+def check_noncurrent(version: Version) -> None:
+    """Raise PreconditionFailed (reason ``current``) for a version that its key shows."""
+    if version.is_latest and version.node is not None:
+        raise PreconditionFailed(
+            f"This version of {version.key!r} is the current one", reason="current", path=version.key
+        )
 
 
 def check_leaf_path(path: str) -> None:

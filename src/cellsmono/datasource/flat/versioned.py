@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
-from cellsmono.datasource.base import BaseStore
+from cellsmono.datasource.base import BaseStore, check_noncurrent
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.objects.workers import see_through
@@ -113,22 +113,25 @@ class VersionedStore(BaseStore):
         )
 
     @guarded
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
         """See ``NodeStore``."""
         if is_folder(path):
-            return await self._delete_plain_version(path, version)
+            return await super().delete_version(path, version, only_noncurrent=only_noncurrent)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._claims.claim(path):
-                    return await self._delete_version(path, version)
+                    found = await self.read_version(path, version)
+                    if only_noncurrent:
+                        check_noncurrent(found)
+                    return await self._delete_version(found)
             except Conflict as error:
                 # The node that had the content's UUID was moved away and another came, while the content was copied.
                 if error.reason != "uuid" or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
 
-    async def _delete_version(self, path: str, version: str) -> Version:
-        found = await self.read_version(path, version)
+    async def _delete_version(self, found: Version) -> Version:
+        path, version = found.key, found.id
         dropped = self._keys(found.node)
         following = (await self.index.read_versions(path, 2))[1:] if found.is_latest else []
         operations: list[Operation] = []
