@@ -204,9 +204,10 @@ class Intake:
 
     async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
         """Raises the domain's errors and what the body raises; nothing is left behind then."""
-        self._is_shared = self._announced is not None and self._announced <= self._room()
+        source = find_source(hashers)
+        self._is_shared = source is not None and self._announced is not None and self._announced <= self._room()
         if self._is_shared:
-            self._spool = self._courier.make_spool(find_source(hashers))
+            self._spool = self._courier.make_spool(source)
         self._lanes = [hashers], split_lanes(hashers)
         try:
             with self._courier.receiving():
