@@ -206,6 +206,7 @@ def test_a_flat_datasource(reader):
     shown = reader.follow("versions-cli")
     assert re.search(r"(?m)^notes\.txt +[0-9a-f]{32} .* deleted, current", shown)
     assert re.search(r"keys +\d", shown)
+    assert '"Mode": "GOVERNANCE"' in reader.follow("locks")
     assert re.search(r"written +\d+ folders, 2 files", reader.follow("export"))
     assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 

@@ -11,6 +11,7 @@ from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
+from cellsmono.app.notifications import Notifications
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.keys.service import make_services
@@ -169,7 +170,8 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
-        main = build_main_listener(s3.handle, core.registry, address.host, address.port, options)
+        feed = Notifications(core.datasources)
+        main = build_main_listener(s3.handle, core.registry, feed, address.host, address.port, options)
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:

@@ -121,6 +121,9 @@ DATASOURCE_TEXTS = {
     "ca_file": "File with the authorities to trust instead of the system's.",
     "request_seconds": "How long one operation on the server may take with all its repetitions, in seconds, before it "
     "is given up. Bodies get more time by their size, copies inside the server ten times as much.",
+    "notify_token": "Lets that server tell of changes by POST /-/notify/NAME on the main listener: 16 characters or "
+    "more, sent as a bearer token. For structured datasources ...",
+    "notify_token_file": "... or a file that holds it.",
     "migrated_from": "Written by `cellsmono ds migrate`: format and place that the datasource was at before.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -104,9 +104,11 @@ class ControlClient:
         query = f"?snapshot={quote(snapshot, safe='')}" if snapshot else ""
         return self._call("POST", "/datasources" + query, DatasourceInfo, config)
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """See ``Operations``."""
-        self._exchange("DELETE", _datasource(name) + ("?snapshots=delete" if with_snapshots else ""))
+        asked = {"snapshots": "delete"} if with_snapshots else {}
+        asked |= {"locks": "bypass"} if bypass else {}
+        self._exchange("DELETE", _datasource(name) + (f"?{urlencode(asked)}" if asked else ""))
 
     async def dump_snapshot(
         self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None

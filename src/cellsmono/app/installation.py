@@ -19,6 +19,7 @@ from cellsmono.data.versions.service import enable_as_configured
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.locking import refuse_removal
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
 from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
@@ -189,12 +190,15 @@ class Installation:
                 path=config.bucket,
             )
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
         self.migrations.refuse_busy(name)
         async with self.snapshots.exclusive(name):
+            if not self._datasources.failure(name):  # of one that is not open the index stays
+                index = self._datasources.triple(name).index
+                await refuse_removal(index, name, self._clock.time_ns(), bypass=bypass)
             tree = await self._datasources.find_only_tree(name)
             if with_snapshots:
                 await self.snapshots.delete_all(name)

@@ -123,7 +123,15 @@ class StructuredStore(StructuredVersions):
         The last attempt is made under a claim: then the two can differ only because of somebody who is not us.
         """
         if attempt < LOOKS - 1:
-            return await self._find(path), await ask(path)
+            if self._objects.capabilities(self._bucket).local:
+                return await self._find(path), await ask(path)
+            finding = asyncio.ensure_future(self._find(path))  # while the request is under way
+            try:
+                found = await ask(path)
+            except BaseException:
+                finding.cancel()
+                raise
+            return await finding, found
         async with self._claims.claim(path):
             await self.index.apply(Patch(()))  # whoever held the claim may not have waited for the commit
             return await self._find(path), await ask(path)

@@ -174,7 +174,9 @@ class StructuredVersions(BaseStore):
         return await self._need_keeper().open(await self._root(), node)
 
     @guarded
-    async def delete_version(self, path: str, version: str, *, only_noncurrent: bool = False) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """See ``NodeStore``."""
         if is_folder(path) or self.versioning is Versioning.OFF:
             return await super().delete_version(path, version, only_noncurrent=only_noncurrent)

@@ -200,7 +200,8 @@ async def _read_datasource(request: web.Request) -> web.Response:
 
 async def _remove_datasource(request: web.Request) -> web.Response:
     with_snapshots = request.query.get("snapshots") == "delete"
-    await request.app[OPERATIONS].remove_datasource(request.match_info["name"], with_snapshots)
+    bypass = request.query.get("locks") == "bypass"
+    await request.app[OPERATIONS].remove_datasource(request.match_info["name"], with_snapshots, bypass)
     return web.Response(status=204)
 
 

@@ -160,13 +160,14 @@ class Operations(Protocol):
         the reason why it can not be served, and what ``load_snapshot`` raises; then nothing was added.
         """
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """Stop serving a folder and forget its index. Files are never deleted, snapshots only when asked for.
 
         The index of a flat datasource that holds something is kept in the data folder: it comes back when the same
         folder is added under the same name again.
 
-        Raises Conflict for one that the configuration file, environment or command line names.
+        Raises Conflict for one that the configuration file, environment or command line names, and (reason ``locked``)
+        for one with locked versions; with ``bypass`` retentions in GOVERNANCE mode are no hindrance.
         """
 
     async def dump_snapshot(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from cellsmono.interfaces.locks import is_locked
 from cellsmono.interfaces.version import Version
 from cellsmono.kernel.errors import Invalid
 
@@ -57,7 +58,10 @@ class VersionPolicy(msgspec.Struct, frozen=True):
         return self == VersionPolicy()
 
     def choose(self, versions: Sequence[Version], now_ns: int) -> Iterator[tuple[Version, str]]:
-        """Which of the versions of one key go, and why. All of them are given, newest first."""
+        """Which of the versions of one key go, and why. All of them are given, newest first.
+
+        What an object lock keeps is kept, and counts as such: nor does the delete marker above it go.
+        """
         latest = versions[0]
         is_deleted = latest.is_latest and latest.node is None
         kept = dict.fromkeys(range(-1, len(self.periods)), 0)
@@ -67,7 +71,7 @@ class VersionPolicy(msgspec.Struct, frozen=True):
                 continue
             period = self._period_of((now_ns - version.since_ns) / _NS)
             why = self._judge(version, is_deleted, number, period, kept[period], size)
-            if why:
+            if why and not is_locked(version.node.meta.lock, now_ns):
                 yield version, why
                 continue
             kept[period] += 1

@@ -13,6 +13,7 @@ from cellsmono.data.lifecycle.versions import DueVersions
 from cellsmono.interfaces.bucket_settings import BucketSettingsStore
 from cellsmono.interfaces.datasource import Conditions, NodeStore
 from cellsmono.interfaces.lifecycle import LifecycleRule, find_abort, find_expiry
+from cellsmono.interfaces.locks import LOCKED
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
 from cellsmono.kernel.clock import Clock
@@ -122,7 +123,8 @@ class Run:
         except (NotFound, PreconditionFailed):
             pass  # deleted meanwhile, or current again
         except CellsError as error:
-            self._complain(store, version.key, error)
+            if error.reason != LOCKED:  # then it stays until the lock ends
+                self._complain(store, version.key, error)
 
     def _complain(self, store: NodeStore, path: str, error: CellsError) -> None:
         self.totals.failed += 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from cellsmono.interfaces.datasource import NodeStore
+from cellsmono.interfaces.locks import is_locked
 from cellsmono.interfaces.version import Version, VersionPage
 from cellsmono.interfaces.version_policy import PrunedVersion, PruneProgress, PruneReport, VersionPolicy, find_cut
 from cellsmono.kernel.clock import Clock
@@ -77,7 +78,8 @@ class Prune:
     def _cut_off(self, versions: Sequence[Version], now_ns: int, cut: int) -> Iterator[tuple[Version, str]]:
         gone = {version.id for version, _ in self._policy.choose(versions, now_ns)} if self.report.dry_run else set()
         for version in _noncurrent(versions):
-            if version.since_ns <= cut and version.id not in gone:
+            lock = None if version.node is None else version.node.meta.lock
+            if version.since_ns <= cut and version.id not in gone and not is_locked(lock, now_ns):
                 yield version, "more bytes than are kept of all keys, and the oldest go first"
 
     async def _remove(self, due: Sequence[tuple[Version, str]]) -> None:
