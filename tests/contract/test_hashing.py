@@ -10,6 +10,7 @@ from cellsmono.datasource.hashing.run import HashRun
 from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.hashes import HashAlgorithm, HashProblem, RehashOptions
 from cellsmono.interfaces.node import BLOCK_BYTES, hash_one_block
+from cellsmono.interfaces.objects import Target
 from cellsmono.interfaces.patch import Patch, PutLeaf, SetHash
 from cellsmono.kernel.clock import ManualClock, SystemClock
 from cellsmono.kernel.errors import Invalid, NotFound
@@ -191,8 +192,9 @@ async def test_a_blob_that_is_missing_or_cut_short_is_told_of(flat):
     await forget(flat, "cut", "gone", "good")
     cut, gone = await flat.index.read_node("cut"), await flat.index.read_node("gone")
     await flat.blobs.objects.delete(flat.config.name, flat.blobs.key_of(gone))
-    staged = await flat.blobs.objects.stage(flat.config.name, chunks(b"d"))
-    await flat.blobs.objects.commit(staged, flat.blobs.key_of(cut))
+    key = flat.blobs.key_of(cut)  # what is sealed is sealed for its key
+    staged = await flat.blobs.objects.stage(flat.config.name, chunks(b"d"), target=Target(key))
+    await flat.blobs.objects.commit(staged, key)
     report = await run(flat)
     assert (report.counts, report.hashed) == ({HashProblem.UNREADABLE: 2}, 1)
     assert {found.path for found in report.findings} == {"cut", "gone"}

@@ -29,6 +29,7 @@ PROMISED = [
     ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
+    *((("versions", name)) for name in ("list", "restore", "prune")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

@@ -28,6 +28,8 @@ _OF_A_BUCKET = (
     "verify_tls",
     "ca_file",
     "request_seconds",
+    "notify_token",
+    "notify_token_file",
 )
 
 

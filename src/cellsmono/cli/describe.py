@@ -7,6 +7,7 @@ from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.hashes import HashProblem, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, MigrationReport
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
@@ -58,6 +59,7 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         fields += [
             ("content", f"{stats.folders} folders, {stats.files} files, {format_bytes(stats.bytes)}"),
             ("versions", _describe_versions(stats)),
+            ("object lock", _describe_lock(stats.object_lock)),
             ("hashes", _describe_unhashed(info.unhashed)),
             ("index", format_bytes(stats.database_bytes)),
             ("last event", stats.last_sequence),
@@ -70,6 +72,14 @@ def _describe_versions(stats: IndexStats) -> str:
         return "not kept"
     kept = f"{stats.versions} noncurrent, {format_bytes(stats.version_bytes)}"
     return f"{kept} (suspended)" if stats.versioning is Versioning.SUSPENDED else kept
+
+
+def _describe_lock(rule: LockRule | None) -> str:
+    if rule is None:
+        return "off"
+    if not rule.mode:
+        return "on, without a default retention"
+    return f"on, new versions {rule.mode} for {f'{rule.days} days' if rule.days else f'{rule.years} years'}"
 
 
 def _describe_objects(info: DatasourceInfo) -> str:

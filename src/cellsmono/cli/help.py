@@ -17,6 +17,7 @@ Commands:
   ds          Datasources: the folders that are served.
   key         Access keys: who may sign requests.
   config      Show, check and begin the configuration.
+  versions    Versions: list, restore and prune what files held before.
   encryption  Keys of encrypted content: list, renew, save and restore.
   doctor      Look for what would get in the way, with remedies.
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import cellsmono
-from cellsmono.cli import config, datasources, encryption, keys
+from cellsmono.cli import config, datasources, encryption, keys, versions
 from cellsmono.cli.doctor import EPILOG as DOCTOR_EPILOG
 from cellsmono.cli.doctor import doctor
 from cellsmono.cli.output import tell
@@ -45,6 +45,7 @@ app.command(epilog=PS_EPILOG)(ps)
 app.add_typer(datasources.app, name="ds")
 app.add_typer(keys.app, name="key")
 app.add_typer(config.app, name="config")
+app.add_typer(versions.app, name="versions")
 app.add_typer(encryption.app, name="encryption")
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 

@@ -3,10 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
+from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.sealing.store import SealedStore
-from cellsmono.interfaces.datasource import Encryption, Format
+from cellsmono.interfaces.datasource import Encryption, Format, WriteOptions
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
 from cellsmono.interfaces.node import is_sealed
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.kernel.errors import Invalid, Unavailable
 
 FLAT, STRUCTURED = Format.FLAT, Format.STRUCTURED
@@ -95,6 +97,28 @@ async def test_content_that_was_altered_stops_it(make_site):
             (Obstacle.DIFFERS, "f0"),
             (Obstacle.DIFFERS, "f1"),
         ]
+
+
+async def test_content_that_only_its_client_can_read_is_named_and_stays(make_site):
+    site = make_sealed(make_site)
+    async with site.open() as app:
+        await app.put("plain", b"content")
+        wish = WriteOptions(seal=SealWish(b"k" * 32))
+        await app.store.put_node("secret", one(b"content"), PlainDigest(), wish)
+        with pytest.raises(Invalid, match="its client"):
+            await app.read("secret")
+        report = await app.migrate(format_=FLAT, target=site.target)
+        assert report.phase is not MigrationPhase.SWITCHED
+        assert [(each.obstacle, each.path) for each in report.problems] == [(Obstacle.DIFFERS, "secret")]
+        assert "its client" in report.problems[0].detail
+        opened = await app.store.open_node("secret")
+        await opened.reader.unlock(b"k" * 32)
+        assert await opened.reader.read(0, 100) == b"content"
+        opened.reader.close()
+
+
+async def one(data):
+    yield data
 
 
 async def test_a_migration_that_was_cut_short_goes_on_with_the_same_names(make_site, monkeypatch):
