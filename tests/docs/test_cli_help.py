@@ -28,6 +28,14 @@ PROMISED = [
     *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "migrate")),
     ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
+    *(
+        ("user", name)
+        for name in (
+            *("create", "list", "show", "edit", "delete", "lock", "unlock"),
+            *("set-password", "check-password", "set-profile"),
+        )
+    ),
+    *(("group", name) for name in ("create", "list", "delete")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

@@ -181,6 +181,11 @@ def test_behind_its_back(reader):
 
 
 @pytest.mark.timeout(240)
+def test_people(reader):
+    told = reader.follow("people")
+    assert re.search(r"(?m)^alice +/sales +standard +Alice Ames +never", told)
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

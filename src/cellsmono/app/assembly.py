@@ -16,6 +16,7 @@ from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.idm.people import PeopleStore
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
@@ -80,6 +81,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     async with AsyncExitStack() as stack:
         settings = await Settings.open(data_dir, clock, config.owner)
         stack.push_async_callback(settings.close)
+        people = await PeopleStore.open(data_dir, clock)
+        stack.push_async_callback(people.close)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
@@ -92,6 +95,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
+        for service in people.services:
+            await supervisor.start(service, kind=Kind.GRPC)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:
@@ -100,7 +105,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, datasources, registry, clock)
+        installation = Installation(loaded, settings, people, datasources, registry, clock)
         router = Router(installation, settings.buckets)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
 

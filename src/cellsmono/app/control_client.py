@@ -18,6 +18,7 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.people import R, Request, result_of
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel import errors
@@ -78,6 +79,16 @@ class ControlClient:
         finally:
             connection.close()
         return True
+
+    @property
+    def people(self) -> "ControlClient":
+        """The same connection serves both."""
+        return self
+
+    async def perform(self, request: Request[R]) -> R:
+        """See ``People``."""
+        kind = type(request)
+        return self._call("POST", "/people/" + kind.__name__, result_of(kind), request)
 
     async def list_services(self) -> list[ServiceRow]:
         """See ``Operations``."""

@@ -18,6 +18,7 @@ from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
+from cellsmono.interfaces.people import People
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
@@ -33,8 +34,15 @@ class Installation:
     """``Operations``, and the ``Roots`` of the router."""
 
     def __init__(
-        self, loaded: LoadedConfig, settings: Settings, datasources: Datasources, registry: Registry, clock: Clock
+        self,
+        loaded: LoadedConfig,
+        settings: Settings,
+        people: People,
+        datasources: Datasources,
+        registry: Registry,
+        clock: Clock,
     ) -> None:
+        self.people = people
         self._loaded = loaded
         self._settings = settings
         self._datasources = datasources

@@ -16,6 +16,8 @@ Commands:
   ps      List the services of the running server.
   ds      Datasources: the folders that are served.
   key     Access keys: who may sign requests.
+  user    Users: people who share this installation.
+  group   Groups: the tree in which users are.
   config  Show, check and begin the configuration.
   doctor  Look for what would get in the way, with remedies.
 

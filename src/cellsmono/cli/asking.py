@@ -1,0 +1,32 @@
+"""How a command asks about people: load the configuration, find the server, hand over one request."""
+
+import sys
+
+import typer
+
+from cellsmono.interfaces.people import R, Request
+
+
+def ask(data_dir: str | None, config: str | None, request: Request[R]) -> R:
+    """What comes back for one request. Raises the errors of ``kernel.errors``."""
+    from cellsmono.cli.session import load_for, perform
+
+    return perform(load_for(data_dir, config), lambda operations: operations.people.perform(request))
+
+
+def ask_password(*, is_new: bool) -> str:
+    """A password: asked for at a terminal, a new one twice; else the first line of the standard input."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=is_new, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def read_pairs(given: list[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` arguments. Exits with 2 for one that is none."""
+    pairs = {}
+    for each in given or ():
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{each!r} is not NAME=VALUE")
+        pairs[name] = value
+    return pairs

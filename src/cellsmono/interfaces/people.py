@@ -1,0 +1,127 @@
+"""What an administrator can ask about people. Each request is one struct that names what comes back.
+
+There are many requests and three who hand them on (command line, control socket, server), so that they are data, not
+methods: a new one is a struct here, a handler in ``idm``, and a command. All of them raise the errors of
+``kernel.errors``: NotFound for users, groups and other things that are not there, Invalid for names and values that can
+not be, AlreadyExists for names that are taken, Conflict for what the present state forbids.
+"""
+
+from typing import Any, Generic, Protocol, TypeVar, get_args
+
+import msgspec
+
+from cellsmono.interfaces.users import Group, Profile, User
+
+R = TypeVar("R")
+
+
+class Request(msgspec.Struct, Generic[R], frozen=True, forbid_unknown_fields=True):
+    """One thing that can be asked for; ``R`` is what comes back."""
+
+
+class People(Protocol):
+    """Users, groups, and what belongs to them."""
+
+    async def perform(self, request: Request[R]) -> R:
+        """Do what is asked; what was changed is stored when this returns."""
+
+
+class CreateUser(Request[User], frozen=True):
+    """Make a user. Without a password nobody can sign in by password."""
+
+    login: str
+    group: str = "/"
+    profile: Profile = Profile.STANDARD
+    attributes: dict[str, str] = {}
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"CreateUser({self.login!r})"
+
+
+class ListUsers(Request[list[User]], frozen=True):
+    """The users of a group and of all groups below it, by login."""
+
+    group: str = "/"
+
+
+class ReadUser(Request[User], frozen=True):
+    """One user."""
+
+    login: str
+
+
+class ChangeUser(Request[User], frozen=True):
+    """Change what is not None. Attributes are merged; an empty text removes one."""
+
+    login: str
+    group: str | None = None
+    profile: Profile | None = None
+    attributes: dict[str, str] = {}
+
+
+class DeleteUser(Request[None], frozen=True):
+    """Remove a user and all that lets the user in. Files stay where they are."""
+
+    login: str
+
+
+class SetPassword(Request[None], frozen=True):
+    """Give a user a new password, and forget wrong attempts."""
+
+    login: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"SetPassword({self.login!r})"
+
+
+class CheckPassword(Request[User], frozen=True):
+    """Try a password, as a sign-in does. Raises Forbidden (reasons ``login``, ``login_delay``), whatever was wrong."""
+
+    login: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"CheckPassword({self.login!r})"
+
+
+class LockUser(Request[User], frozen=True):
+    """Keep a user out from now on, whatever the user signs with."""
+
+    login: str
+
+
+class UnlockUser(Request[User], frozen=True):
+    """Remove all locks of a user, and forget wrong passwords."""
+
+    login: str
+
+
+class CreateGroup(Request[Group], frozen=True):
+    """Make a group; the groups above it must be there."""
+
+    path: str
+
+
+class ListGroups(Request[list[Group]], frozen=True):
+    """A group and all groups below it, by path."""
+
+    path: str = "/"
+
+
+class DeleteGroup(Request[None], frozen=True):
+    """Remove an empty group. Raises Conflict (reason ``not_empty``)."""
+
+    path: str
+
+
+def result_of(kind: type[Request[R]]) -> type[R]:
+    """What a request of this kind brings back."""
+    result: type[R] = get_args(kind.__orig_bases__[0])[0]  # type: ignore[attr-defined]
+    return result
+
+
+def list_requests() -> dict[str, type[Request[Any]]]:
+    """Every kind of request by its name."""
+    return {kind.__name__: kind for kind in Request.__subclasses__()}

@@ -1,0 +1,98 @@
+"""People by the real commands, with a server that runs and without."""
+
+import io
+import json
+import os
+import sys
+
+import pytest
+
+from cellsmono.cli.main import run_command_line
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a command, in this process, over the data folder of this test; ``input`` is its standard input."""
+    for name in [name for name in os.environ if name.startswith(("CELLSMONO", "XDG"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CELLSMONO_DATA_DIR", str(tmp_path / "data"))
+
+    def run_it(*arguments, input="", code=0):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(input))
+        ended = run_command_line(list(arguments))
+        written = capsys.readouterr()
+        assert ended == code, written.err
+        return written
+
+    return run_it
+
+
+@pytest.fixture(params=["offline", "served"])
+def ask(request, run, tmp_path, start_server):
+    """As ``run``, parsed: the same commands with and without a server."""
+    server = start_server(tmp_path / "data") if request.param == "served" else None
+
+    def ask_it(*arguments, input="", code=0):
+        done = run(*arguments, "--output", "json", input=input, code=code)
+        return json.loads(done.out) if code == 0 else done.err
+
+    yield ask_it
+    if server is not None:
+        server.stop()
+
+
+def test_users_and_groups_live_and_go(ask, run):
+    ask("group", "create", "/sales")
+    made = ask(
+        "user", "create", "alice", "--group", "/sales", "--display-name", "A", "--password", input="a password\n"
+    )
+    assert (made["login"], made["group"], made["attributes"]) == ("alice", "/sales", {"displayName": "A"})
+    assert "a password" not in json.dumps(made)
+    generated = ask("user", "create", "bob", "--generate")["password"]
+    assert ask("user", "check-password", "BOB", input=generated)["login"] == "bob"
+    assert "Login failed" in ask("user", "check-password", "bob", input="wrong", code=4)
+    ask("user", "set-password", "bob", input="another one\n")
+    assert ask("user", "check-password", "bob", input="another one")["last_login"] > 0
+    assert ask("user", "set-profile", "bob", "admin")["profile"] == "admin"
+    assert ask("user", "lock", "bob")["locks"] == ["logout"]
+    assert ask("user", "unlock", "bob")["locks"] == []
+    assert ask("user", "edit", "bob", "--group", "/sales", "-a", "email=b@c.d")["attributes"] == {"email": "b@c.d"}
+    assert [user["login"] for user in ask("user", "list", "--group", "/sales")] == ["alice", "bob"]
+    run("user", "delete", "alice", code=2)
+    run("user", "delete", "alice", "--yes")
+    run("user", "delete", "bob", "--yes")
+    assert [group["path"] for group in ask("group", "list")] == ["/", "/sales"]
+    run("group", "delete", "/sales", "--yes")
+
+
+def test_tables_are_for_people(run):
+    run("group", "create", "/sales")
+    shown = run("user", "create", "alice", "--group", "/sales")
+    assert "login       alice\ngroup       /sales\n" in shown.out
+    assert "cellsmono user set-password alice" in shown.err
+    [titles, row] = run("user", "list").out.splitlines()
+    assert titles.split() == ["LOGIN", "GROUP", "PROFILE", "NAME", "LAST", "LOGIN", "LOCKS"]
+    assert row.split() == ["alice", "/sales", "standard", "never"]
+    assert run("user", "show", "ALICE").out == shown.out
+    assert "/sales" in run("group", "list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("user", "show", "nobody"), 1, "There is no user 'nobody'; `cellsmono user list` shows all"),
+        (("user", "create", "a/b"), 2, "'a/b' can not be a login"),
+        (("user", "create", "a", "--group", "/x"), 1, "There is no group '/x'"),
+        (("user", "create", "a", "-a", "x"), 2, "'x' is not NAME=VALUE"),
+        (("user", "create", "a", "--profile", "king"), 2, "'king' is not one of"),
+        (("user", "create", "a", "--password"), 2, "the password is too short"),
+        (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),
+        (("group", "delete", "/", "--yes"), 2, "it can not be deleted"),
+    ],
+)
+def test_what_is_wrong_is_said(run, arguments, code, message):
+    if arguments[-1] == "--password":
+        assert message in run(*arguments, input="short\n", code=code).err
+    else:
+        assert message in run(*arguments, code=code).err
