@@ -35,6 +35,7 @@ PROMISED = [
             *("set-password", "check-password", "set-profile"),
         )
     ),
+    *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip

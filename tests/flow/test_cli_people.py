@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -66,6 +67,22 @@ def test_users_and_groups_live_and_go(ask, run):
     run("group", "delete", "/sales", "--yes")
 
 
+def test_tokens_and_key_pairs_come_and_go(ask, run):
+    ask("user", "create", "alice")
+    made = ask("user", "token", "create", "alice", "--expires", "30d", "-d", "laptop")
+    [listed] = ask("user", "token", "list")
+    assert listed == made["token"]
+    assert listed["expires"] == listed["created"] + 30 * 86_400
+    assert made["secret"] not in run("user", "token", "list", "alice").out
+    run("user", "token", "revoke", "alice", listed["id"], "--yes")
+    assert ask("user", "token", "list", "alice") == []
+    pair = ask("user", "key", "create", "alice")
+    [listed] = ask("user", "key", "list", "alice")
+    assert listed == {name: value for name, value in pair.items() if name != "secret"}
+    run("user", "key", "revoke", "alice", pair["access_key"], "--yes")
+    assert ask("user", "key", "list") == []
+
+
 def test_tables_are_for_people(run):
     run("group", "create", "/sales")
     shown = run("user", "create", "alice", "--group", "/sales")
@@ -76,6 +93,10 @@ def test_tables_are_for_people(run):
     assert row.split() == ["alice", "/sales", "standard", "never"]
     assert run("user", "show", "ALICE").out == shown.out
     assert "/sales" in run("group", "list").out
+    token = run("user", "token", "create", "alice")
+    assert re.match(r"token    cmt_\w+\nid       \w+\nexpires  never\n$", token.out)
+    assert "it is not shown again" in token.err
+    assert re.match(r"access key  CU\w+\nsecret key  \w+\n$", run("user", "key", "create", "alice").out)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +108,8 @@ def test_tables_are_for_people(run):
         (("user", "create", "a", "-a", "x"), 2, "'x' is not NAME=VALUE"),
         (("user", "create", "a", "--profile", "king"), 2, "'king' is not one of"),
         (("user", "create", "a", "--password"), 2, "the password is too short"),
+        (("user", "token", "create", "a", "--expires", "soon"), 2, "'soon' is no duration"),
+        (("user", "token", "create", "a"), 1, "There is no user 'a'"),
         (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),
         (("group", "delete", "/", "--yes"), 2, "it can not be deleted"),
     ],

@@ -21,6 +21,16 @@ def ask_password(*, is_new: bool) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
+def read_duration(text: str) -> float:
+    """Seconds of ``90s``, ``15m``, ``24h``, ``30d``; 0 for ``never``. Exits with 2 for anything else."""
+    if text == "never":
+        return 0.0
+    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400}.get(text[-1:], 0)
+    if not seconds or not (text[:-1].isascii() and text[:-1].isdigit()) or not int(text[:-1]):
+        raise typer.BadParameter(f"{text!r} is no duration: it is written 90s, 15m, 24h, 30d or never")
+    return float(int(text[:-1]) * seconds)
+
+
 def read_pairs(given: list[str] | None) -> dict[str, str]:
     """``NAME=VALUE`` arguments. Exits with 2 for one that is none."""
     pairs = {}

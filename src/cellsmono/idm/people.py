@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from cellsmono.idm.attempts import Attempts
+from cellsmono.idm.auth import AuthService
+from cellsmono.idm.auth_requests import AuthRequests
 from cellsmono.idm.database import open_database
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.sign_in import SignIn
@@ -13,19 +15,23 @@ from cellsmono.idm.user import UserService
 from cellsmono.idm.user_requests import UserRequests
 from cellsmono.interfaces.people import R, Request
 from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.service import Service
 from cellsmono.store.database import Database
 
 
 class PeopleStore:
     """Implements ``interfaces.people.People``. Make it with ``open``; its ``services`` are for the listing."""
 
-    def __init__(self, database: Database, users: UserService, clock: Clock, passwords: Passwords) -> None:
+    def __init__(
+        self, database: Database, users: UserService, auth: AuthService, clock: Clock, passwords: Passwords
+    ) -> None:
         self._database = database
-        self.services = (users,)
+        self.services: tuple[Service, ...] = (users, auth)
         turn = asyncio.Lock()
         sign_in = SignIn(users, passwords, Attempts(clock), turn)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
-            **UserRequests(database, users, sign_in, passwords, turn).handlers(),
+            **UserRequests(database, users, auth, sign_in, passwords, turn).handlers(),
+            **AuthRequests(users, auth, turn).handlers(),
         }
 
     @classmethod
@@ -34,7 +40,8 @@ class PeopleStore:
         database = await open_database(data_dir)
         try:
             users = await UserService.open(database, clock)
-            return cls(database, users, clock, passwords or Passwords())
+            auth = await AuthService.open(database, clock)
+            return cls(database, users, auth, clock, passwords or Passwords())
         except BaseException:
             await database.close()
             raise

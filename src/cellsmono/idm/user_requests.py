@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cellsmono.idm.auth import AuthService
 from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
 from cellsmono.idm.sign_in import SignIn
@@ -18,10 +19,17 @@ class UserRequests:
     """The handlers. Whatever changes something holds ``turn``: what was checked is then still so when it is written."""
 
     def __init__(
-        self, database: Database, users: UserService, sign_in: SignIn, passwords: Passwords, turn: asyncio.Lock
+        self,
+        database: Database,
+        users: UserService,
+        auth: AuthService,
+        sign_in: SignIn,
+        passwords: Passwords,
+        turn: asyncio.Lock,
     ) -> None:
         self._database = database
         self._users = users
+        self._auth = auth
         self._sign_in = sign_in
         self._passwords = passwords
         self._turn = turn
@@ -73,9 +81,11 @@ class UserRequests:
             user = self._users.read(request.login)
 
             def delete(tx: Tx) -> None:
+                self._auth.delete_rows(tx, user.uuid)
                 self._users.delete_row(tx, user.uuid)
 
             await self._database.write(delete)
+            self._auth.drop(user.uuid)
             self._users.drop(user)
             self._sign_in.forgive(user)
 

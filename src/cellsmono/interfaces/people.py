@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 
+from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
 
 R = TypeVar("R")
@@ -96,6 +97,48 @@ class UnlockUser(Request[User], frozen=True):
     """Remove all locks of a user, and forget wrong passwords."""
 
     login: str
+
+
+class CreateToken(Request[NewToken], frozen=True):
+    """Make a personal access token. ``seconds`` is how long it is good, 0: until it is revoked."""
+
+    login: str
+    description: str = ""
+    scopes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+class ListTokens(Request[list[Token]], frozen=True):
+    """The tokens of a user, or of everybody without one, oldest first. Those that expired are among them."""
+
+    login: str = ""
+
+
+class RevokeToken(Request[None], frozen=True):
+    """Make a token unusable at once. ``token`` is its id."""
+
+    login: str
+    token: str
+
+
+class CreateKeyPair(Request[KeyPair], frozen=True):
+    """Make a key pair of a user: the only time that its secret is told."""
+
+    login: str
+    description: str = ""
+
+
+class ListKeyPairs(Request[list[KeyPair]], frozen=True):
+    """The key pairs of a user, or of everybody without one, oldest first, without their secrets."""
+
+    login: str = ""
+
+
+class RevokeKeyPair(Request[None], frozen=True):
+    """Make a key pair unusable at once."""
+
+    login: str
+    access_key: str
 
 
 class CreateGroup(Request[Group], frozen=True):
