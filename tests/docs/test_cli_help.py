@@ -35,6 +35,8 @@ PROMISED = [
             *("set-password", "check-password", "set-profile"),
         )
     ),
+    *(("role", name) for name in ("create", "list", "edit", "delete", "give", "take")),
+    *(("acl", name) for name in ("set", "list", "delete", "explain")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("config", name)) for name in ("show", "check", "init")),

@@ -186,6 +186,12 @@ def test_people(reader):
     assert re.search(r"(?m)^alice +/sales +standard +Alice Ames +never", told)
 
 
+def test_rights(reader):
+    told = reader.follow("rights")
+    assert "may    read and write" in told
+    assert "decides  documents/reports/  user alice  read write" in told
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

@@ -83,6 +83,31 @@ def test_tokens_and_key_pairs_come_and_go(ask, run):
     assert ask("user", "key", "list") == []
 
 
+def test_roles_and_rights_are_given_and_explained(ask, run, tmp_path):
+    (tmp_path / "docs/a").mkdir(parents=True)
+    run("ds", "add", f"docs={tmp_path / 'docs'}")
+    run("ds", "resync", "docs")
+    ask("group", "create", "/sales")
+    ask("user", "create", "alice", "--group", "/sales")
+    assert ask("role", "create", "Editors", "--auto-apply", "shared")["auto_applies"] == ["shared"]
+    assert ask("role", "edit", "Editors", "--label", "Writers", "--no-auto-apply")["label"] == "Writers"
+    run("role", "give", "Writers", "alice")
+    assert [role["label"] for role in ask("role", "list", "--user", "alice")] == ["/", "/sales", "Writers", "alice"]
+    ask("acl", "set", "docs", "--group", "/", "--read")
+    ask("acl", "set", "docs/a", "--role", "Writers", "--read", "--write", "--action", "quota=5")
+    assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read", "write"]
+    run("acl", "delete", "docs/a", "--role", "Writers", "--action", "write")
+    ask("acl", "set", "docs", "--user", "alice", "--deny")
+    rows = ask("acl", "list")
+    assert [row["acl"]["action"] for row in rows] == ["read", "read", "quota", "deny"]
+    assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == []
+    run("acl", "delete", "--id", str(rows[-1]["acl"]["id"]))
+    assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read"]
+    run("role", "take", "Writers", "alice")
+    run("role", "delete", "Writers", "--yes")
+    assert len(ask("acl", "list", "--group", "/")) == len(ask("acl", "list")) == 1
+
+
 def test_tables_are_for_people(run):
     run("group", "create", "/sales")
     shown = run("user", "create", "alice", "--group", "/sales")
@@ -110,6 +135,12 @@ def test_tables_are_for_people(run):
         (("user", "create", "a", "--password"), 2, "the password is too short"),
         (("user", "token", "create", "a", "--expires", "soon"), 2, "'soon' is no duration"),
         (("user", "token", "create", "a"), 1, "There is no user 'a'"),
+        (("acl", "set", "x", "--read"), 2, "one of --user, --group and --role"),
+        (("acl", "set", "/", "-g", "/", "--read", "--deny"), 2, "deny takes everything"),
+        (("acl", "set", "x", "-g", "/", "--read"), 1, "There is no datasource 'x'"),
+        (("acl", "delete", "--id", "5", "--user", "a"), 2, "--id stands alone"),
+        (("acl", "delete"), 2, "name the node"),
+        (("role", "give", "x", "a"), 1, "There is no role 'x'"),
         (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),
         (("group", "delete", "/", "--yes"), 2, "it can not be deleted"),
     ],

@@ -14,8 +14,10 @@ from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
+from cellsmono.data.tree.locator import TreeLocator
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.idm.database import open_database
 from cellsmono.idm.people import PeopleStore
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.topics import INDEX_CHANGES
@@ -81,8 +83,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     async with AsyncExitStack() as stack:
         settings = await Settings.open(data_dir, clock, config.owner)
         stack.push_async_callback(settings.close)
-        people = await PeopleStore.open(data_dir, clock)
-        stack.push_async_callback(people.close)
+        idm = await open_database(data_dir)
+        stack.push_async_callback(idm.close)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
@@ -95,7 +97,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
-        for service in people.services:
+        people = await PeopleStore.open(idm, clock, TreeLocator(datasources))
+        for service in people.services.in_order():
             await supervisor.start(service, kind=Kind.GRPC)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})

@@ -18,6 +18,8 @@ Commands:
   key     Access keys: who may sign requests.
   user    Users: people who share this installation.
   group   Groups: the tree in which users are.
+  role    Roles: what rights are given to, and users have.
+  acl     Rights: who may do what with which files.
   config  Show, check and begin the configuration.
   doctor  Look for what would get in the way, with remedies.
 

@@ -58,6 +58,14 @@ def check_group_name(name: str) -> str:
     return name
 
 
+def check_label(label: str) -> str:
+    """The label of a role in its usual Unicode form. Raises Invalid."""
+    label = unicodedata.normalize("NFC", label)
+    if not (0 < len(label) <= LONGEST_NAME and label == label.strip() and label.isprintable()):
+        raise Invalid(f"{label!r} can not be a label: 1 to {LONGEST_NAME} printable characters, no space at either end")
+    return label
+
+
 def check_attributes(attributes: dict[str, str]) -> None:
     """Raise Invalid for attributes that can not be kept."""
     if len(attributes) > MOST_ATTRIBUTES:

@@ -1,54 +1,70 @@
-"""Everything about people in one place: opens the services, and hands each request to who knows its answer."""
+"""Everything about people in one place: reads what is stored, and hands each request to who knows its answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Self, cast
 
+import msgspec
+
+from cellsmono.idm.acl import AclService
 from cellsmono.idm.attempts import Attempts
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.auth_requests import AuthRequests
-from cellsmono.idm.database import open_database
 from cellsmono.idm.passwords import Passwords
+from cellsmono.idm.role import RoleService
+from cellsmono.idm.role_requests import RoleRequests
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.user_requests import UserRequests
 from cellsmono.interfaces.people import R, Request
+from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.service import Service
 from cellsmono.store.database import Database
 
 
+class IdmServices(msgspec.Struct, frozen=True):
+    """The services of the room."""
+
+    user: UserService
+    auth: AuthService
+    role: RoleService
+    acl: AclService
+
+    def in_order(self) -> tuple[Service, ...]:
+        """All of them, for the listing."""
+        return (self.user, self.auth, self.role, self.acl)
+
+
 class PeopleStore:
-    """Implements ``interfaces.people.People``. Make it with ``open``; its ``services`` are for the listing."""
+    """Implements ``interfaces.people.People``. Make it with ``open``."""
 
     def __init__(
-        self, database: Database, users: UserService, auth: AuthService, clock: Clock, passwords: Passwords
+        self, database: Database, services: IdmServices, locator: NodeLocator, clock: Clock, passwords: Passwords
     ) -> None:
-        self._database = database
-        self.services: tuple[Service, ...] = (users, auth)
+        self.services = services
+        users, auth, roles, acls = services.user, services.auth, services.role, services.acl
         turn = asyncio.Lock()
         sign_in = SignIn(users, passwords, Attempts(clock), turn)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
-            **UserRequests(database, users, auth, sign_in, passwords, turn).handlers(),
+            **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, turn).handlers(),
+            **RoleRequests(database, users, roles, acls, locator, turn).handlers(),
         }
 
     @classmethod
-    async def open(cls, data_dir: Path, clock: Clock, passwords: Passwords | None = None) -> Self:
-        """Open or make the database and read it. Raises what ``Database.open`` raises, and Corrupt."""
-        database = await open_database(data_dir)
-        try:
-            users = await UserService.open(database, clock)
-            auth = await AuthService.open(database, clock)
-            return cls(database, users, auth, clock, passwords or Passwords())
-        except BaseException:
-            await database.close()
-            raise
-
-    async def close(self) -> None:
-        """Close the database."""
-        await self._database.close()
+    async def open(
+        cls, database: Database, clock: Clock, locator: NodeLocator, passwords: Passwords | None = None
+    ) -> Self:
+        """Read what the database holds; it stays the caller's to close. Raises Corrupt."""
+        users = await UserService.open(database, clock)
+        services = IdmServices(
+            user=users,
+            auth=await AuthService.open(database, clock),
+            role=await RoleService.open(database, users, clock),
+            acl=AclService(database),
+        )
+        return cls(database, services, locator, clock, passwords or Passwords())
 
     async def perform(self, request: Request[R]) -> R:
         """See ``People``."""

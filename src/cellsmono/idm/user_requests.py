@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cellsmono.idm.acl import AclService
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
+from cellsmono.idm.role import RoleService
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
@@ -23,6 +25,8 @@ class UserRequests:
         database: Database,
         users: UserService,
         auth: AuthService,
+        roles: RoleService,
+        acls: AclService,
         sign_in: SignIn,
         passwords: Passwords,
         turn: asyncio.Lock,
@@ -30,6 +34,8 @@ class UserRequests:
         self._database = database
         self._users = users
         self._auth = auth
+        self._roles = roles
+        self._acls = acls
         self._sign_in = sign_in
         self._passwords = passwords
         self._turn = turn
@@ -81,10 +87,13 @@ class UserRequests:
             user = self._users.read(request.login)
 
             def delete(tx: Tx) -> None:
+                self._acls.delete_rows(tx, user.uuid)
+                self._roles.delete_rows(tx, user.uuid)
                 self._auth.delete_rows(tx, user.uuid)
                 self._users.delete_row(tx, user.uuid)
 
             await self._database.write(delete)
+            self._roles.drop(user.uuid)
             self._auth.drop(user.uuid)
             self._users.drop(user)
             self._sign_in.forgive(user)
@@ -125,6 +134,7 @@ class UserRequests:
             self._users.check_removable(group)
 
             def delete(tx: Tx) -> None:
+                self._acls.delete_rows(tx, group.uuid)
                 self._users.delete_group_row(tx, group.uuid)
 
             await self._database.write(delete)

@@ -10,6 +10,8 @@ from typing import Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 
+from cellsmono.interfaces.acls import Explanation, ShownAcl
+from cellsmono.interfaces.roles import Role
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
 
@@ -156,6 +158,83 @@ class ListGroups(Request[list[Group]], frozen=True):
 class DeleteGroup(Request[None], frozen=True):
     """Remove an empty group. Raises Conflict (reason ``not_empty``)."""
 
+    path: str
+
+
+class CreateRole(Request[Role], frozen=True):
+    """Make a role, or a team. It applies to users of the profiles ``auto_applies`` without being given."""
+
+    label: str
+    is_team: bool = False
+    auto_applies: tuple[Profile, ...] = ()
+
+
+class ListRoles(Request[list[Role]], frozen=True):
+    """All roles and teams by label; or every role of a user, groups and the user's own included, the weakest first."""
+
+    login: str = ""
+
+
+class ChangeRole(Request[Role], frozen=True):
+    """Change what is not None of a role. ``role`` is its label or UUID."""
+
+    role: str
+    label: str | None = None
+    auto_applies: tuple[Profile, ...] | None = None
+
+
+class DeleteRole(Request[None], frozen=True):
+    """Remove a role and its rights."""
+
+    role: str
+
+
+class GiveRole(Request[None], frozen=True):
+    """Give a role to a user; it is stronger than those that the user was given before."""
+
+    role: str
+    login: str
+
+
+class TakeRole(Request[None], frozen=True):
+    """Take a role that was given."""
+
+    role: str
+    login: str
+
+
+class SetAcl(Request[list[ShownAcl]], frozen=True):
+    """Set actions of a role on the node at a tree path; what comes back is all that is set for both.
+
+    ``subject`` is ``user:LOGIN``, ``group:PATH`` or ``role:LABEL``. Rights (``read``, ``write``, ``deny``) have the
+    value ``1``, and replace the rights that were there.
+    """
+
+    path: str
+    subject: str
+    actions: dict[str, str]
+
+
+class ListAcls(Request[list[ShownAcl]], frozen=True):
+    """What is set on a node, or for a subject, or for both; everything without either."""
+
+    path: str = ""
+    subject: str = ""
+
+
+class DeleteAcl(Request[None], frozen=True):
+    """Remove what is set for a subject on a node: these actions, or all; or the one row with ``id``."""
+
+    path: str = ""
+    subject: str = ""
+    actions: tuple[str, ...] = ()
+    id: int = 0
+
+
+class ExplainAccess(Request[Explanation], frozen=True):
+    """Say what a user may do with the node at a tree path, which need not exist, and why."""
+
+    login: str
     path: str
 
 

@@ -34,7 +34,6 @@ async def test_a_token_is_told_once_and_stored_as_a_hash(people, open_people, cl
     assert made.secret.replace("_", "").isalnum()
     assert made.token.expires == clock.time() + 3600
     assert secret not in repr(made)
-    await people.close()
     for path in tmp_path.glob(FILE_NAME + "*"):
         assert secret.encode() not in path.read_bytes()
     again = await open_people()

@@ -137,11 +137,11 @@ async def test_a_sign_in_brings_old_hashes_up_to_date(open_people):
     people = await open_people(old)
     user = await people.perform(CreateUser("alice", password=GOOD))
     people = await open_people(new)
-    users = people.services[0]
+    users = people.services.user
     assert users.hash_of(user.uuid).startswith("$argon2id$v=19$m=8,t=1,p=1$")
     await people.perform(CheckPassword("alice", GOOD))
     people = await open_people(new)
-    users = people.services[0]
+    users = people.services.user
     assert users.hash_of(user.uuid).startswith("$argon2id$v=19$m=16,t=2,p=1$")
     await people.perform(CheckPassword("alice", GOOD))
 

@@ -156,7 +156,6 @@ async def test_locks_come_and_go(open_people):
 async def test_what_can_not_be_read_is_named(open_people, tmp_path):
     people = await open_people()
     await people.perform(CreateUser("alice"))
-    await people.close()
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         connection.execute("UPDATE user_node SET profile = 'emperor' WHERE name = 'alice'")
     connection.close()
