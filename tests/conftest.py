@@ -17,6 +17,8 @@ OWNER = {
     "CELLSMONO_OWNER_ACCESS_KEY": "AKOWNEROWNEROWNER001",
     "CELLSMONO_OWNER_SECRET_KEY": "ownersecretownersecretownersecretowner01",
 }
+BARE = {"CELLSMONO_SERVER__DEFAULT_DATASOURCES": "false"}
+"""Servers of the tests have what a test gives them, and nothing else."""
 
 
 def find_client(name: str) -> str | None:
@@ -62,7 +64,7 @@ class LiveServer:
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 command,
-                env={**os.environ, **OWNER, **environment},
+                env={**os.environ, **OWNER, **BARE, **environment},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 stdin=subprocess.DEVNULL,
@@ -184,14 +186,14 @@ def moto_server() -> Iterator[str]:
 def own_server(start_server, tmp_path_factory) -> LiveServer:
     """Our own endpoint, as the server below another one of us."""
     place = tmp_path_factory.mktemp("own")
-    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
 
 
 @pytest.fixture(scope="session")
 def flat_server(start_server, tmp_path_factory) -> LiveServer:
     """Our own endpoint with flat buckets, which take every key: the hidden ones of another cellsmono, too."""
     place = tmp_path_factory.mktemp("flat")
-    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error", CELLSMONO_S3__BUCKET_FORMAT="flat")
+    return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
 
 
 class VersityServer:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from cellsmono.data.keys.vault import Vault
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.store import FlatStore
@@ -17,12 +18,14 @@ from cellsmono.datasource.objects.memory import MemoryStore
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.opening import make_place
 from cellsmono.datasource.objects.s3.store import S3Store
+from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch
 from cellsmono.kernel.clock import SystemClock
 
 BUCKET = "docs"
+SEALED = "sealed-"
 
 
 async def open_bucket(server: tuple[str, str, str], config: DatasourceConfig) -> S3Store:
@@ -52,7 +55,12 @@ async def open_objects(kind: str, parent: Path, config: DatasourceConfig, server
 
 @asynccontextmanager
 async def open_store(kind: str, format_: Format, place: Path, events: list, servers: dict | None = None):
-    """A datasource over its own storage: below ``place``, or a new bucket of one of the servers."""
+    """A datasource over its own storage: below ``place``, or a new bucket of one of the servers.
+
+    A kind that begins with ``sealed-`` encrypts all content.
+    """
+    is_sealed = kind.startswith(SEALED)
+    kind = kind.removeprefix(SEALED)
     config = DatasourceConfig(
         name=BUCKET, folder=str(place / "parent" / BUCKET), format=format_, watch=Watch.OFF, durability="relaxed"
     )
@@ -68,9 +76,15 @@ async def open_store(kind: str, format_: Format, place: Path, events: list, serv
                 sync = Synchronizer(config, objects, index, claims)
                 yield StructuredStore(config, objects, objects, index, sync, claims)
                 return
-            blobs = await Blobs.open(objects, BUCKET, index, SystemClock())
+            if is_sealed:
+                vault = Vault(place / "keys", SystemClock())
+                vault.path.parent.mkdir(exist_ok=True)
+                used = SealedStore(objects, BUCKET, vault)
+            else:
+                used = objects
+            blobs = await Blobs.open(used, BUCKET, index, SystemClock(), seals=is_sealed)
             try:
-                yield FlatStore(config, blobs, objects, index, Claims())
+                yield FlatStore(config, blobs, used, index, Claims())
             finally:
                 await blobs.close()
     finally:
@@ -80,11 +94,13 @@ async def open_store(kind: str, format_: Format, place: Path, events: list, serv
 PAIRS = [
     *(f"{each}-{kind}" for each in Format for kind in ("local", "memory")),
     *("structured-moto", "flat-moto", "flat-own", "internal-own"),
+    *("flat-sealed-local", "flat-sealed-memory", "flat-sealed-moto", "flat-sealed-own"),
 ]
 
 
 def find_servers(request, kind: str) -> dict:
     """Address and keys of the server that this kind of storage needs, by the kind."""
+    kind = kind.removeprefix(SEALED)
     if kind == "moto":
         return {kind: (request.getfixturevalue("moto_server"), "access", "secretsecret")}
     if kind == "own":

@@ -12,7 +12,8 @@ from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.layout import Layout, blob_key, parse_key
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
-from cellsmono.interfaces.node import NO_META, NodeAttributes, NodeMeta, new_uuid
+from cellsmono.interfaces.node import NO_META, NodeAttributes, NodeMeta, is_sealed, new_uuid
+from cellsmono.interfaces.objects import Target
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.kernel.clock import ManualClock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, NotFound, Unavailable
@@ -45,8 +46,9 @@ async def stored(flat):
 
 async def plant(flat, uuid, number=0, data=b"planted", path="old/name.txt", meta=NO_META):
     """A blob that the index knows nothing of, as a crash leaves it."""
-    staged = await flat.blobs.objects.stage(flat.blobs.bucket, chunks(data))
     key = flat.blobs.key(uuid, number)
+    target = Target(key) if is_sealed(number) else None
+    staged = await flat.blobs.objects.stage(flat.blobs.bucket, chunks(data), target=target)
     await flat.blobs.commit(staged, key, None, NodeAttributes(0, 0, "", meta, path))
     return key
 
@@ -69,18 +71,19 @@ def test_names_of_blobs_lead_there_and_back():
 
 async def test_a_node_has_the_one_blob_that_its_uuid_names(flat):
     node = await put(flat, "a/x")
-    assert await stored(flat) == [flat.blobs.key(node.uuid, 0)]
+    assert node.blob == 0 or is_sealed(node.blob)
+    assert await stored(flat) == [flat.blobs.key_of(node)]
     newer = await put(flat, "a/x", b"newer")
     assert newer.blob
     assert await stored(flat) == [flat.blobs.key(node.uuid, newer.blob)]
     await flat.move_node("a/", "b/c/")
     assert await stored(flat) == [flat.blobs.key(node.uuid, newer.blob)]
     copy = await flat.copy_node("b/c/x", "copy", CopyOptions())
-    assert await stored(flat) == sorted([flat.blobs.key_of(newer), flat.blobs.key(copy.uuid, 0)])
+    assert await stored(flat) == sorted([flat.blobs.key_of(newer), flat.blobs.key_of(copy)])
     await flat.move_node("copy", "b/c/x")
-    assert await stored(flat) == [flat.blobs.key(copy.uuid, 0)]
+    assert await stored(flat) == [flat.blobs.key_of(copy)]
     await flat.copy_node("b/c/x", "b/c/x", CopyOptions(meta=NodeMeta(user={"k": "v"}), mtime_ns=5))
-    assert await stored(flat) == [flat.blobs.key(copy.uuid, 0)]
+    assert await stored(flat) == [flat.blobs.key_of(copy)]
     await flat.delete_nodes(["b/c/x"])
     assert await stored(flat) == []
 
@@ -262,7 +265,7 @@ async def test_another_version_of_a_node_whose_own_blob_is_missing_is_not_thrown
 
 async def test_a_blob_of_another_size_is_told_and_not_served(flat):
     node = await put(flat, "x", b"right")
-    await plant(flat, node.uuid, 0, b"wrong size")
+    await plant(flat, node.uuid, node.blob, b"wrong size")
     report, found = await check(flat, Repair.ALL)
     assert found == [(BlobProblem.SIZE, flat.blobs.key_of(node), "x")]
     assert report.open_problems == 1

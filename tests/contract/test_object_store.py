@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from cellsmono.data.keys.vault import Vault
 from cellsmono.datasource.objects import beneath
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.memory import MemoryStore
@@ -15,9 +16,11 @@ from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
+from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.interfaces.datasource import Durability, Symlinks
 from cellsmono.interfaces.node import Checksum, Facts, NodeAttributes, NodeMeta
 from cellsmono.interfaces.objects import FolderScanner, Listing, Multipart, ObjectStore, Part, Staged
+from cellsmono.kernel.clock import SystemClock
 from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, Invalid, Locked, NotFound, TooLarge
 
 BUCKET = "docs"
@@ -87,7 +90,7 @@ async def skip_unless_flat(store: S3Store) -> None:
         pytest.skip(f"needs a bucket that is not structured: {error.__class__.__name__}")
 
 
-@pytest.fixture(params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw"])
+@pytest.fixture(params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw", "sealing"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     made: Any
     register = None
@@ -109,6 +112,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         made = make_local(tmp_path, Durability.FSYNC, uploads=register)
     else:
         made = make_local(tmp_path, Durability.RELAXED)
+    if request.param == "sealing":  # names that are no sealed blob's pass through it
+        made = SealedStore(made, BUCKET, Vault(tmp_path, SystemClock()))
     if request.param == "walked":
         monkeypatch.setattr(beneath, "_has_openat2", False)
     yield made
@@ -442,6 +447,26 @@ async def test_n1_names_that_are_stored_exactly(store: Full, request: pytest.Fix
     assert await keys_in(store) == {k if "/" not in k else k[: k.index("/") + 1] for k in accepted}
 
 
+UNHOLDABLE = ["a/" * 512, "a/" * 511 + "bc", "a/" * 509 + "b", "x" * 256, "x" * 256 + "/", "x" * 256 + "/b", "é" * 600]
+"""Too long for S3 together with the bucket's prefix, for a file name, or altogether."""
+
+
+@pytest.mark.parametrize("key", UNHOLDABLE, ids=range(len(UNHOLDABLE)))
+async def test_nothing_is_at_a_key_that_is_too_long_for_the_storage(store: Full, key: str) -> None:
+    for look in (store.stat, store.open):
+        with pytest.raises(NotFound):
+            await look(BUCKET, key)
+    with pytest.raises(NotFound):
+        await store.stage_copy(BUCKET, BUCKET, key)
+    with pytest.raises(NotFound):
+        await store.set_mtime(BUCKET, key, 1)
+    with pytest.raises(NotFound):
+        await store.move(BUCKET, key, "to/" if key.endswith("/") else "to")
+    assert await store.read_attributes(BUCKET, [key]) == [None]
+    assert await store.delete(BUCKET, key) is False
+    assert await store.remove_folder(BUCKET, key) is False
+
+
 # --- attributes
 
 
@@ -488,7 +513,7 @@ async def test_the_path_that_the_key_does_not_tell_is_kept_with_and_without_more
 async def test_a_bucket_is_held_once_until_it_is_forgotten(store: Full, tmp_path: Path) -> None:
     await store.hold_bucket(BUCKET)
     await store.hold_bucket(OTHER)
-    if isinstance(store, LocalStore):
+    if isinstance(getattr(store, "below", store), LocalStore):
         second = LocalStore("data.objects.local2", tmp_path)
         second.add_bucket(BUCKET, BUCKET)
     elif isinstance(store, S3Store):

@@ -215,6 +215,12 @@ def test_a_flat_datasource(reader):
     assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 
 
+@pytest.mark.timeout(240)
+def test_an_encrypted_datasource(reader):
+    reader.follow("sealed")
+    assert (reader.home / "sealed" / "cellsmono-keys.json").exists()
+
+
 @pytest.mark.client("aws")
 @pytest.mark.timeout(240)
 def test_recovery(reader):

@@ -94,8 +94,15 @@ def open_it(tmp_path):
     """Start a core (or a server) over the data folder of this test."""
 
     @asynccontextmanager
-    async def start(*sources, server=False, follow=True, data=tmp_path / "data", s3=()):
-        lines = ["[server]", 'listen = "127.0.0.1:0"', "[s3]", 'listen = "127.0.0.1:0"', *s3]
+    async def start(*sources, server=False, follow=True, data=tmp_path / "data", s3=(), defaults=False):
+        lines = [
+            "[server]",
+            'listen = "127.0.0.1:0"',
+            f"default_datasources = {str(defaults).lower()}",
+            "[s3]",
+            'listen = "127.0.0.1:0"',
+            *s3,
+        ]
         for source in sources:
             lines.append("[[datasource]]")
             lines += [f"{key} = {value!r}".replace("True", "true") for key, value in source.items()]

@@ -39,7 +39,8 @@ class Server:
 def environ(tmp_path: Path) -> dict[str, str]:
     """A home of its own, and nothing configured."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CELLSMONO", "XDG"))}
-    return {**kept, "HOME": str(tmp_path / "home"), "CELLSMONO_DATA_DIR": str(tmp_path / "data")}
+    bare = {"CELLSMONO_SERVER__DEFAULT_DATASOURCES": "false"}
+    return {**kept, **bare, "HOME": str(tmp_path / "home"), "CELLSMONO_DATA_DIR": str(tmp_path / "data")}
 
 
 @pytest.fixture

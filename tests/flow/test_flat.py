@@ -79,10 +79,11 @@ async def test_metrics_and_health_cope(open_it, make_source):
 async def test_an_internal_one_tells_nobody(open_it, make_source):
     async with open_it(make_source("thumbs", format="internal"), make_source("blobs", format="flat")) as core:
         with core.bus.subscribe(INDEX_CHANGES, "test") as subscription:
-            await put(core.router, "thumbs", "x")
+            thumbs = core.datasources.triple("thumbs").store
+            await thumbs.put_node("x", one_chunk(b"data"), PlainDigest())
             await put(core.router, "blobs", "y")
             assert (await anext(subscription)).path == "y"
-        changes = await core.datasources.triple("thumbs").store.index.changes()
+        changes = await thumbs.index.changes()
         assert [(event.kind, event.path) for event in changes.events] == [("create", "x")]
 
 
@@ -274,7 +275,7 @@ class Later:
 
 
 async def test_buckets_are_made_in_the_configured_format_and_removed_when_empty(open_it, tmp_path):
-    async with open_it(s3=['bucket_format = "flat"']) as core:
+    async with open_it() as core:
         await core.router.create_root(OWNER, "made")
         assert core.datasources.triple("made").store.config.format == "flat"
         await put(core.router, "made", "foo")
@@ -291,32 +292,8 @@ async def test_buckets_are_made_in_the_configured_format_and_removed_when_empty(
         stray.unlink()
         await core.router.delete_root(OWNER, "made")
         assert not (tmp_path / "data/buckets/made").exists()
-    async with open_it() as core:
+    async with open_it(s3=['bucket_format = "structured"']) as core:
         await core.router.create_root(OWNER, "plain")
         assert core.datasources.triple("plain").store.config.format == "structured"
-
-
-async def test_two_object_services_serve_four_datasources_and_say_which(open_it, make_source):
-    """The example of the design: siblings share a service, whatever their formats."""
-    sources = [
-        make_source("pydiods1", "data/pydiods1"),
-        make_source("personal", "data/personal", format="flat"),
-        make_source("cells", "data/cells", format="internal"),
-        make_source("newdatasource", "elsewhere/newdatasource"),
-    ]
-    async with open_it(*sources) as core:
-        rows = {row.name: row.detail for row in core.registry.list_rows()}
-        objects = {name: detail for name, detail in rows.items() if name.startswith("data.objects.")}
-        assert len(objects) == 2
-        served = {
-            info.config.name: (info.objects, info.config.format) for info in await core.installation.list_datasources()
-        }
-        assert served == {
-            "pydiods1": ("data.objects.local1", "structured"),
-            "personal": ("data.objects.local1", "flat"),
-            "cells": ("data.objects.local1", "internal"),
-            "newdatasource": ("data.objects.local2", "structured"),
-        }
-        assert "(cells, personal, pydiods1)" in objects["data.objects.local1"]
-        assert "(newdatasource)" in objects["data.objects.local2"]
-        assert {rows[f"data.index.{name}"] for name in ("personal", "cells")} == {"flat", "internal"}
+    async with open_it() as core:
+        assert core.datasources.triple("plain").store.config.format == "structured", "the default is for new ones"

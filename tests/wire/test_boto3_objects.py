@@ -162,6 +162,27 @@ def test_content_types(s3, bucket):
         assert s3.head_object(Bucket=bucket, Key=key)["ContentType"] == "binary/octet-stream"
 
 
+LONGEST = ["k" * 1024, "a/" * 511 + "bc", "a/" * 512, "n" * 300 + "/x", "é" * 512]
+
+
+@pytest.mark.parametrize("key", LONGEST, ids=range(len(LONGEST)))
+def test_nothing_is_at_a_long_key_until_something_is_stored_there(s3, refuse, bucket, key):
+    assert refuse("head_object", Bucket=bucket, Key=key) == (404, "404")
+    for operation in ("get_object", "get_object_tagging", "get_object_acl"):
+        assert refuse(operation, Bucket=bucket, Key=key) == (404, "NoSuchKey")
+    copy = {"Bucket": bucket, "Key": "copy", "CopySource": {"Bucket": bucket, "Key": key}}
+    assert refuse("copy_object", **copy) == (404, "NoSuchKey")
+    s3.delete_object(Bucket=bucket, Key=key)
+    assert "Errors" not in s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key}]})
+    assert s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("operation", ["get_object", "put_object", "delete_object", "create_multipart_upload"])
+def test_a_key_of_more_than_1024_bytes_is_no_key(refuse, bucket, operation):
+    for key in ("k" * 1025, "é" * 513, "a/" * 512 + "b"):
+        assert refuse(operation, Bucket=bucket, Key=key) == (400, "KeyTooLongError")
+
+
 def test_metadata_that_is_too_large_is_refused(refuse, bucket):
     arguments = {"Bucket": bucket, "Key": "x", "Body": b"", "Metadata": {"a": "x" * 2048}}
     assert refuse("put_object", **arguments) == (400, "MetadataTooLarge")

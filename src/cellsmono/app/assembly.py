@@ -7,11 +7,13 @@ import msgspec
 
 from cellsmono.app.config import Address, parse_address
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.data.tree.locator import TreeLocator
@@ -69,7 +71,8 @@ class Server(msgspec.Struct, frozen=True):
 async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock | None = None) -> AsyncIterator[Core]:
     """Start the stores and the datasources; ``follow`` says whether the synchronizers run by themselves.
 
-    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used; a
+    The caller holds the lock of the data folder. Raises Corrupt or Unavailable when the data folder can not be used,
+    and, when it follows, Invalid for a configured datasource that has the name of a default one. A
     datasource that can not be opened is kept as failed, with its reason.
     """
     clock = clock or SystemClock()
@@ -85,15 +88,19 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
         stack.push_async_callback(settings.close)
         idm = await open_database(data_dir)
         stack.push_async_callback(idm.close)
+        if follow:  # commands go on: they are what it is mended with
+            refuse_taken_names(loaded, settings)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
         stack.push_async_callback(uploads.close)
         supervisor = await stack.enter_async_context(Supervisor(registry, stop_timeout=config.server.stop_timeout))
+        vault = Vault(data_dir, clock)
         datasources = Datasources(
             supervisor,
             data_dir=data_dir,
             clock=clock,
             uploads=uploads,
             publish=publish,
+            vault=vault,
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
@@ -117,9 +124,12 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
 async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> AsyncIterator[Server]:
     """The core and all gateways: entered means that requests are accepted, exited that the last one was answered.
 
-    Raises what ``open_core`` raises, and Unavailable for an address that can not be had.
+    The first one makes the default datasources. Raises what ``open_core`` raises, and Unavailable for an address that
+    can not be had.
     """
     async with open_core(loaded, clock=clock) as core, _watched_loop(metrics := Metrics()):
+        known = {source.name for source in core.datasources.configs()}
+        await make_defaults(loaded, core.settings, known, core.installation.make_bucket)
         metrics.add_source(lambda: list_figures(core.datasources))
         day_seconds = loaded.config.s3.lifecycle_day_seconds
         for service in (

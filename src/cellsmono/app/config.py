@@ -44,12 +44,16 @@ class LogFormat(enum.StrEnum):
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The process. ``data_dir`` empty means ``$XDG_DATA_HOME/cellsmono``; ``stop_timeout`` is in seconds."""
+    """The process. ``data_dir`` empty means ``$XDG_DATA_HOME/cellsmono``; ``stop_timeout`` is in seconds.
+
+    ``default_datasources``: whether the first start makes those of ``app.defaults``.
+    """
 
     data_dir: str = ""
     listen: str = "127.0.0.1:8080"
     stop_timeout: Seconds = 30.0
     event_loop: EventLoop = EventLoop.AUTO
+    default_datasources: bool = True
 
 
 class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,7 +70,7 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     domains: tuple[str, ...] = ()
     sigv2: bool = True
     bucket_root: str = ""
-    bucket_format: Format = Format.STRUCTURED
+    bucket_format: Format = Format.FLAT
     clock_skew_seconds: Seconds = 900.0
     stale_upload_hours: Hours = 168.0
     max_object_size: Bytes = 5 * 1024**4

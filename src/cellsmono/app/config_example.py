@@ -33,12 +33,15 @@ TEXTS = {
     "server.listen": 'Main listener: health, metrics, and S3 requests that are signed. HOST:PORT, or "off".',
     "server.stop_timeout": "Seconds that requests get to finish when the server stops.",
     "server.event_loop": '"auto" takes uvloop if installed, "uvloop" insists on it, "asyncio" is Python\'s own.',
+    "server.default_datasources": "Make the default datasources at the first start, in s3.bucket_root: pydiods1, "
+    "personal and cellsdata, and the internal thumbnails and versions. Those that were removed are not made again.",
     "s3.listen": 'S3 listener: HOST:PORT, or "off".',
     "s3.region": "The region that clients sign for.",
     "s3.domains": "Host names below which each bucket is a host name of its own (virtual-host style).",
     "s3.sigv2": "Accept signatures of version 2, which old tools and some presigned links use.",
     "s3.bucket_root": 'Folder in which CreateBucket makes buckets. Empty: "buckets" in the data folder.',
-    "s3.bucket_format": 'Format of the buckets that CreateBucket makes (see "format" of a datasource).',
+    "s3.bucket_format": 'Format of the buckets that CreateBucket makes: "flat" takes every key that S3 takes, '
+    '"structured" keeps plain files (see "format" of a datasource).',
     "s3.clock_skew_seconds": "How far the clocks of clients may be off, in seconds.",
     "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
     "s3.max_object_size": "Largest object, in bytes.",
@@ -98,6 +101,8 @@ DATASOURCE_TEXTS = {
     "storage_class": "Storage class of every object, for example STANDARD_IA. Empty: the bucket's own.",
     "object_tags": "Tags of every object: key=value&key=value.",
     "read_only": "Never write, not even markers.",
+    "encryption": '"aes256": new content is encrypted before it is stored; see `cellsmono encryption`. For formats '
+    '"flat" and "internal". "none": content is stored as it is.',
     "signature": '"s3v4", or "s3" (version 2) for old servers.',
     "sign_payload": "Sign bodies also over TLS, which costs processor time.",
     "checksums": "Send a CRC32 with every body, so that the server notices damage. Old servers may need it off.",

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
-from cellsmono.interfaces.datasource import DatasourceConfig, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
@@ -293,6 +293,11 @@ def _check_datasource(source: DatasourceConfig, origin: str) -> None:
         ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
         ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
         ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
+        (
+            "encryption",
+            source.encryption is Encryption.NONE or source.format is not Format.STRUCTURED,
+            "'none', or format = 'flat': the files of a structured datasource are plain files",
+        ),
     ]
     for key, is_right, expected in rules:
         if not is_right:

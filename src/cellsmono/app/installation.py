@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.app.defaults import refuse_reserved
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
@@ -14,7 +15,7 @@ from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, NodeStore, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Format, NodeStore, Storage
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
@@ -54,17 +55,30 @@ class Installation:
     # roots of the router
 
     def find(self, name: str) -> NodeStore | None:
-        """See ``Roots``."""
-        return self._datasources.find(name)
+        """See ``Roots``. Internal datasources are the server's own matter and no roots."""
+        return None if self._datasources.is_internal(name) else self._datasources.find(name)
 
     def names(self) -> list[str]:
         """See ``Roots``."""
-        return self._datasources.names()
+        return [name for name in self._datasources.names() if not self._datasources.is_internal(name)]
 
     async def create(self, name: str) -> NodeStore:
-        """See ``Roots``: a new bucket is a folder in the bucket root, and a row of the settings."""
+        """See ``Roots``."""
+        if self._datasources.is_internal(name):
+            raise AlreadyExists(f"The name {name!r} is kept for the server itself", reason="reserved", path=name)
+        await self.make_bucket(name, self._loaded.config.s3.bucket_format)
+        store = self._datasources.find(name)
+        if store is None:
+            raise NotFound(f"The bucket {name!r} was removed while it was made", reason="root", path=name)
+        return store
+
+    async def make_bucket(self, name: str, format_: Format) -> None:
+        """Make a datasource that is a new folder in the bucket root, and a row of the settings.
+
+        Raises AlreadyExists (reason ``root``) for a name or a folder that is taken, Invalid (reason ``name``).
+        """
         folder = self.bucket_root / name
-        config = self._make_config(name, folder)
+        config = self._make_config(name, folder, format_)
         if folder.exists() and any(folder.iterdir()):
             raise AlreadyExists(
                 f"There is a folder {name!r} with files in the bucket root already. Serve it with `cellsmono ds add`, "
@@ -74,10 +88,6 @@ class Installation:
             )
         folder.mkdir(parents=True, exist_ok=True)
         await self._add(config)
-        store = self._datasources.find(name)
-        if store is None:
-            raise NotFound(f"The bucket {name!r} was removed while it was made", reason="root", path=name)
-        return store
 
     async def delete(self, name: str) -> None:
         """See ``Roots``. The folder goes too when nothing but markers is left in it."""
@@ -100,12 +110,12 @@ class Installation:
         """The folder in which new buckets are made."""
         return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
 
-    def _make_config(self, name: str, folder: Path) -> DatasourceConfig:
+    def _make_config(self, name: str, folder: Path, format_: Format) -> DatasourceConfig:
         try:
             table = {
                 "name": name,
                 "folder": str(folder),
-                "format": self._loaded.config.s3.bucket_format,
+                "format": format_,
                 "created": self._clock.time(),
             }
             return msgspec.convert(table, DatasourceConfig)
@@ -133,6 +143,7 @@ class Installation:
 
     async def add_datasource(self, config: DatasourceConfig, snapshot: str = "") -> DatasourceInfo:
         """See ``Operations``."""
+        refuse_reserved(self._loaded, self._settings, config)
         is_local = config.storage is Storage.LOCAL
         if is_local and not os.path.isdir(config.folder):  # noqa: ASYNC240 - one stat, for an administrator's command
             raise NotFound(f"There is no folder {config.folder}. Make it first, or check the path.", path=config.folder)
@@ -298,7 +309,19 @@ class Installation:
             state = ServiceState.DEGRADED
         free, total = await self._measure_space(triple)
         stats, unhashed = await triple.index.stats(), await triple.index.count_unhashed()
-        return DatasourceInfo(shown, origin, triple.objects_name, state, stats, sync, alarm, free, total, unhashed)
+        return DatasourceInfo(
+            shown,
+            origin,
+            triple.objects_name,
+            state,
+            stats,
+            sync,
+            alarm,
+            free,
+            total,
+            unhashed,
+            self._datasources.list_sharing(config.name),
+        )
 
     async def _measure_space(self, triple: Triple) -> tuple[int, int]:
         try:

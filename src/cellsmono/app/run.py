@@ -28,7 +28,7 @@ from cellsmono.app.process import (
     read_watchdog_period,
 )
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.operations import DatasourceInfo
 from cellsmono.kernel.errors import CellsError, Unavailable
 from cellsmono.kernel.log import configure_log, get_logger
@@ -58,11 +58,10 @@ def run_server(loaded: LoadedConfig, folders: Sequence[DatasourceConfig] = (), o
             log.warning("the last run did not end cleanly; folders are compared with the index in the background")
         if exposure := describe_exposure(loaded.data_dir):
             log.warning("the data folder holds secrets and is not private", problem=exposure)
-        remember_folders(loaded.data_dir, folders)
         loaded = add_datasources(loaded, folders, "command line")
         try:
             with asyncio.Runner(loop_factory=factory) as runner:
-                runner.run(_serve(loaded, output or sys.stdout))
+                runner.run(_serve(loaded, folders, output or sys.stdout))
         except CellsError:
             # It could not start, or one service gave up: everything else was closed in order all the same.
             mark_stopped(loaded.data_dir)
@@ -70,13 +69,15 @@ def run_server(loaded: LoadedConfig, folders: Sequence[DatasourceConfig] = (), o
         mark_stopped(loaded.data_dir)
 
 
-async def _serve(loaded: LoadedConfig, output: TextIO) -> None:
+async def _serve(loaded: LoadedConfig, folders: Sequence[DatasourceConfig], output: TextIO) -> None:
     from cellsmono.app.assembly import open_server
 
     stop = asyncio.Event()
     _catch_signals(stop)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(open_server(loaded))
+        # Not before: commands must not stumble over folders that no server could serve.
+        remember_folders(loaded.data_dir, folders)
         operations = server.operations
         if not await operations.list_datasources():
             await operations.add_datasource(make_default_datasource(loaded.data_dir))
@@ -148,7 +149,8 @@ def describe_start(
         lines.append(f"Main           http://{addresses['main']}  (health, metrics, signed S3)")
     if "s3" in addresses:
         lines.append(f"S3             http://{addresses['s3']}  (region {loaded.config.s3.region})")
-    for source in sources:
+    shown = [source for source in sources if source.config.format != Format.INTERNAL]
+    for source in sorted(shown, key=lambda source: source.origin != "config"):
         problem = f"  FAILED: {source.error}" if source.error else ""
         lines.append(f"Bucket         {source.config.name}  ->  {source.config.place}{problem}")
     if new_key is not None:

@@ -1,6 +1,6 @@
 """The configuration store ``cellsmono.db``: datasources, access keys and bucket settings that were made at run time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -98,8 +98,10 @@ class Settings:
         credentials: StoredCredentials,
         sources: Mapping[str, DatasourceConfig],
         buckets: StoredBucketSettings,
+        settled: frozenset[str],
     ) -> None:
         self.credentials = credentials
+        self._settled = settled
         self.buckets = buckets
         self._database = database
         self._sources = dict(sources)
@@ -114,6 +116,7 @@ class Settings:
         database = await Database.open(data_dir / FILE_NAME, migrations, readers=1, name="settings")
         try:
             keys, sources, buckets = await database.read(_read_all)
+            settled = await database.read(_read_settled)
             preset = None
             if owner is not None and owner.access_key:
                 preset = AccessKey(owner.access_key, owner.secret_key, "preset by the configuration", preset=True)
@@ -121,7 +124,7 @@ class Settings:
         except BaseException:
             await database.close()
             raise
-        return cls(database, credentials, sources, StoredBucketSettings(database, buckets))
+        return cls(database, credentials, sources, StoredBucketSettings(database, buckets), settled)
 
     async def close(self) -> None:
         """Close the store."""
@@ -130,6 +133,22 @@ class Settings:
     def list_datasources(self) -> list[DatasourceConfig]:
         """Datasources that were added at run time, by name."""
         return [self._sources[name] for name in sorted(self._sources)]
+
+    def list_settled(self) -> frozenset[str]:
+        """Names of the default datasources that are not to be made any more."""
+        return self._settled
+
+    async def settle(self, names: Sequence[str]) -> None:
+        """Note that default datasources were made, or need not be."""
+        if not names:
+            return
+
+        def insert(tx: Tx) -> None:
+            for name in names:
+                tx.execute("INSERT OR IGNORE INTO setting_default (name) VALUES (?)", (name,))
+
+        await self._database.write(insert)
+        self._settled |= frozenset(names)
 
     async def add_datasource(self, config: DatasourceConfig) -> None:
         """Remember a datasource for the next start. Raises AlreadyExists."""
@@ -182,3 +201,7 @@ def _read_all(reader: Reader) -> tuple[list[AccessKey], dict[str, DatasourceConf
         except msgspec.DecodeError as error:
             raise Corrupt(f"the stored datasource {name!r} can not be read: {error}", path=name) from None
     return keys, sources, read_settings(reader)
+
+
+def _read_settled(reader: Reader) -> frozenset[str]:
+    return frozenset(name for (name,) in reader.execute("SELECT name FROM setting_default").fetchall())

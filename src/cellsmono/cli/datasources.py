@@ -28,6 +28,7 @@ from cellsmono.cli.snapshots import SNAPSHOT_EPILOG, locate_snapshot, manage_sna
 from cellsmono.interfaces.datasource import (
     DatasourceConfig,
     Durability,
+    Encryption,
     Format,
     Markers,
     Signature,
@@ -55,6 +56,8 @@ ADD_EPILOG = """Examples:
   cellsmono ds add photos=/srv/pictures --durability relaxed --anonymous read
 
   cellsmono ds add archive=/srv/blobs --format flat
+
+  cellsmono ds add private=/srv/sealed --format flat --encrypt
 
   cellsmono ds add photos=/mnt/copy --from-snapshot /backup/photos.db
 
@@ -89,8 +92,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The datasource.")]
 
 @app.command("list", epilog=LIST_EPILOG)
 def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE) -> None:
-    """List all datasources."""
-    from cellsmono.cli.describe import describe_state
+    """List all datasources, and the object services that they share."""
+    from cellsmono.cli.describe import describe_state, list_object_services
     from cellsmono.cli.session import load_for, perform
 
     infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources())
@@ -111,6 +114,9 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
         for info in infos
     ]
     print_table(("NAME", "STATE", "FILES", "SIZE", "FORMAT", "OBJECTS", "FOLDER", "DETAIL"), rows)
+    if services := list_object_services(infos):
+        print()  # noqa: T201
+        print_table(("OBJECT SERVICE", "SERVES"), services)
 
 
 @app.command("show", epilog=SHOW_EPILOG)
@@ -162,6 +168,9 @@ def add_datasource(
         str, typer.Option(metavar="K=V&K=V", help="Tags of objects there.", show_default=False)
     ] = "",
     read_only: Annotated[bool, typer.Option("--read-only", help="Never write to it.")] = False,
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Encrypt content before it is stored; for flat and internal.")
+    ] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
@@ -202,6 +211,7 @@ def add_datasource(
             "markers": markers,
             "watch": watch,
             "anonymous": anonymous,
+            "encryption": Encryption.AES256 if encrypt else Encryption.NONE,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
         return await operations.add_datasource(source, locate_snapshot(from_snapshot))
@@ -210,7 +220,8 @@ def add_datasource(
     if output is Output.JSON:
         print_json(info)
     else:
-        tell(f"{info.config.place} is served as the bucket {info.config.name!r}")
+        served = "kept for the server itself, unseen by S3 clients," if format_ == Format.INTERNAL else "served"
+        tell(f"{info.config.place} is {served} as the bucket {info.config.name!r}")
 
 
 @app.command("remove", epilog=REMOVE_EPILOG)

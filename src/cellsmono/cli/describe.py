@@ -1,5 +1,7 @@
 """Reports as names and values for people."""
 
+from collections.abc import Sequence
+
 from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
@@ -25,6 +27,11 @@ def describe_state(info: DatasourceInfo) -> str:
     return "; ".join(details)
 
 
+def list_object_services(infos: Sequence[DatasourceInfo]) -> list[tuple[str, str]]:
+    """Each object service with the datasources whose buckets it serves."""
+    return sorted({(info.objects, ", ".join(info.objects_serves)) for info in infos if info.objects})
+
+
 def describe_datasource(info: DatasourceInfo) -> Fields:
     """Everything about a datasource."""
     config = info.config
@@ -33,10 +40,11 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         ("folder" if config.folder else "bucket", config.place),
         ("state", info.state),
         ("from", "the configuration" if info.origin == "config" else "added at run time"),
-        ("objects", info.objects or "none"),
+        ("objects", _describe_objects(info)),
         ("format", config.format),
         ("durability", config.durability),
         ("anonymous", config.anonymous or "nothing"),
+        ("encryption", config.encryption),
     ]
     if config.format == Format.STRUCTURED:
         fields += [("symlinks", config.symlinks), ("markers", config.markers), ("watch", config.watch)]
@@ -53,6 +61,10 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
             ("last event", stats.last_sequence),
         ]
     return fields + (_describe_sync(info.sync) if info.sync is not None else [])
+
+
+def _describe_objects(info: DatasourceInfo) -> str:
+    return f"{info.objects}, serves {', '.join(info.objects_serves)}" if info.objects else "none"
 
 
 def _describe_unhashed(unhashed: Unhashed) -> str:

@@ -36,7 +36,7 @@ def ps(data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat
 
 
 def render_services(rows: list[ServiceRow]) -> list[str]:
-    """Lines by kind and tag: a mark for the state (X works, ! degraded, - failed), and the detail."""
+    """Lines by kind and tag: a mark for the state (X works, ! degraded, - failed), the detail, and what is served."""
     width = max((len(row.name) for row in rows), default=0)
     lines: list[str] = []
     for kind in dict.fromkeys(row.kind for row in rows):
@@ -47,6 +47,10 @@ def render_services(rows: list[ServiceRow]) -> list[str]:
             for row in inside:
                 if row.tag == tag:
                     state = "" if row.state is ServiceState.READY else f"{row.state} "
-                    text = f"{row.name.ljust(width)}  [{MARKS[row.state]}]  {state}{escape_text(row.detail)}"
+                    text = f"{row.name.ljust(width)}  [{MARKS[row.state]}]  {state}{escape_text(_describe(row))}"
                     lines.append(text.rstrip())
     return lines
+
+
+def _describe(row: ServiceRow) -> str:
+    return ", serves ".join(filter(None, (row.detail, ", ".join(row.serves))))

@@ -37,6 +37,12 @@ def serve(
     region: Annotated[
         str | None, typer.Option(metavar="NAME", help="The region that S3 clients sign for.", show_default=False)
     ] = None,
+    default_datasources: Annotated[
+        bool | None,
+        typer.Option(
+            help="Make pydiods1, personal, cellsdata and the internal ones at the first start.", show_default="yes"
+        ),
+    ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.", show_default=False)
     ] = None,
@@ -46,8 +52,8 @@ def serve(
 ) -> None:
     """Serve folders until Ctrl-C.
 
-    Without a folder and without a configured one, the folder "files" in the data folder is served. Keys are made at the
-    first start and shown once.
+    The first start makes the default datasources, and keys that are shown once. Without default datasources, a folder
+    and a configured one, the folder "files" in the data folder is served.
     """
     from cellsmono.app.config_sources import load_config
     from cellsmono.app.folders import read_folder_arguments
@@ -58,9 +64,14 @@ def serve(
         "server.listen": (listen, "--listen"),
         "s3.listen": (s3_listen, "--s3-listen"),
         "s3.region": (region, "--region"),
+        "server.default_datasources": (_as_text(default_datasources), "--default-datasources"),
         "log.level": (log_level, "--log-level"),
         "log.format": (log_format, "--log-format"),
     }
     flags = {key: (text, flag) for key, (text, flag) in given.items() if text is not None}
     loaded = load_config(flags, config_file=config)
     run_server(loaded, read_folder_arguments(folders or [], loaded.config.datasource))
+
+
+def _as_text(switch: bool | None) -> str | None:
+    return None if switch is None else str(switch).lower()

@@ -59,9 +59,12 @@ class BaseStore(ABC):
         """Which object a body becomes, where that is known before it is stored."""
         return None
 
-    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
-        """As ``_target``, for an upload in parts, which ends much later than it begins."""
-        return await self._target(path, options)
+    async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
+        """As ``_target``, for an upload in parts, which ends much later than it begins.
+
+        ``options`` is None when nothing is known yet of what it will be completed with.
+        """
+        return None if options is None else await self._target(path, options)
 
     @abstractmethod
     async def _open_content(self, node: Node) -> ObjectReader | None:
@@ -145,7 +148,7 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        target = None if options is None else await self._target_of_parts(path, options)
+        target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 
     async def read_upload(self, upload_id: str) -> Upload:

@@ -26,16 +26,18 @@ from cellsmono.datasource.migration.state import MigrationFiles, describe_hold, 
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_bucket, check_place
+from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage, Watch
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
 from cellsmono.interfaces.paths import ROOT
+from cellsmono.interfaces.sealing import KeyVault
 from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, NotFound, Unavailable
+from cellsmono.kernel.errors import CellsError, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.service import ServiceState, ServiceStatus
 from cellsmono.kernel.supervisor import Supervisor
@@ -98,6 +100,7 @@ class Datasources:
         clock: Clock,
         uploads: DatabaseRegistry,
         publish: Publish,
+        vault: KeyVault,
         follow: bool = True,
         stale_upload_hours: float = 168.0,
     ) -> None:
@@ -106,6 +109,7 @@ class Datasources:
         self._files = IndexFiles(data_dir / "datasources")
         self._clock = clock
         self._publish = publish
+        self._vault = vault
         self._follow = follow
         self._hosts = ObjectHosts(supervisor, uploads, clock, stale_upload_hours)
         self._open: dict[str, Triple] = {}
@@ -254,6 +258,12 @@ class Datasources:
 
     async def _start(self, config: DatasourceConfig, folder: Path | None, prepare: Prepare | None = None) -> None:
         is_structured = config.format == Format.STRUCTURED
+        if is_structured and config.encryption is not Encryption.NONE:
+            raise Invalid(
+                f"The files of a structured datasource are plain files: {config.name!r} can not be encrypted. Take "
+                'format = "flat", or encryption = "none".',
+                reason="encryption",
+            )
         objects = await self._hosts.serve(config, folder)
         if folder is None and config.watch is Watch.AUTO:
             config = msgspec.structs.replace(config, watch=Watch.POLL)
@@ -301,7 +311,8 @@ class Datasources:
 
     async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
         is_writable = objects.capabilities(config.name).writable
-        service = BlobsService(config, objects, objects, index, self._clock, sweep=self._follow and is_writable)
+        sealed = SealedStore(objects, config.name, self._vault)
+        service = BlobsService(config, sealed, sealed, index, self._clock, sweep=self._follow and is_writable)
         await start_service(self._supervisor, service)
         service.store.config = await self._with_created(config, index)
         self._files.mark(config.name)
@@ -360,6 +371,10 @@ class Datasources:
         """
         return self._hosts.find(name) or self.triple(name).objects  # says what is wrong
 
+    def list_sharing(self, name: str) -> tuple[str, ...]:
+        """The datasources whose buckets are served by the object service of this one, itself among them, sorted."""
+        return self._hosts.list_buckets(name)
+
     def snapshots(self, name: str) -> SnapshotPlace:
         """Where the snapshots of a datasource lie. Raises as ``objects``."""
         return self.objects(name).snapshots(name)
@@ -384,6 +399,11 @@ class Datasources:
     def names(self) -> list[str]:
         """Names of all open datasources, sorted."""
         return sorted(self._open.keys() - self._withheld.keys())
+
+    def is_internal(self, name: str) -> bool:
+        """Whether a datasource of this name is for the server itself, so that no client is to see it."""
+        config = self._configs.get(name)
+        return config is not None and config.format == Format.INTERNAL
 
     def configs(self) -> list[DatasourceConfig]:
         """The configurations of all datasources, the failed ones included, by name."""

@@ -80,7 +80,7 @@ class ObjectsService:
 
     def status(self) -> ServiceStatus:
         """The folder or server that it serves, and which buckets are in it."""
-        return ServiceStatus(detail=f"{self.title} ({', '.join(sorted(self.buckets))})")
+        return ServiceStatus(detail=self.title, serves=tuple(sorted(self.buckets)))
 
 
 class ObjectHosts:
@@ -111,6 +111,11 @@ class ObjectHosts:
     def find(self, bucket: str) -> Objects | None:
         """The object service that holds a bucket."""
         return next((service.store for service in self._services.values() if bucket in service.buckets), None)
+
+    def list_buckets(self, bucket: str) -> tuple[str, ...]:
+        """All buckets of the object service that holds this one, sorted."""
+        service = next((service for service in self._services.values() if bucket in service.buckets), None)
+        return () if service is None else tuple(sorted(service.buckets))
 
     async def _serve_folder(self, config: DatasourceConfig, folder: Path) -> ObjectsService:
         def make(name: str) -> LocalStore:

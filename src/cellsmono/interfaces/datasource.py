@@ -32,6 +32,13 @@ class Storage(enum.StrEnum):
     S3 = "s3"
 
 
+class Encryption(enum.StrEnum):
+    """Whether new content is encrypted at rest: not, or with AES-256-GCM under keys of this installation."""
+
+    NONE = "none"
+    AES256 = "aes256"
+
+
 class Signature(enum.StrEnum):
     """How requests to an S3 server are signed: version 4, or the older version 2."""
 
@@ -121,6 +128,7 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     storage_class: str = ""
     object_tags: str = ""
     read_only: bool = False
+    encryption: Encryption = Encryption.NONE
     signature: Signature = Signature.S3V4
     sign_payload: bool = False
     checksums: bool = True
@@ -298,6 +306,7 @@ __all__ = [
     "CopyOptions",
     "DatasourceConfig",
     "Durability",
+    "Encryption",
     "Format",
     "Hasher",
     "Markers",

@@ -112,6 +112,18 @@ BLOCK_BYTES = 10 * 1024 * 1024
 """How much content one MD5 of a block hash covers (see ``Node.cells_hash``)."""
 
 
+SEALED = 1 << 62
+"""Blob numbers from here on say that the blob is sealed (encrypted at rest); what is above it is the seal's own number.
+
+That number stands in the sealed bytes as well, so that no blob can be put in the place of another.
+"""
+
+
+def is_sealed(blob: int) -> bool:
+    """Whether the blob with this number is sealed."""
+    return blob >= SEALED
+
+
 class Node(msgspec.Struct, frozen=True):
     """One row of the index.
 

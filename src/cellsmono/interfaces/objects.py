@@ -1,6 +1,6 @@
 """The object service: bytes by bucket and key. It knows no tree beyond keys, no users and no SQL of others."""
 
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -52,13 +52,16 @@ class FolderMade(msgspec.Struct, frozen=True):
 class Staged(msgspec.Struct, frozen=True):
     """Bytes that are stored (durable, as configured) but not yet visible under any key. Commit or discard it once.
 
-    ``token`` is the store's own handle. ``key``: the only one at which they can be committed; empty: any.
+    ``token`` is the store's own handle. ``key``: the only one at which they can be committed; empty: any. ``seal``: the
+    number that the blob must bear because these bytes are sealed under it (see ``interfaces.node.SEALED``); 0: they are
+    plain, and so must be the blob's name.
     """
 
     bucket: str
     size: int
     token: str
     key: str = ""
+    seal: int = 0
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -358,6 +361,9 @@ class Multipart(Protocol):
 
     async def list_parts(self, bucket: str, upload_id: str, after: int = 0, limit: int = 1000) -> list[Part]:
         """Parts by number, from the first one greater than ``after``."""
+
+    def read_part(self, bucket: str, upload_id: str, part: Part) -> AsyncGenerator[bytes, None]:
+        """The bytes of a part that was stored. Raises Invalid as ``stage_upload`` does, Corrupt when some were lost."""
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Join these parts, in this order, into staged bytes, without a second copy where the layout allows.

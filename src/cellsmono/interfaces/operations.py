@@ -23,7 +23,8 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     """What is told about one datasource.
 
     ``origin`` is ``config`` for one that the configuration names (only editing that removes it), ``store`` for one that
-    was added at run time. ``objects`` is the name of its object service. ``stats`` and ``sync`` are None when it could
+    was added at run time. ``objects`` is the name of its object service, ``objects_serves`` are the names of all
+    datasources whose buckets that one serves. ``stats`` and ``sync`` are None when it could
     not start; ``error`` then says why, or why a datasource that runs is read-only. ``free`` and ``total`` are bytes of
     the file system below it, 0 if unknown. ``unhashed`` is what lacks a hash of its content.
     """
@@ -38,6 +39,7 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
     free: int = 0
     total: int = 0
     unhashed: Unhashed = Unhashed()
+    objects_serves: tuple[str, ...] = ()
 
 
 class BlobProblem(enum.StrEnum):

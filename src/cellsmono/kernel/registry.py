@@ -18,7 +18,10 @@ class Kind(enum.StrEnum):
 
 
 class ServiceRow(msgspec.Struct, frozen=True):
-    """One line of ``ps``. ``needed`` services must be ready for the server to call itself ready."""
+    """One line of ``ps``. ``needed`` services must be ready for the server to call itself ready.
+
+    ``serves`` are the names of what a shared service serves: the buckets of an object service.
+    """
 
     name: str
     tag: str
@@ -26,6 +29,7 @@ class ServiceRow(msgspec.Struct, frozen=True):
     state: ServiceState
     detail: str = ""
     needed: bool = True
+    serves: tuple[str, ...] = ()
 
 
 class _Entry:
@@ -42,14 +46,15 @@ class _Entry:
 
     def read_row(self) -> ServiceRow:
         state, detail = self.state, self.detail
+        serves: tuple[str, ...] = ()
         if state is ServiceState.READY and self.probe is not None:
             try:
                 status = self.probe()
             except Exception as error:
                 state, detail = ServiceState.DEGRADED, f"its status can not be read: {error}"
             else:
-                state, detail = status.state, status.detail
-        return ServiceRow(self.name, self.tag, self.kind, state, detail, self.needed)
+                state, detail, serves = status.state, status.detail, status.serves
+        return ServiceRow(self.name, self.tag, self.kind, state, detail, self.needed, serves)
 
 
 class Registry:

@@ -19,10 +19,14 @@ class ServiceState(enum.StrEnum):
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
-    """What a service says about itself: its state and one line of detail (may be empty)."""
+    """What a service says about itself: its state, one line of detail (may be empty), and the names of what it serves.
+
+    ``serves`` is for services that several others share.
+    """
 
     state: ServiceState = ServiceState.READY
     detail: str = ""
+    serves: tuple[str, ...] = ()
 
 
 class Service(Protocol):

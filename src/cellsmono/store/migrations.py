@@ -59,6 +59,9 @@ def split_statements(script: str) -> Iterator[str]:
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations, name: str) -> None:
     """Bring the schema up to date; each step is one transaction that also counts itself.
 
+    A step that must tell a new database from one that is upgraded finds the version that there was at the beginning in
+    ``temp.migration`` (column ``origin``, 0 for a new one).
+
     Raises Invalid (reason ``schema``) for a database that a newer program wrote, Corrupt (reason ``database``) for one
     that belongs to somebody else.
     """
@@ -71,8 +74,11 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations, 
             return
         if not is_new:
             back_up(connection, path.with_name(f"{path.name}.backup-v{version}"), name)
+        connection.execute("CREATE TEMP TABLE migration (origin INTEGER NOT NULL)")
+        connection.execute("INSERT INTO temp.migration VALUES (?)", (version,))
         for number in range(version, migrations.version):
             apply_step(connection, migrations, number)
+        connection.execute("DROP TABLE temp.migration")
 
 
 def check_owner(migrations: Migrations, name: str, path: Path, *, owner: int, version: int, is_new: bool) -> None:

@@ -118,7 +118,8 @@ def open_app(tmp_path):
         settings = {"name": BUCKET, "folder": str(folder), "watch": "off", "reconcile_seconds": 3600.0} | source
         if settings.get("storage") == "s3":
             del settings["folder"]
-        lines = ["[server]", 'listen = "127.0.0.1:0"', "[s3]", 'listen = "127.0.0.1:0"', sections, "[[datasource]]"]
+        lines = ["[server]", 'listen = "127.0.0.1:0"', "default_datasources = false"]
+        lines += ["[s3]", 'listen = "127.0.0.1:0"', sections, "[[datasource]]"]
         lines += [
             f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
             for key, value in settings.items()

@@ -48,7 +48,8 @@ class Site:
     async def open(self):
         """The running application; the datasource is added when it is new."""
         self.file.write_text(
-            f'[server]\nlisten = "off"\n[s3]\nlisten = "127.0.0.1:0"\n[owner]\naccess_key = "{ACCESS_KEY}"\n'
+            '[server]\nlisten = "off"\ndefault_datasources = false\n'
+            f'[s3]\nlisten = "127.0.0.1:0"\n[owner]\naccess_key = "{ACCESS_KEY}"\n'
             f'secret_key = "{SECRET_KEY}"\n{self.configured}'
         )
         flags = {"server.data_dir": (str(self.data), "--data-dir")}

@@ -9,7 +9,7 @@ from cellsmono.app.config import Address
 from cellsmono.app.config_sources import load_config
 from cellsmono.app.run import _wait_for_end, describe_start
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.operations import DatasourceInfo
 from cellsmono.kernel.registry import Registry
 from cellsmono.kernel.service import ServiceState
@@ -44,6 +44,12 @@ def test_the_banner_says_where_everything_is() -> None:
     assert "Bucket         abc  ->  /x" in lines
     assert "Bucket         def  ->  /y  FAILED: the index is damaged" in lines
     assert lines[-1] == "Ready. Stop with Ctrl-C."
+    inner = DatasourceInfo(
+        DatasourceConfig(name="aaa", folder="/z", format=Format.INTERNAL), "store", "o", ServiceState.READY
+    )
+    made = DatasourceInfo(DatasourceConfig(name="aab", folder="/w"), "store", "o", ServiceState.READY)
+    shown = [line.split()[1] for line in describe_start(LOADED, LOCAL, [inner, made, fine], None).splitlines()[3:-1]]
+    assert shown == ["abc", "aab"], "what was asked for comes first, and what is internal not at all"
     assert not any("TLS" in line for line in lines)
 
 

@@ -60,17 +60,19 @@ def test_services_stand_under_their_tags() -> None:
     rows = [
         ServiceRow("gateway.s3", "gateway", Kind.GENERIC, ServiceState.READY, "127.0.0.1:9000"),
         ServiceRow("data.index.abc", "datasource", Kind.GRPC, ServiceState.FAILED, "dam\naged"),
+        ServiceRow("data.objects.local1", "datasource", Kind.GRPC, ServiceState.READY, "/srv", serves=("abc", "de\n")),
         ServiceRow("data.sync.abc", "datasource", Kind.GRPC, ServiceState.DEGRADED),
     ]
     assert render_services(rows) == [
         "GENERIC SERVICES",
         "# gateway",
-        "gateway.s3      [X]  127.0.0.1:9000",
+        "gateway.s3           [X]  127.0.0.1:9000",
         "",
         "GRPC SERVICES",
         "# datasource",
-        "data.index.abc  [-]  failed dam\\x0aaged",
-        "data.sync.abc   [!]  degraded",
+        "data.index.abc       [-]  failed dam\\x0aaged",
+        "data.objects.local1  [X]  /srv, serves abc, de\\x0a",
+        "data.sync.abc        [!]  degraded",
     ]
     assert render_services([]) == []
 

@@ -50,6 +50,13 @@ async def test_an_old_file_is_backed_up_and_upgraded(tmp_path: Path) -> None:
     assert await open_once(path, ONE) == [("a;b",)]
 
 
+async def test_a_step_can_tell_a_new_file_from_one_that_is_upgraded(tmp_path: Path) -> None:
+    asking = Migrations(77, (*ONE.steps, "INSERT INTO t SELECT 'from ' || origin FROM temp.migration;\n"))
+    assert await open_once(tmp_path / "new.db", asking) == [("a;b",), ("from 0",)]
+    await open_once(tmp_path / "old.db", ONE)
+    assert await open_once(tmp_path / "old.db", asking) == [("a;b",), ("from 1",)]
+
+
 async def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     await open_once(path, ONE)

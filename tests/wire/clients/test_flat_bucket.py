@@ -11,7 +11,7 @@ def flat(start_server, tmp_path_factory, bench):
     """A server whose new buckets are flat; calls clients as ``bench`` does."""
     root = tmp_path_factory.mktemp("flat")
     (root / "none").mkdir()
-    server = start_server(root / "data", f"none={root}/none", CELLSMONO_S3__BUCKET_FORMAT="flat")
+    server = start_server(root / "data", f"none={root}/none")
     made = type(bench)(server, "", root / "data" / "buckets", root)
     yield made
     assert server.stop() == 0, server.read_log()

@@ -1,7 +1,7 @@
 """The blobs of one flat datasource: making, opening and dropping them, and knowing which are being changed."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Protocol
@@ -9,30 +9,34 @@ from typing import Protocol
 import msgspec
 
 from cellsmono.datasource.flat.layout import (
+    KEYS,
     NOT_OURS,
+    OURS,
     RECORD,
     FlatRecord,
     Layout,
     blob_key,
     choose_layout,
     key_of_leaf,
+    new_seal,
     once,
     parse_key,
     read_record,
     write_record,
 )
 from cellsmono.interfaces.index import NodeIndex
-from cellsmono.interfaces.node import Facts, Node, NodeAttributes
+from cellsmono.interfaces.node import Facts, Node, NodeAttributes, is_sealed, new_uuid
 from cellsmono.interfaces.objects import (
     FolderScanner,
     Holder,
     Listing,
-    ObjectInfo,
     ObjectReader,
     ObjectStore,
     Staged,
+    Target,
 )
 from cellsmono.interfaces.patch import Patch, PutFolder
+from cellsmono.interfaces.sealing import Sealing
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -44,6 +48,7 @@ log = get_logger("flat")
 DROPPED_TOGETHER = 256
 GATHER_SECONDS = 0.25
 """How long dropped blobs wait for others: each removal flushes folders, and nobody waits for it."""
+_READ_BYTES = 1024 * 1024
 SIDE = ".json"
 """What the name of a side record ends with, where the storage keeps no attributes."""
 
@@ -73,6 +78,8 @@ class Blobs:
         self._has_attributes = objects.capabilities(bucket).attributes
         self.can_rename = objects.capabilities(bucket).rename_prefix
         """Whether a blob gets another name at no cost, whatever its size."""
+        self.seals = False
+        """Whether new content is sealed that nobody asked to be: the setting of the datasource."""
         self._last = 0
         self._changing: set[str] = set()
         self._dropped: dict[str, None] = {}  # in the order in which they were dropped
@@ -82,12 +89,14 @@ class Blobs:
         """Held by whoever compares all blobs with the index: two of them would bring the same ones back twice."""
 
     @classmethod
-    async def open(cls, objects: FlatObjects, bucket: str, index: NodeIndex, clock: Clock) -> "Blobs":
-        """Hold a bucket that is a flat store, or make an empty one a flat store.
+    async def open(
+        cls, objects: FlatObjects, bucket: str, index: NodeIndex, clock: Clock, *, seals: bool = False
+    ) -> "Blobs":
+        """Hold a bucket that is a flat store, or make an empty one a flat store. ``seals``: new content is sealed.
 
         Raises Locked when another process holds it, Conflict for a folder with other files in it (reason ``foreign``)
         or the blobs of another datasource (reason ``other_store``), Unavailable (reason ``offline``) when the folder is
-        missing or an empty one stands in its place.
+        missing or an empty one stands in its place, and what ``Sealing.open_keys`` raises.
         """
         root = (await objects.stat(bucket, "")).facts
         is_writable = objects.capabilities(bucket).writable
@@ -114,7 +123,13 @@ class Blobs:
                     reason="other_store",
                 )
             await index.apply(Patch((PutFolder("", uuid=record.id),)))
-        return cls(objects, bucket, record, root, clock)
+        if isinstance(objects, Sealing):
+            await objects.open_keys(bucket, record.id, make=seals and is_writable)
+        elif seals:
+            raise TypeError(f"{objects.name} can not seal")
+        blobs = cls(objects, bucket, record, root, clock)
+        blobs.seals = seals
+        return blobs
 
     async def close(self) -> None:
         """Finish dropping, and let go of the bucket."""
@@ -168,10 +183,15 @@ class Blobs:
 
         A clock that was set back could lead to the number of a blob that is just being removed.
         """
-        self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1, node.blob + 1)
+        least = 0 if is_sealed(node.blob) else node.blob + 1
+        self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1, least)
         while self.key(node.uuid, self._last) in self._dropped:
             self._last += 1
         return self._last
+
+    def new_seal(self, *, asked: bool = False) -> int:
+        """A number for new content that is to be sealed, 0 when it is not: ``asked`` says that somebody wants it so."""
+        return new_seal() if asked or self.seals else 0
 
     # --- bytes
 
@@ -189,6 +209,8 @@ class Blobs:
                 made = await self.objects.commit(staged, key, mtime_ns=mtime_ns, attributes=describe)
             else:
                 side = msgspec.structs.replace(kept, size=staged.size, mtime_ns=mtime_ns or 0)
+                if isinstance(self.objects, Sealing):
+                    side = await self.objects.cover(key, side)
                 await self._write(key + SIDE, msgspec.json.encode(side))
                 made = await self.objects.commit(staged, key, mtime_ns=mtime_ns)
         except BaseException:
@@ -214,9 +236,21 @@ class Blobs:
         """Open a leaf's content. Raises NotFound."""
         return await self.objects.open(self.bucket, self.key_of(node))
 
-    async def stage_copy(self, node: Node) -> tuple[Staged, ObjectInfo]:
-        """Stage a copy of a leaf's content. Raises NotFound."""
-        return await self.objects.stage_copy(self.bucket, self.bucket, self.key_of(node))
+    async def stage_copy(self, node: Node, *, seals: bool = False) -> Staged:
+        """Stage a copy of a leaf's content. Raises NotFound.
+
+        A sealed copy goes through here, to be sealed under a number of its own: that of the source may be in use beside
+        the node that the copy becomes the content of.
+        """
+        seal = self.new_seal(asked=seals or is_sealed(node.blob))
+        if not seal:
+            return (await self.objects.stage_copy(self.bucket, self.bucket, self.key_of(node)))[0]
+        reader = await self.open_blob(node)
+        try:
+            target = Target(self.key(new_uuid(), seal), node.meta, node.mtime_ns)
+            return await self.objects.stage(self.bucket, _read_all(reader), (), node.size, target)
+        finally:
+            reader.close()
 
     async def find_size(self, key: str) -> int | None:
         """Bytes of a blob, None when there is none."""
@@ -234,7 +268,8 @@ class Blobs:
         except NotFound:
             return None
         try:
-            return msgspec.json.decode(await reader.read(0, reader.info.facts.size), type=NodeAttributes)
+            kept = msgspec.json.decode(await reader.read(0, reader.info.facts.size), type=NodeAttributes)
+            return await self.objects.uncover(key, kept) if isinstance(self.objects, Sealing) else kept
         except msgspec.DecodeError:
             return None
         finally:
@@ -307,7 +342,7 @@ class Blobs:
         found = []
         for entry in (await self._scan(folder)).entries or ():
             key = folder + entry.name
-            if key == RECORD or key.endswith("/"):
+            if key in OURS or key.endswith("/"):
                 continue
             if key.endswith(SIDE) and parse_key(self._record.layout, key.removesuffix(SIDE)) is not None:
                 continue
@@ -336,7 +371,15 @@ class Blobs:
                 )
         for folder in folders[1:]:
             await self.objects.remove_folder(self.bucket, folder)
-        await self.objects.delete(self.bucket, RECORD)
+        for key in (KEYS, RECORD):
+            await self.objects.delete(self.bucket, key)
+
+
+async def _read_all(reader: ObjectReader) -> AsyncIterator[bytes]:
+    offset = 0
+    while data := await reader.read(offset, _READ_BYTES):
+        yield data
+        offset += len(data)
 
 
 async def _check_empty(objects: FlatObjects, bucket: str) -> None:

@@ -1,21 +1,32 @@
 """How blobs are named, where they lie in their bucket, and the record that says so.
 
 A node's first content is the blob named by the node's UUID. Content that replaces it gets a blob of its own, named by
-the UUID, a dot and a number in hexadecimal, so that a name never comes to mean other bytes.
+the UUID, a dot and a number in hexadecimal, so that a name never comes to mean other bytes. A blob that is sealed
+(encrypted) always has a number, that of its seal, and its name ends in ``.sealed``.
 """
 
 import enum
 import re
+import secrets
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.node import SEALED, Node, is_sealed
 from cellsmono.interfaces.objects import ObjectStore
 from cellsmono.kernel.errors import Conflict, Corrupt, Forbidden, Invalid, NotFound, TooLarge
 
 RECORD = "cellsmono-flat.json"
 """The object that marks a bucket as a flat store. It is a plain file, for whoever looks into the folder."""
+
+KEYS = "cellsmono-keys.json"
+"""The object that holds the data keys of a flat store with sealed blobs, each encrypted with the master key."""
+
+OURS = frozenset({RECORD, KEYS})
+"""Objects of a flat store that are no blobs."""
+
+SEALED_END = ".sealed"
+"""What the name of a sealed blob ends with."""
 
 NOT_OURS = frozenset({"lost+found/"})
 """What may lie in an empty place: it is the top of a file system."""
@@ -27,7 +38,9 @@ _ABOUT = (
     "its UUID. Names and folders are in the index; the extended attribute user.cellsmono.path, or the .json file "
     "beside it, tells the name under which each was written. Do not add, rename or edit anything here."
 )
-_BLOB = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:\.([1-9a-f][0-9a-f]{0,14}))?")
+_BLOB = re.compile(
+    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:\.([1-9a-f][0-9a-f]{0,14})(\.sealed)?)?"
+)
 _LARGEST_RECORD = 64 * 1024
 
 
@@ -59,7 +72,22 @@ def blob_key(layout: Layout, uuid: str, blob: int) -> str:
     together share a folder and its flush, and all folders fill evenly.
     """
     name = f"{uuid}.{blob:x}" if blob else uuid
+    if is_sealed(blob):
+        name = f"{uuid}.{blob - SEALED:x}{SEALED_END}"
     return f"{uuid[9:11]}/{name}" if layout is Layout.SHARDED else name
+
+
+def new_seal() -> int:
+    """A number for a blob that is going to be sealed: 60 random bits, which name it beside others of the same node."""
+    return SEALED + 1 + secrets.randbelow((1 << 60) - 1)
+
+
+def seal_of(key: str) -> int:
+    """The number of the sealed blob at a key; 0 when its name says that it is plain, or no blob."""
+    if not key.endswith(SEALED_END):
+        return 0
+    match = _BLOB.fullmatch(key.rsplit("/", 1)[-1])
+    return 0 if match is None else int(match[2], 16) + SEALED
 
 
 def key_of_leaf(layout: Layout, node: Node) -> str:
@@ -72,7 +100,7 @@ def parse_key(layout: Layout, key: str) -> tuple[str, int] | None:
     match = _BLOB.fullmatch(key.rsplit("/", 1)[-1])
     if match is None:
         return None
-    uuid, blob = match[1], int(match[2] or "0", 16)
+    uuid, blob = match[1], int(match[2] or "0", 16) + (SEALED if match[3] else 0)
     return (uuid, blob) if blob_key(layout, uuid, blob) == key else None
 
 

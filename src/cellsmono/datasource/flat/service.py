@@ -7,7 +7,7 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs, FlatObjects
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.objects import Multipart
 from cellsmono.kernel.clock import Clock
@@ -52,7 +52,8 @@ class BlobsService:
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
         """Opens the blobs; raises what ``Blobs.open`` raises."""
-        blobs = await Blobs.open(self._objects, self._config.name, self._index, self._clock)
+        seals = self._config.encryption is not Encryption.NONE
+        blobs = await Blobs.open(self._objects, self._config.name, self._index, self._clock, seals=seals)
         self.store = FlatStore(self._config, blobs, self._uploads, self._index, Claims())
         worker = Worker(f"{self.name}:sweep", self.remove_superseded, interval=SWEEP_PERIOD, clock=self._clock)
         try:

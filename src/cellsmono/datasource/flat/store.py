@@ -33,7 +33,7 @@ from cellsmono.interfaces.datasource import (
 )
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
-from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, new_uuid
+from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, is_sealed, new_uuid
 from cellsmono.interfaces.objects import Multipart, ObjectReader, Staged, Target
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
@@ -134,18 +134,39 @@ class FlatStore(BaseStore):
         _check_key(path)
 
     async def _target(self, path: str, options: WriteOptions) -> Target | None:
-        """See ``BaseStore``. Where renaming is a copy, long bodies go to the name that is most likely theirs."""
+        """See ``BaseStore``. Where renaming is a copy, long bodies go to the name that is most likely theirs.
+
+        Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
+        """
+        seal = self.blobs.new_seal()
         if self.blobs.can_rename:
-            return None
-        return Target(self.blobs.key(*self._name(await self._find(path))), options.meta, options.mtime_ns, path=path)
+            return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+        name = self._name(await self._find(path), seal)
+        return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
 
-    async def _target_of_parts(self, path: str, options: WriteOptions) -> Target | None:
+    async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
-        return None
+        seal = self.blobs.new_seal()
+        return Target(self.blobs.key(new_uuid(), seal)) if seal else None
 
-    def _name(self, old: Node | None) -> tuple[str, int]:
-        """UUID and number of the blob that new content gets; ``old``: the node whose content it is to be, if any."""
-        return (new_uuid(), 0) if old is None else (old.uuid, self.blobs.next_blob(old))
+    def _name(self, old: Node | None, seal: int) -> tuple[str, int]:
+        """UUID and number of the blob that new content gets; ``old``: the node whose content it is to be, if any.
+
+        Content that is sealed has its number already, see ``Staged.seal``.
+        """
+        if old is None:
+            return new_uuid(), seal
+        return old.uuid, seal or self.blobs.next_blob(old)
+
+    async def _is_name_of(self, name: tuple[str, int], old: Node | None) -> bool:
+        """Whether the blob of this name can hold new content of a node, or of a new one."""
+        uuid, blob = name
+        if old is not None:
+            return uuid == old.uuid
+        if not is_sealed(blob):
+            return not blob
+        # It may have been meant for a node that was moved away or deleted while the body came in.
+        return await self.index.find_node(uuid) is None and uuid not in await self.index.find_deleted([uuid])
 
     async def _commit_leaf(
         self,
@@ -168,8 +189,9 @@ class FlatStore(BaseStore):
                 await self._objects.discard(staged)
                 raise
             kept = NodeAttributes(0, 0, etag, meta, path)
-            first = self.blobs.parse(staged.key) if staged.key else self._name(old)
-            uuid, blob = first if _is_name_of(first, old) else self._name(old)
+            first = self.blobs.parse(staged.key) if staged.key else self._name(old, staged.seal)
+            is_right = not staged.key or await self._is_name_of(first, old)
+            uuid, blob = first if is_right else self._name(old, staged.seal)
             made, key, dropped = self.blobs.key(*first), self.blobs.key(uuid, blob), self._keys(old)
             with self.blobs.changing(made, key, *dropped):
                 facts = await self.blobs.commit(staged, made, mtime_ns, kept)
@@ -199,7 +221,7 @@ class FlatStore(BaseStore):
         except BaseException:
             self.blobs.drop(key)
             raise
-        blob = self.blobs.next_blob(old)
+        blob = leaf.blob if is_sealed(leaf.blob) else self.blobs.next_blob(old)
         right, dropped = self.blobs.key_of(replace(old, blob=blob)), self._keys(old)
         with self.blobs.changing(right, *dropped):
             await self.blobs.rename(key, right)
@@ -238,7 +260,7 @@ class FlatStore(BaseStore):
             node = await self._read_leaf(source)
             check_source(node, etag)
             try:
-                staged, _ = await self.blobs.stage_copy(node)
+                staged = await self.blobs.stage_copy(node)
             except NotFound:
                 key = self.blobs.key_of(node)
                 if key == seen:
@@ -396,12 +418,6 @@ class FlatStore(BaseStore):
 
     def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
         return self._change(operations, ())
-
-
-def _is_name_of(name: tuple[str, int], old: Node | None) -> bool:
-    """Whether the blob of this name can hold new content of a node, or of a new one."""
-    uuid, blob = name
-    return not blob if old is None else uuid == old.uuid
 
 
 def _taken(path: str) -> AlreadyExists:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from cellsmono.datasource.flat.blobs import SIDE
-from cellsmono.datasource.flat.layout import NOT_OURS, RECORD
+from cellsmono.datasource.flat.layout import NOT_OURS, OURS
 from cellsmono.datasource.index.relocating import Relocation
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import is_unchanged
@@ -67,7 +67,7 @@ class Relocating:
         key = folder + entry.name
         if entry.name.endswith("/") or not self._target.is_flat:
             return entry.name.endswith("/")
-        return key == RECORD or (bool(self._target.sides(key)) and key.endswith(SIDE))
+        return key in OURS or (bool(self._target.sides(key)) and key.endswith(SIDE))
 
     async def _take_folder(self, listing: Listing) -> None:
         (node,) = await self._index.read_nodes([listing.key])

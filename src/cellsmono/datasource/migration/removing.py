@@ -6,7 +6,7 @@ Whatever else lies there is left alone and named.
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from cellsmono.datasource.flat.layout import NOT_OURS, RECORD
+from cellsmono.datasource.flat.layout import KEYS, NOT_OURS, OURS, RECORD
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import remove_objects
 from cellsmono.datasource.migration.journal import Copy, Journal
@@ -78,7 +78,7 @@ async def _remove_rest(side: Side, removal: Removal) -> None:
         for listing in listings:
             folders.append(listing.key)
             files = [listing.key + entry.name for entry in listing.entries or () if not entry.name.endswith("/")]
-            left += [key for key in files if not (side.is_flat and key == RECORD)]
+            left += [key for key in files if not (side.is_flat and key in OURS)]
             left += [skipped.key for skipped in listing.skipped if skipped.key not in NOT_OURS]
     removal.leave(left)
     for folder in sorted(folders, key=lambda key: -key.count("/")):
@@ -87,7 +87,8 @@ async def _remove_rest(side: Side, removal: Removal) -> None:
     if left:
         return
     if side.is_flat:
-        await side.objects.delete(side.bucket, RECORD)
+        for key in (KEYS, RECORD):
+            await side.objects.delete(side.bucket, key)
     if side.config.storage is Storage.LOCAL or side.config.prefix.strip("/"):
         # A bucket of a server, and with it its settings, is for whoever made it to remove.
         with suppress(Conflict):

@@ -1,6 +1,6 @@
 """Multipart uploads in memory."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
 from cellsmono.datasource.objects.multipart import UploadMaker, check_part, check_part_number
 from cellsmono.datasource.objects.registry import is_after, no_upload
@@ -79,6 +79,12 @@ class MemoryUploads:
         """Parts by number."""
         parts = self._upload(bucket, upload_id)[1]
         return [parts[number][0] for number in sorted(parts) if number > after][:limit]
+
+    async def read_part(self, bucket: str, upload_id: str, part: Part) -> AsyncGenerator[bytes, None]:
+        """The bytes of a part."""
+        found, data = self._upload(bucket, upload_id)[1].get(part.number, (None, b""))
+        check_part(part, found)
+        yield data
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Join parts."""

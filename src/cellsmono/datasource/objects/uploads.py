@@ -1,7 +1,7 @@
 """Multipart uploads on local folders: the Multipart half of a ``LocalStore``."""
 
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from cellsmono.datasource.objects.workers import DEFAULT_THREADS
 from cellsmono.datasource.objects.writer import FileSink, TemporaryFile, pump
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Target, Upload
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, NotFound, TooLarge
+from cellsmono.kernel.errors import CellsError, Corrupt, NotFound, TooLarge
 
 _ALL = 1 << 30
+_READ_BYTES = 1024 * 1024
 
 
 class LocalUploads(LocalService):
@@ -162,6 +163,29 @@ class LocalUploads(LocalService):
         if before is not None and before.file:
             await self.workers.run(assembly.remove_part_file, bucket, upload_id, before.file)
         return stored
+
+    async def read_part(self, bucket: str, upload_id: str, part: Part) -> AsyncGenerator[bytes, None]:
+        """The bytes of a part."""
+        found = self.bucket(bucket)
+        async with self._use_slots(bucket, upload_id):  # so that nobody frees its place meanwhile
+            stored = {one.part.number: one for one in await self._register.list_parts(upload_id, 0, _ALL)}
+            check_part(part, stored[part.number].part if part.number in stored else None)
+            one = stored[part.number]
+            try:
+                descriptor = await self.workers.acquire(os.close, assembly.open_part, found, upload_id, one.file)
+            except OSError as error:
+                raise explain(error, writing=False) from error
+            try:
+                for done in range(0, part.size, _READ_BYTES):
+                    wanted = min(_READ_BYTES, part.size - done)
+                    data = await self.workers.run(os.pread, descriptor, wanted, one.start + done)
+                    if len(data) < wanted:
+                        raise Corrupt(f"Part {part.number} lost bytes on the disk; upload it again.", reason="part")
+                    yield data
+            except OSError as error:
+                raise explain(error, writing=False) from error
+            finally:
+                await self.workers.run(os.close, descriptor)
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Join parts into staged bytes: by a link where they lie one after the other, else by a copy."""

@@ -195,6 +195,10 @@ def _not_found(error: domain.CellsError) -> S3Error:
     return S3Error(code)
 
 
+def _already_exists(error: domain.CellsError) -> S3Error:
+    return S3Error("BucketAlreadyExists" if error.reason == "reserved" else "BucketAlreadyOwnedByYou")
+
+
 def _conflict(error: domain.CellsError) -> S3Error:
     if error.reason == "not_empty":
         return S3Error("BucketNotEmpty")
@@ -221,7 +225,6 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "acl": ("AccessControlListNotSupported", False),
     "acl_ownership": ("InvalidBucketAclWithObjectOwnership", False),
     "key": ("InvalidArgument", True),
-    "key_too_long": ("KeyTooLongError", False),
     "part": ("InvalidPart", False),
     "part_order": ("InvalidPartOrder", False),
     "part_size": ("EntityTooSmall", False),
@@ -234,7 +237,7 @@ def _invalid(error: domain.CellsError) -> S3Error:
 
 
 def _too_large(error: domain.CellsError) -> S3Error:
-    code = {"key": "KeyTooLongError", "key_too_long": "KeyTooLongError", "meta": "MetadataTooLarge"}
+    code = {"key_length": "KeyTooLongError", "meta": "MetadataTooLarge"}
     return S3Error(code.get(error.reason, "EntityTooLarge"))
 
 
@@ -248,7 +251,7 @@ def _unavailable(error: domain.CellsError) -> S3Error:
 
 _FROM_DOMAIN: Final[tuple[tuple[type[domain.CellsError], Callable[[domain.CellsError], S3Error]], ...]] = (
     (domain.NotFound, _not_found),
-    (domain.AlreadyExists, lambda error: S3Error("BucketAlreadyOwnedByYou")),
+    (domain.AlreadyExists, _already_exists),
     (domain.Conflict, _conflict),
     (domain.PreconditionFailed, _precondition),
     (domain.Forbidden, lambda error: S3Error("AccessDenied", error.message)),

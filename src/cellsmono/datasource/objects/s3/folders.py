@@ -45,6 +45,8 @@ class Folders:
 
     async def exists(self, place: Place, folder: str) -> bool:
         """Whether anything is below a folder's key."""
+        if place.is_too_long(folder):
+            return False
         return not folder or await has_any(self._connection, place, folder)
 
     async def make(self, place: Place, folders: Sequence[str]) -> tuple[FolderMade, ...]:

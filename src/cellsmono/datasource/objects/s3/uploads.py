@@ -6,7 +6,7 @@ They are joined inside the server; only parts that are smaller than S3's least s
 """
 
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,7 +40,7 @@ from cellsmono.datasource.objects.s3.spool import Spool
 from cellsmono.datasource.objects.s3.staging import Intake
 from cellsmono.interfaces.objects import Part, PartDigest, Staged, Target, Upload
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import CellsError, Corrupt, NotFound
+from cellsmono.kernel.errors import CellsError, Corrupt, Invalid, NotFound
 
 PARTS = RESERVED_ROOT + "uploads/"
 TEMPORARY = RESERVED_ROOT + "t-"
@@ -138,6 +138,20 @@ class S3Uploads(S3Service):
             raise
         if before is not None:
             await self._remove_hidden(place, upload_id, before)
+
+    async def read_part(self, bucket: str, upload_id: str, part: Part) -> AsyncGenerator[bytes, None]:
+        """The bytes of a part that is a hidden object."""
+        place = self.place(bucket)
+        await self.read_upload(bucket, upload_id)
+        stored = {one.part.number: one for one in await self._register.list_parts(upload_id, 0, _ALL)}
+        found = stored.get(part.number)
+        check_part(part, None if found is None else found.part)
+        if found is None or sent_part(found) is not None:
+            raise Invalid(f"The server holds part {part.number}, and tells its bytes to nobody.", reason="part")
+        if part.size:
+            version = await self._find_part(place, _part_key(upload_id, found.file), part)
+            async for data in self._read_all([version]):
+                yield data
 
     async def stage_upload(self, bucket: str, upload_id: str, parts: Sequence[Part]) -> Staged:
         """Note which parts are to be joined; the commit joins them at their key."""

@@ -1,0 +1,1 @@
+"""Encryption at rest: blobs whose content is sealed before it reaches any disk."""
