@@ -37,6 +37,8 @@ PROMISED = [
     ),
     *(("role", name) for name in ("create", "list", "edit", "delete", "give", "take")),
     *(("acl", name) for name in ("set", "list", "delete", "explain")),
+    *(("workspace", name) for name in ("create", "list", "edit", "delete", "give", "take")),
+    *(("workspace", "template", name) for name in ("set", "list", "delete")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("config", name)) for name in ("show", "check", "init")),

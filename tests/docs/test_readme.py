@@ -192,6 +192,12 @@ def test_rights(reader):
     assert "decides  documents/reports/  user alice  read write" in told
 
 
+def test_workspaces(reader):
+    told = reader.follow("workspaces")
+    assert re.search(r"(?m)^reports +All reports +reports +documents/reports/ +read write$", told)
+    assert re.search(r"(?m)^personal-files +Personal Files +my-files +personal/alice/ +read write$", told)
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

@@ -98,14 +98,48 @@ def test_roles_and_rights_are_given_and_explained(ask, run, tmp_path):
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read", "write"]
     run("acl", "delete", "docs/a", "--role", "Writers", "--action", "write")
     ask("acl", "set", "docs", "--user", "alice", "--deny")
-    rows = ask("acl", "list")
+    rows = [row for row in ask("acl", "list") if not row["workspace"]]
     assert [row["acl"]["action"] for row in rows] == ["read", "read", "quota", "deny"]
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == []
     run("acl", "delete", "--id", str(rows[-1]["acl"]["id"]))
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read"]
     run("role", "take", "Writers", "alice")
     run("role", "delete", "Writers", "--yes")
-    assert len(ask("acl", "list", "--group", "/")) == len(ask("acl", "list")) == 1
+    assert [row["path"] for row in ask("acl", "list") if not row["workspace"]] == ["docs/"]
+    assert [row["acl"]["action"] for row in ask("acl", "list", "docs", "--group", "/")] == ["read"]
+
+
+def test_workspaces_are_opened_and_closed(ask, run, tmp_path):
+    (tmp_path / "docs/a").mkdir(parents=True)
+    run("ds", "add", f"docs={tmp_path / 'docs'}")
+    run("ds", "resync", "docs")
+    ask("user", "create", "alice")
+    made = ask("workspace", "create", "plans", "--root", "A=docs/a", "--root", "TEMPLATE:my-files", "--label", "P")
+    assert [(root["name"], root["path"]) for root in made["roots"]] == [
+        ("A", "docs/a/"),
+        ("my-files", "personal/{user}"),
+    ]
+    assert "plans" not in [each["workspace"]["slug"] for each in ask("workspace", "list", "--user", "alice")]
+    run("workspace", "give", "plans", "--user", "alice", "--read")
+    shown = {each["workspace"]["slug"]: each["roots"] for each in ask("workspace", "list", "--user", "alice")}
+    assert [(root["path"], root["rights"]) for root in shown["plans"]] == [
+        ("docs/a/", ["read"]),
+        ("personal/alice/", ["read"]),
+    ]
+    assert [root["rights"] for root in shown["personal-files"]] == [["read", "write"]]
+    run("acl", "set", "docs/a", "--user", "alice", "--workspace", "plans", "--deny")
+    assert ask("acl", "explain", "alice", "A/x", "-w", "plans")["rights"] == []
+    assert ask("acl", "explain", "alice", "my-files/x", "-w", "plans")["rights"] == ["read"]
+    run("acl", "delete", "docs/a", "--user", "alice", "--workspace", "plans")
+    assert ask("workspace", "edit", "plans", "--label", "Q")["workspace"]["label"] == "Q"
+    run("workspace", "take", "plans", "--user", "alice")
+    run("workspace", "take", "plans", "--user", "alice", code=1)
+    run("workspace", "delete", "plans", "--yes")
+    assert [each["workspace"]["slug"] for each in ask("workspace", "list")] == ["common-files", "personal-files"]
+    ask("workspace", "template", "set", "spread", "personal/{hash:2}/{user}")
+    assert [each["name"] for each in ask("workspace", "template", "list")] == ["my-files", "spread"]
+    run("workspace", "template", "delete", "spread", "--yes")
+    run("workspace", "template", "delete", "my-files", "--yes", code=4)
 
 
 def test_tables_are_for_people(run):
@@ -140,6 +174,10 @@ def test_tables_are_for_people(run):
         (("acl", "set", "x", "-g", "/", "--read"), 1, "There is no datasource 'x'"),
         (("acl", "delete", "--id", "5", "--user", "a"), 2, "--id stands alone"),
         (("acl", "delete"), 2, "name the node"),
+        (("workspace", "create", "io", "--root", "x"), 1, "There is no datasource 'x'"),
+        (("workspace", "create", "io", "--root", "TEMPLATE:my-files"), 2, "'io' can not be a slug"),
+        (("workspace", "give", "common-files", "-g", "/"), 2, "say what may be done"),
+        (("workspace", "template", "set", "x", "personal/{user.name}"), 2, "has a brace that is no placeholder"),
         (("role", "give", "x", "a"), 1, "There is no role 'x'"),
         (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),
         (("group", "delete", "/", "--yes"), 2, "it can not be deleted"),

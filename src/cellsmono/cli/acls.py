@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cellsmono.cli.asking import ask, read_pairs
+from cellsmono.cli.asking import ask, read_pairs, read_subject
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat
 from cellsmono.cli.output import Output, print_fields, print_json, print_table, tell
 from cellsmono.interfaces.acls import Explanation, ShownAcl
@@ -31,7 +31,9 @@ DELETE_EPILOG = """Examples:
   cellsmono acl delete --id 12"""
 EXPLAIN_EPILOG = """Examples:
 
-  cellsmono acl explain alice documents/reports/2024.pdf"""
+  cellsmono acl explain alice documents/reports/2024.pdf
+
+  cellsmono acl explain alice notes.txt --workspace personal-files"""
 
 app = typer.Typer(
     help="Rights: who may do what with which files.",
@@ -46,6 +48,10 @@ NodePath = Annotated[
 User = Annotated[str, typer.Option("--user", metavar="LOGIN", help="The user.", show_default=False)]
 Group = Annotated[
     str, typer.Option("--group", "-g", metavar="PATH", help="The group; / is everybody.", show_default=False)
+]
+WorkspaceSlug = Annotated[
+    str,
+    typer.Option("--workspace", "-w", metavar="SLUG", help="In this workspace alone.", show_default=False),
 ]
 RoleName = Annotated[str, typer.Option("--role", metavar="ROLE", help="The role.", show_default=False)]
 
@@ -63,13 +69,14 @@ def set_acl(
         list[str] | None,
         typer.Option("--action", metavar="NAME=VALUE", help="Another action, as quota=BYTES.", show_default=False),
     ] = None,
+    workspace: WorkspaceSlug = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
     """Give rights on a node and all that is below it."""
     actions = {name: "1" for name, is_given in (("read", read), ("write", write), ("deny", deny)) if is_given}
-    request = SetAcl(path, _read_subject(user, group, role), actions | read_pairs(action))
+    request = SetAcl(path, read_subject(user, group, role), actions | read_pairs(action), workspace)
     _print_rows(ask(data_dir, config, request), output)
 
 
@@ -84,7 +91,7 @@ def list_acls(
     output: OutputFormat = Output.TABLE,
 ) -> None:
     """List what is set on a node, or for somebody, or all."""
-    subject = _read_subject(user, group, role) if user or group or role else ""
+    subject = read_subject(user, group, role) if user or group or role else ""
     _print_rows(ask(data_dir, config, ListAcls(path, subject)), output)
 
 
@@ -98,6 +105,7 @@ def delete_acl(
         list[str] | None,
         typer.Option("--action", metavar="NAME", help="This action alone; repeat for more.", show_default=False),
     ] = None,
+    workspace: WorkspaceSlug = "",
     number: Annotated[int, typer.Option("--id", metavar="ID", help="The row of this id.", show_default=False)] = 0,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -107,7 +115,10 @@ def delete_acl(
         raise typer.BadParameter("--id stands alone: it names one row")
     if not number and not path:
         raise typer.BadParameter("name the node and whom it is about, or a row by --id")
-    request = DeleteAcl(id=number) if number else DeleteAcl(path, _read_subject(user, group, role), tuple(action or ()))
+    if number:
+        request = DeleteAcl(id=number)
+    else:
+        request = DeleteAcl(path, read_subject(user, group, role), tuple(action or ()), workspace)
     ask(data_dir, config, request)
     tell("deleted")
 
@@ -116,23 +127,20 @@ def delete_acl(
 def explain_access(
     login: Annotated[str, typer.Argument(metavar="LOGIN", help="The user.")],
     path: NodePath,
+    workspace: Annotated[
+        str,
+        typer.Option("--workspace", "-w", metavar="SLUG", help="PATH is one in this workspace.", show_default=False),
+    ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
     """Say what a user may do with a node, and why."""
-    found = ask(data_dir, config, ExplainAccess(login, path))
+    found = ask(data_dir, config, ExplainAccess(login, path, workspace))
     if output is Output.JSON:
         print_json(found)
     else:
         _print_explanation(found)
-
-
-def _read_subject(user: str, group: str, role: str) -> str:
-    given = [f"{kind}:{name}" for kind, name in (("user", user), ("group", group), ("role", role)) if name]
-    if len(given) != 1:
-        raise typer.BadParameter("say whom it is about: one of --user, --group and --role")
-    return given[0]
 
 
 def _print_rows(rows: list[ShownAcl], output: Output) -> None:
@@ -140,7 +148,7 @@ def _print_rows(rows: list[ShownAcl], output: Output) -> None:
         print_json(rows)
         return
     print_table(
-        ("ID", "PATH", "FOR", "ACTION", "VALUE"),
+        ("ID", "PATH", "FOR", "ACTION", "VALUE", "IN"),
         [
             (
                 row.acl.id,
@@ -148,6 +156,7 @@ def _print_rows(rows: list[ShownAcl], output: Output) -> None:
                 f"{row.kind} {row.role}",
                 row.acl.action,
                 "" if row.acl.value == "1" else row.acl.value,
+                row.workspace,
             )
             for row in rows
         ],
@@ -167,9 +176,9 @@ def _print_explanation(found: Explanation) -> None:
     )
     if found.steps:
         print_table(
-            ("", "PATH", "FOR", "RIGHTS"),
+            ("", "PATH", "FOR", "RIGHTS", "IN"),
             [
-                (step.effect, step.path or "/", f"{step.kind} {step.role}", " ".join(step.rights))
+                (step.effect, step.path or "/", f"{step.kind} {step.role}", " ".join(step.rights), step.workspace)
                 for step in found.steps
             ],
         )

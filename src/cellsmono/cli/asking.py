@@ -31,6 +31,14 @@ def read_duration(text: str) -> float:
     return float(int(text[:-1]) * seconds)
 
 
+def read_subject(user: str, group: str, role: str) -> str:
+    """Whom a command is about, of three options of which one is given. Exits with 2 otherwise."""
+    given = [f"{kind}:{name}" for kind, name in (("user", user), ("group", group), ("role", role)) if name]
+    if len(given) != 1:
+        raise typer.BadParameter("say whom it is about: one of --user, --group and --role")
+    return given[0]
+
+
 def read_pairs(given: list[str] | None) -> dict[str, str]:
     """``NAME=VALUE`` arguments. Exits with 2 for one that is none."""
     pairs = {}

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import cellsmono
-from cellsmono.cli import acls, config, datasources, groups, keys, roles, users
+from cellsmono.cli import acls, config, datasources, groups, keys, roles, users, workspaces
 from cellsmono.cli.doctor import EPILOG as DOCTOR_EPILOG
 from cellsmono.cli.doctor import doctor
 from cellsmono.cli.output import tell
@@ -48,6 +48,7 @@ app.add_typer(users.app, name="user")
 app.add_typer(groups.app, name="group")
 app.add_typer(roles.app, name="role")
 app.add_typer(acls.app, name="acl")
+app.add_typer(workspaces.app, name="workspace")
 app.add_typer(config.app, name="config")
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 

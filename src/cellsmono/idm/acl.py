@@ -157,6 +157,11 @@ class AclService:
         self._forget(tx, role)
         tx.execute("DELETE FROM acl_acl WHERE role = ?", (role,))
 
+    def delete_workspace_rows(self, tx: Tx, workspace: str) -> None:
+        """The part of a workspace's removal that belongs to this service."""
+        self._forget(tx)
+        tx.execute("DELETE FROM acl_acl WHERE workspace = ?", (workspace,))
+
 
 def _check_action(action: str, value: str) -> None:
     if action not in ACTIONS and not _PLUGIN_ACTION.fullmatch(action):

@@ -6,6 +6,7 @@ from typing import Any, Self, cast
 
 import msgspec
 
+from cellsmono.idm.access import Access
 from cellsmono.idm.acl import AclService
 from cellsmono.idm.attempts import Attempts
 from cellsmono.idm.auth import AuthService
@@ -16,6 +17,8 @@ from cellsmono.idm.role_requests import RoleRequests
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.user_requests import UserRequests
+from cellsmono.idm.workspace import WorkspaceService
+from cellsmono.idm.workspace_requests import WorkspaceRequests
 from cellsmono.interfaces.people import R, Request
 from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.kernel.clock import Clock
@@ -30,10 +33,11 @@ class IdmServices(msgspec.Struct, frozen=True):
     auth: AuthService
     role: RoleService
     acl: AclService
+    workspace: WorkspaceService
 
     def in_order(self) -> tuple[Service, ...]:
         """All of them, for the listing."""
-        return (self.user, self.auth, self.role, self.acl)
+        return (self.user, self.auth, self.role, self.acl, self.workspace)
 
 
 class PeopleStore:
@@ -44,12 +48,15 @@ class PeopleStore:
     ) -> None:
         self.services = services
         users, auth, roles, acls = services.user, services.auth, services.role, services.acl
+        workspaces = services.workspace
+        access = Access(roles, acls, workspaces, locator)
         turn = asyncio.Lock()
         sign_in = SignIn(users, passwords, Attempts(clock), turn)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, turn).handlers(),
-            **RoleRequests(database, users, roles, acls, locator, turn).handlers(),
+            **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
+            **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
         }
 
     @classmethod
@@ -63,6 +70,7 @@ class PeopleStore:
             auth=await AuthService.open(database, clock),
             role=await RoleService.open(database, users, clock),
             acl=AclService(database),
+            workspace=await WorkspaceService.open(database, clock),
         )
         return cls(database, services, locator, clock, passwords or Passwords())
 

@@ -8,10 +8,12 @@ from cellsmono.idm.access import Access
 from cellsmono.idm.acl import AclService
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.user import UserService
+from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces import people as asked
 from cellsmono.interfaces.acls import RIGHTS, Acl, Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role, RoleKind
 from cellsmono.interfaces.tree import NodeLocator
+from cellsmono.interfaces.workspaces import TEMPLATE_PREFIX
 from cellsmono.kernel.errors import Invalid, NotFound
 from cellsmono.store.database import Database
 from cellsmono.store.units import Tx
@@ -26,6 +28,8 @@ class RoleRequests:
         users: UserService,
         roles: RoleService,
         acls: AclService,
+        workspaces: WorkspaceService,
+        access: Access,
         locator: NodeLocator,
         turn: asyncio.Lock,
     ) -> None:
@@ -34,7 +38,8 @@ class RoleRequests:
         self._roles = roles
         self._acls = acls
         self._locator = locator
-        self._access = Access(roles, acls, locator)
+        self._workspaces = workspaces
+        self._access = access
         self._turn = turn
 
     def handlers(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
@@ -97,12 +102,13 @@ class RoleRequests:
             raise Invalid("deny takes everything: it can not go together with read or write")
         async with self._turn:
             role = self._roles.read_subject(request.subject)
-            node = await self._locator.identify(request.path)
-            return await self._show(await self._acls.put(node.uuid, role.uuid, "", request.actions))
+            node = await self._identify(request.path)
+            workspace = self._workspaces.read(request.workspace).uuid if request.workspace else ""
+            return await self._show(await self._acls.put(node, role.uuid, workspace, request.actions))
 
     async def _list_acls(self, request: asked.ListAcls) -> list[ShownAcl]:
         role = self._roles.read_subject(request.subject).uuid if request.subject else ""
-        node = (await self._locator.identify(request.path)).uuid if request.path else ""
+        node = await self._identify(request.path) if request.path else ""
         return await self._show(await self._acls.list_rows(node, role))
 
     async def _delete_acl(self, request: asked.DeleteAcl) -> None:
@@ -111,21 +117,33 @@ class RoleRequests:
                 await self._acls.delete_id(request.id)
                 return
             role = self._roles.read_subject(request.subject)
-            node = await self._locator.identify(request.path)
-            if not await self._acls.delete(node.uuid, role.uuid, "", request.actions):
+            node = await self._identify(request.path)
+            workspace = self._workspaces.read(request.workspace).uuid if request.workspace else ""
+            if not await self._acls.delete(node, role.uuid, workspace, request.actions):
                 raise NotFound(
                     f"nothing is set for {request.subject} on {request.path}; `cellsmono acl list` shows all",
                     reason="acl",
                 )
 
     async def _explain(self, request: asked.ExplainAccess) -> Explanation:
-        return await self._access.explain(self._users.read(request.login), request.path)
+        user = self._users.read(request.login)
+        if request.workspace:
+            return await self._access.explain_inside(user, self._workspaces.read(request.workspace), request.path)
+        return await self._access.explain(user, request.path)
+
+    async def _identify(self, path: str) -> str:
+        """The UUID of a node at a tree path, or of a template."""
+        if path.startswith(TEMPLATE_PREFIX):
+            return TEMPLATE_PREFIX + self._workspaces.read_template(path.removeprefix(TEMPLATE_PREFIX)).name
+        return (await self._locator.identify(path)).uuid
 
     async def _show(self, rows: list[Acl]) -> list[ShownAcl]:
-        paths = await self._locator.locate(list({row.node for row in rows}))
+        templates = {TEMPLATE_PREFIX + each.name: each.pattern for each in self._workspaces.list_templates()}
+        paths = {**templates, **await self._locator.locate(list({row.node for row in rows}))}
+        slugs = {each.uuid: each.slug for each in self._workspaces.list_workspaces()}
         roles = {uuid: self._roles.find_uuid(uuid) for uuid in {row.role for row in rows}}
         return [
-            ShownAcl(row, paths.get(row.node), role.label, role.kind)
+            ShownAcl(row, paths.get(row.node), role.label, role.kind, slugs.get(row.workspace, ""))
             for row in rows
             if (role := roles[row.role]) is not None
         ]

@@ -29,12 +29,17 @@ class Acl(msgspec.Struct, frozen=True):
 
 
 class ShownAcl(msgspec.Struct, frozen=True):
-    """A row for people. ``path`` is where the node is now, None when it is nowhere."""
+    """A row for people.
+
+    ``path`` is where the node is now, None when it is nowhere, the pattern where it is a template. ``workspace`` is the
+    slug of the one in which the row counts, empty: in all.
+    """
 
     acl: Acl
     path: str | None
     role: str
     kind: RoleKind
+    workspace: str = ""
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
+from cellsmono.interfaces.workspaces import ShownWorkspace, Template
 
 R = TypeVar("R")
 
@@ -206,13 +207,15 @@ class TakeRole(Request[None], frozen=True):
 class SetAcl(Request[list[ShownAcl]], frozen=True):
     """Set actions of a role on the node at a tree path; what comes back is all that is set for both.
 
-    ``subject`` is ``user:LOGIN``, ``group:PATH`` or ``role:LABEL``. Rights (``read``, ``write``, ``deny``) have the
-    value ``1``, and replace the rights that were there.
+    ``path`` may also be ``TEMPLATE:NAME``, the folder that a template gives each user. ``workspace`` is the slug of the
+    one in which it counts; empty: in all. ``subject`` is ``user:LOGIN``, ``group:PATH`` or ``role:LABEL``. Rights
+    (``read``, ``write``, ``deny``) have the value ``1``, and replace the rights that were there.
     """
 
     path: str
     subject: str
     actions: dict[str, str]
+    workspace: str = ""
 
 
 class ListAcls(Request[list[ShownAcl]], frozen=True):
@@ -228,14 +231,83 @@ class DeleteAcl(Request[None], frozen=True):
     path: str = ""
     subject: str = ""
     actions: tuple[str, ...] = ()
+    workspace: str = ""
     id: int = 0
 
 
 class ExplainAccess(Request[Explanation], frozen=True):
-    """Say what a user may do with the node at a tree path, which need not exist, and why."""
+    """Say what a user may do with the node at a tree path, which need not exist, and why.
+
+    With ``workspace``, a slug, the path is one in that workspace, and what is given in it counts.
+    """
 
     login: str
     path: str
+    workspace: str = ""
+
+
+class CreateWorkspace(Request[ShownWorkspace], frozen=True):
+    """Make a workspace. Each root is a name (empty: that of the folder) and a tree path or ``TEMPLATE:NAME``.
+
+    Nobody sees it until somebody is given rights in it.
+    """
+
+    slug: str
+    roots: tuple[tuple[str, str], ...]
+    label: str = ""
+    description: str = ""
+
+
+class ListWorkspaces(Request[list[ShownWorkspace]], frozen=True):
+    """All workspaces by slug; or those that a user sees, with where the roots are for that user, and with rights."""
+
+    login: str = ""
+
+
+class ChangeWorkspace(Request[ShownWorkspace], frozen=True):
+    """Change what is not None."""
+
+    slug: str
+    label: str | None = None
+    description: str | None = None
+
+
+class DeleteWorkspace(Request[None], frozen=True):
+    """Remove a workspace and the rights in it. Files stay where they are."""
+
+    slug: str
+
+
+class GiveWorkspace(Request[ShownWorkspace], frozen=True):
+    """Give a subject rights (``read``, ``write``) in a workspace, on all of its roots."""
+
+    slug: str
+    subject: str
+    rights: tuple[str, ...]
+
+
+class TakeWorkspace(Request[None], frozen=True):
+    """Take the rights of a subject on the roots of a workspace."""
+
+    slug: str
+    subject: str
+
+
+class SetTemplate(Request[Template], frozen=True):
+    """Make a template, or change one. Folders that were made by it before stay where they are."""
+
+    name: str
+    pattern: str
+
+
+class ListTemplates(Request[list[Template]], frozen=True):
+    """All templates, by name."""
+
+
+class DeleteTemplate(Request[None], frozen=True):
+    """Remove a template. Raises Conflict (reason ``used``) while a workspace has it as a root."""
+
+    name: str
 
 
 def result_of(kind: type[Request[R]]) -> type[R]:

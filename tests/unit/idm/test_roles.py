@@ -105,7 +105,7 @@ async def test_roles_and_users_go_with_all_that_refers_to_them(open_people, tmp_
     assert await order(await open_people(), "bob") == ["group:/", "role:Two", "user:bob"]
     with sqlite3.connect(tmp_path / FILE_NAME) as connection:
         assert connection.execute("SELECT count(*) FROM role_member").fetchone() == (1,)
-        assert connection.execute("SELECT count(*) FROM acl_acl").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM acl_acl WHERE workspace = ''").fetchone() == (2,)
     connection.close()
     with pytest.raises(Invalid, match="all administrators"):
         await (await open_people()).perform(DeleteRole("Administrators"))
