@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,12 @@ async def flat(request, tmp_path, events):
     format_, _, kind = request.param.partition("-")
     async with open_store(kind, Format(format_), tmp_path, events, find_servers(request, kind)) as store:
         yield store
+
+
+@pytest.fixture(name="find_servers")
+def find_servers_by_kind(request):
+    """``find_servers``, by the kind alone."""
+    return partial(find_servers, request)
 
 
 @pytest.fixture(scope="session")

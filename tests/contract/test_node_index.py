@@ -42,6 +42,7 @@ OTHER_MD5 = "92eb5ffee6ae2fec3ad71c777531578f"
 ONE = Facts(size=1, mtime_ns=100, ino=11, dev=7, mode=0o100644)
 LARGE = Facts(size=3 * BLOCK_BYTES, mtime_ns=300, ino=13, dev=7, mode=0o100644)
 TWO = Facts(size=2, mtime_ns=200, ino=12, dev=7, mode=0o100644)
+TWO_EDITED = Facts(size=5, mtime_ns=250, ino=12, dev=7, mode=0o100644)
 UUID_A = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 UUID_B = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
 META = NodeMeta(
@@ -532,35 +533,55 @@ class TestScans:
         scanned = FolderScanned("d/", 5, 6, b"fp")
         state = FolderState("d/", 5, 6, b"fp")
         assert await bench.apply(scanned) == ()
-        for operation, is_cleared in [
-            (PutLeaf("d/a", ONE), False),
-            (PutLeaf("d/a", TWO), True),
-            (PutLeaf("d/new", ONE), True),
-            (SetMeta("d/a", META), False),
-            (SetHash("d/a", TWO, MD5), False),
-            (PutFolder("d/f/", facts=TWO), True),
-            (PutLeaf("d/f/y", ONE), False),
-            (PutFolder("d/g/"), True),
-            (DeleteNode("d/g/"), True),
-            (DeleteNode("d/new"), True),
-            (MoveNode("e", "d/e"), True),
-            (MoveNode("d/e", "e"), True),
-            (MoveNode("d/f/", "f/"), True),
-            (MoveNode("f/", "d/f/"), True),
-            (MoveNode("d/f/", "d/h/"), True),
-            (PutLeaf("d/i/j", ONE), True),
+        edited, replaced = FolderState("d/", 5, 6, b""), FolderState("d/", 5, 0, b"")
+        for operation, expected in [
+            (PutLeaf("d/a", ONE), state),
+            (PutLeaf("d/a", TWO), replaced),
+            (PutLeaf("d/a", TWO_EDITED), edited),
+            (MoveNode("d/a", "d/a", TWO), edited),
+            (MoveNode("d/a", "d/a", ONE), replaced),
+            (PutLeaf("d/new", ONE), replaced),
+            (SetMeta("d/a", META), state),
+            (SetHash("d/a", ONE, MD5), state),
+            (PutFolder("d/f/", facts=TWO), replaced),
+            (PutFolder("d/f/", facts=TWO_EDITED), edited),
+            (PutLeaf("d/f/y", ONE), state),
+            (PutFolder("d/g/"), replaced),
+            (DeleteNode("d/g/"), replaced),
+            (DeleteNode("d/new"), replaced),
+            (MoveNode("e", "d/e"), replaced),
+            (MoveNode("d/e", "e"), replaced),
+            (MoveNode("d/f/", "f/"), replaced),
+            (MoveNode("f/", "d/f/"), replaced),
+            (MoveNode("d/f/", "d/h/"), replaced),
+            (PutLeaf("d/i/j", ONE), replaced),
+            (PutLeaves("d/", ("k",), (ONE,)), replaced),
+            (PutFolder("d/", facts=ONE), replaced),
+            (PutFolder("d/", facts=TWO), replaced),
+            (PutFolder("d/", facts=TWO_EDITED), state),
+            (SetMeta("d/a", NO_META), state),
         ]:
             await bench.apply(scanned)
             assert await bench.index.read_folder_states(["d/"]) == [state]
             await bench.apply(operation)
-            (found,) = await bench.index.read_folder_states(["d/"])
-            assert found == (FolderState("d/", 5, 6, b"") if is_cleared else state), operation
+            assert await bench.index.read_folder_states(["d/"]) == [expected], operation
+
+    async def test_the_states_of_moved_folders_are_kept_unless_they_are_copies(self, bench: Bench) -> None:
+        await bench.apply(PutFolder("d/", facts=ONE), PutFolder("d/f/", facts=ONE), PutLeaf("d/f/x", ONE))
+        scans = [FolderScanned("d/", 5, 6, b"d"), FolderScanned("d/f/", 7, 8, b"f")]
+        for facts, ctime_ns, fingerprint in [(None, 6, b"d"), (ONE, 6, b"d"), (TWO, 0, b"")]:
+            await bench.apply(*scans, MoveNode("d/", "e/", facts))
+            assert await bench.index.read_folder_states(["e/", "e/f/"]) == [
+                FolderState("e/", 5, ctime_ns, fingerprint),
+                FolderState("e/f/", 7, 8, b"f"),
+            ]
+            await bench.apply(MoveNode("e/", "d/"))
 
     async def test_a_scan_after_the_changes_of_its_patch_holds(self, bench: Bench) -> None:
         await bench.apply(PutLeaf("d/a", ONE), FolderScanned("d/", 1, 2, b"x"))
         assert await bench.index.read_folder_states(["d/"]) == [FolderState("d/", 1, 2, b"x")]
         await bench.apply(FolderScanned("d/", 1, 2, b"y"), PutLeaf("d/a", TWO))
-        assert await bench.index.read_folder_states(["d/"]) == [FolderState("d/", 1, 2, b"")]
+        assert await bench.index.read_folder_states(["d/"]) == [FolderState("d/", 1, 0, b"")]
 
     async def test_a_missing_folder_can_not_have_been_scanned(self, bench: Bench) -> None:
         with pytest.raises(NotFound):

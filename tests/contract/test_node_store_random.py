@@ -106,10 +106,10 @@ async def compare(store, model):
     assert await store.index.verify() == []
 
 
-async def run(open_any, kind, format_, steps_):
+async def run(open_any, kind, format_, steps_, servers):
     model = Model()
     with tempfile.TemporaryDirectory() as place:
-        async with open_any(kind, format_, Path(place), []) as store:
+        async with open_any(kind, format_, Path(place), [], servers) as store:
             for step in steps_:
                 try:
                     await change(store, *step)
@@ -123,14 +123,20 @@ async def run(open_any, kind, format_, steps_):
                 assert (report.blobs, report.counts) == (len(model.leaves), {})
 
 
-@pytest.mark.parametrize("kind", ["memory", "local"])
-@pytest.mark.parametrize("format_", [Format.FLAT, Format.STRUCTURED])
-def test_a_datasource_and_a_dictionary_agree(open_any, kind, format_):
-    names = HARD if format_ is Format.FLAT else PLAIN
+EXAMPLES = {"memory": 60, "local": 25, "moto": 6, "own": 6}
+"""How many courses are tried; where each step is some requests, fewer of them."""
 
-    @settings(max_examples=60 if kind == "memory" else 25, deadline=None)
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("format_", [Format.FLAT, Format.STRUCTURED])
+def test_a_datasource_and_a_dictionary_agree(open_any, find_servers, kind, format_):
+    names = HARD if format_ is Format.FLAT else PLAIN
+    servers = find_servers(kind)
+
+    @settings(max_examples=EXAMPLES[kind], deadline=None)
     @given(steps(names))
     def check(made):
-        asyncio.run(run(open_any, kind, format_, made))
+        asyncio.run(run(open_any, kind, format_, made, servers))
 
     check()

@@ -149,6 +149,18 @@ async def list_folder(store: Full, folder: str = "", bucket: str = BUCKET, expec
 # --- objects
 
 
+async def test_looking_at_many_keys_tells_what_looking_at_each_tells(store: Full) -> None:
+    files = ["a", "a-", "a0", "b/x", "c", "c!/y", "d/1", "d/2", "d/3/z", "é"]
+    for key in files:
+        await put(store, key, key.encode())
+    wanted = [*files, "b", "b-", "c!", "d/", "d/3", "d/4", "none", "none/x", "", "e"]
+    together = await store.stat_entries(BUCKET, wanted)
+    assert together == [(await store.stat_entries(BUCKET, [key]))[0] for key in wanted]
+    names = [getattr(entry, "name", None) for entry in together]
+    assert names[: len(files)] == ["a", "a-", "a0", "x", "c", "y", "1", "2", "z", "é"]
+    assert names[len(files) :] == ["b/", None, "c!/", "d/", "3/", None, None, None, "", None]
+
+
 async def test_what_is_put_is_read(store: Full) -> None:
     done = await put(store, "a.txt", b"hello")
     assert done.info.key == "a.txt"

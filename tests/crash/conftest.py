@@ -5,8 +5,10 @@ never came. After a restart the key must hold the one or the other, whole.
 """
 
 import hashlib
+import json
 import mmap
 import os
+import secrets
 import struct
 import subprocess
 import sys
@@ -79,9 +81,13 @@ class Site:
         self.server = None
         self.starts: list[float] = []
 
+    def arguments(self) -> list[str]:
+        """What is served."""
+        return [f"{BUCKET}={self.folder}"]
+
     def start(self, **environment: str):
         begin = time.monotonic()
-        self.server = self._start_server(self.data_dir, f"{BUCKET}={self.folder}", **environment)
+        self.server = self._start_server(self.data_dir, *self.arguments(), **environment)
         self.starts.append(time.monotonic() - begin)
         return self.client()
 
@@ -129,6 +135,10 @@ class Site:
                 found["/".join(parts)] = digest_of(path.read_bytes())
         return found
 
+    def check_storage(self, expected: dict[str, str]) -> None:
+        """The disk holds this, and nothing else."""
+        assert self.list_disk() == expected
+
     def check_certain(self, s3) -> None:
         """What was acknowledged and not touched since is listed, or not, at once after the start."""
         listed = set(self.list_keys(s3))
@@ -146,15 +156,79 @@ class Site:
         expected = self.oracle.present()
         for key in self.oracle.list_keys():
             self.oracle.settle(key, self.read(s3, key))
-        assert self.list_disk() == expected
+        self.check_storage(expected)
         deadline = time.monotonic() + seconds
         while (listed := self.list_keys(s3)) != sorted(expected, key=str.encode):
             assert time.monotonic() < deadline, f"listed and on the disk differ: {sorted(set(listed) ^ set(expected))}"
 
 
+class FlatSite(Site):
+    """The same with a flat datasource: what it holds is told by the index, and no blob may be missing or wrong."""
+
+    def arguments(self) -> list[str]:
+        """What is served: from a file, which alone can say how."""
+        file = self.data_dir.with_name("config.toml")
+        values = {"name": BUCKET, "format": "flat", **self.place()}
+        file.write_text("\n".join(["[[datasource]]", *(f'{name} = "{value}"' for name, value in values.items())]))
+        return ["--config", str(file)]
+
+    def place(self) -> dict[str, str]:
+        """Where the blobs lie."""
+        return {"folder": str(self.folder)}
+
+    def check_storage(self, expected: dict[str, str]) -> None:
+        """A check says so; what is left over without a name is removed or named later, when nobody writes."""
+        command = [
+            sys.executable,
+            "-m",
+            "cellsmono",
+            "ds",
+            "check",
+            BUCKET,
+            "--data-dir",
+            str(self.data_dir),
+            "-o",
+            "json",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout, done.stderr
+        report = json.loads(done.stdout)
+        assert report["violations"] == []
+        assert set(report["blobs"]["counts"]) <= {"lost", "superseded", "deleted"}, report["blobs"]
+        assert report["blobs"]["blobs"] >= len(expected)
+
+
+class FarSite(FlatSite):
+    """A flat datasource in a bucket of another server, which goes on while ours is killed."""
+
+    def __init__(self, start_server, root: Path, other) -> None:
+        super().__init__(start_server, root)
+        self._other = other
+        self._bucket = f"far-{secrets.token_hex(6)}"
+        client = boto3.client(
+            "s3",
+            endpoint_url=other.url,
+            aws_access_key_id=other.access_key,
+            aws_secret_access_key=other.secret_key,
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket=self._bucket)
+        client.close()
+
+    def place(self) -> dict[str, str]:
+        """Where the blobs lie."""
+        keys = {"access_key": self._other.access_key, "secret_key": self._other.secret_key}
+        return {"storage": "s3", "endpoint": self._other.url, "bucket": self._bucket, "prefix": "base", **keys}
+
+
 @pytest.fixture
-def site(start_server, tmp_path):
-    site = Site(start_server, tmp_path)
+def site(start_server, tmp_path, request):
+    """Structured in a folder, unless the test asks for ``flat`` or ``far``."""
+    kind = getattr(request, "param", "structured")
+    if kind == "far":
+        site = FarSite(start_server, tmp_path, request.getfixturevalue("own_server"))
+    else:
+        site = (FlatSite if kind == "flat" else Site)(start_server, tmp_path)
     yield site
     if site.server is not None and site.server.process.poll() is None:
         site.server.stop()

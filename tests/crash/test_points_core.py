@@ -19,14 +19,14 @@ BUCKET = "docs"
 PART = 5 * 1024 * 1024
 MOST_POINTS = 400
 
-CHILD = """
+OPERATIONS_SOURCE = """
 import asyncio, hashlib, mmap, os, struct, sys
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
 
-data, config, operation, board, kill_at = sys.argv[1:6]
+data, config, operation = sys.argv[1:4]
 PART = 5 * 1024 * 1024
 
 async def body(*parts):
@@ -64,16 +64,28 @@ async def prepare(store):
         os.rename(folder + "/tree", folder + "/elsewhere")
         os.unlink(folder + "/alone/k")
 
-async def main():
+async def seed(store):
+    for n in range(4):
+        await store.put_node(f"tree/k{n}", body(b"old%d" % n * 30_000), PlainDigest(), WriteOptions())
+    await store.put_node("alone/k", body(b"old"), PlainDigest(), WriteOptions())
+    if store.sync is not None:
+        await store.sync.resync()
+
+def open_it():
     flags = {"server.data_dir": (data, "--data-dir")}
-    async with open_core(load_config(flags, config_file=config, environ={"HOME": data}), follow=False) as core:
+    return open_core(load_config(flags, config_file=config, environ={"HOME": data}), follow=False)
+"""
+
+CHILD = (
+    OPERATIONS_SOURCE
+    + """
+board, kill_at = sys.argv[4:6]
+
+async def main():
+    async with open_it() as core:
         store = core.datasources.triple("docs").store
         if operation == "seed":
-            for n in range(4):
-                await store.put_node(f"tree/k{n}", body(b"old%d" % n * 30_000), PlainDigest(), WriteOptions())
-            await store.put_node("alone/k", body(b"old"), PlainDigest(), WriteOptions())
-            if store.sync is not None:
-                await store.sync.resync()
+            await seed(store)
             return
         await prepare(store)
         with open(board, "r+b") as file:
@@ -87,6 +99,7 @@ async def main():
 
 asyncio.run(main())
 """
+)
 
 FLAT_OPERATIONS = ["put_small", "put_large", "copy", "move_folder", "delete", "delete_many", "complete"]
 OPERATIONS = [*FLAT_OPERATIONS, "resync"]
@@ -100,6 +113,8 @@ def expected_after(operation: str) -> dict[str, bytes]:
         after["new/deep/k"] = b"n" * 3000
     elif operation == "put_large":
         after["tree/k1"] = b"n" * 300_000
+    elif operation == "put_long":
+        after["tree/k1"] = b"l" * (PART + 1000)
     elif operation == "copy":
         after["copy/k2"] = OLD["tree/k2"]
     elif operation == "move_folder":

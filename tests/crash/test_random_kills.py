@@ -111,18 +111,26 @@ def run_kills(site, count: int, seed: int, errors) -> None:
         if number % 10 == 9:
             site.check_all(s3)
     site.check_all(s3)
-    assert site.oracle.acknowledged > 20 * count
+    assert site.oracle.acknowledged > count
     assert site.server.stop() == 0
 
 
 @pytest.mark.timeout(300)
 def test_d1_twenty_kills_lose_and_tear_nothing(site, wire_errors):
     run_kills(site, 20, 20261122, wire_errors)
+    assert site.oracle.acknowledged > 20 * 20
     assert sorted(site.starts)[len(site.starts) // 2] < 5
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("site", "count"), [("flat", 6), ("far", 4)], indirect=["site"])
+def test_d1_some_kills_of_flat_ones_lose_and_tear_nothing(site, wire_errors, count):
+    run_kills(site, count, 20261122, wire_errors)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("site", ["structured", "flat", "far"], indirect=True)
 @pytest.mark.parametrize("seed", range(10))
 def test_d1_three_thousand_kills(site, wire_errors, seed):
     run_kills(site, 300, seed, wire_errors)

@@ -105,7 +105,9 @@ def open_it(tmp_path):
         ]
         for source in sources:
             lines.append("[[datasource]]")
-            lines += [f"{key} = {value!r}".replace("True", "true") for key, value in source.items()]
+            lines += [
+                f"{key} = {value!r}".replace("True", "true").replace("False", "false") for key, value in source.items()
+            ]
         file = tmp_path / "config.toml"
         file.write_text("\n".join(lines))
         data.mkdir(exist_ok=True)

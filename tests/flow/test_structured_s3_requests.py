@@ -92,6 +92,32 @@ async def test_small_objects_cost_one_request(nodes, asked):
     assert asked() == ["HEAD", "DELETE"]
 
 
+async def test_many_objects_of_a_folder_are_looked_at_by_one_request_each_and_a_listing(nodes, asked, behind):
+    for number in range(7):
+        await put(nodes, f"a/{number}")
+    behind.put_object(Bucket=behind.name, Key=PREFIX + "a/3/below", Body=b"x")
+    asked()
+    keys = [f"a/{number}" for number in range(8)]
+    entries = await nodes._objects.stat_entries("docs", keys)
+    # One that is absent is asked for once more by a listing, which alone can tell an absent bucket from it.
+    assert sorted(asked()) == ["GET"] * 2 + ["HEAD"] * 7
+    assert [entry and entry.name for entry in entries] == ["0", "1", "2", "3/", "4", "5", "6", None]
+
+
+async def test_blobs_are_looked_at_by_one_request_each(behind, proxy):
+    store = S3Store("data.objects.gateway1", Endpoint(proxy.url, "us-east-1", "a", "secret"))
+    store.add_bucket(Place("blobs", behind.name, has_folders=False))
+    for key in "xyz":
+        behind.put_object(Bucket=behind.name, Key=key, Body=b"x")
+    entries = await store.stat_entries("blobs", ["x", "y", "z"])
+    assert proxy.methods == ["HEAD"] * 3
+    assert [entry.name for entry in entries] == ["x", "y", "z"]
+    proxy.always = (404, "NoSuchBucket")
+    with pytest.raises(Unavailable):
+        await store.stat_entries("blobs", ["x", "y", "z"])
+    await store.close()
+
+
 async def test_a_folder_is_not_written_over(nodes, behind, asked):
     await put(nodes, "made/here")
     with pytest.raises(Conflict):

@@ -320,7 +320,8 @@ class SyncMachine(RuleBasedStateMachine):
         self.settle()
         before = self.run(self._read_index())
         self.clock.advance(5)
-        self.site.write(f"{key}/fresh", b"")
+        if self._kind(f"{key}/fresh") != "folder":
+            self.site.write(f"{key}/fresh", b"")
         self.site.store.set_readable(BUCKET, key + "/", False)
         for full in (False, True):
             self.run(self.sync.resync("", ResyncOptions(full=full)))
@@ -357,21 +358,28 @@ class SyncMachine(RuleBasedStateMachine):
         assert {path: row for path, row in after.items() if path in before} == before
         assert len({row[0] for row in after.values()}) == len(after)
 
-    @rule(one=NAMES, other=NAMES)
-    def swap_at_rest(self, one: str, other: str) -> None:
-        """Two folders change places: their UUIDs, and those of all below, go with them."""
-        if one == other or (self._kind(one), self._kind(other)) != ("folder", "folder"):
+    @rule(pick=PICKS, other_pick=PICKS, told=st.lists(PICKS, max_size=3))
+    def swap_at_rest(self, pick: int, other_pick: int, told: list[int]) -> None:
+        """Two folders change places: they move with all that is below, and nothing else happens, whatever is told."""
+        folders = sorted(path for path in self.run(self._read_storage()) if path.endswith("/"))
+        one = folders[pick % len(folders)] if folders else ""
+        apart = [path for path in folders if not _is_inside(path, one) and not _is_inside(one, path)]
+        if not apart:
             return
+        other = apart[other_pick % len(apart)]
         self.settle()
         before = {path: row[0] for path, row in self.run(self._read_index()).items()}
-        self.swap(one, other, 5.0)
+        self.swap(one.rstrip("/"), other.rstrip("/"), 5.0)
+        expected = {}
+        for path, uuid in before.items():
+            source, goal = (one, other) if _is_inside(path, one) else (other, one)
+            expected[rebase(path, source, goal) if _is_inside(path, source) else path] = uuid
+        touched = sorted(path.rstrip("/") for path in {*before, *expected} if path.startswith((one, other)))
+        self.sync.hint(Hint(touched[pick % len(touched)], True) for pick in told)
+        self.run(self.sync.settle())
         self.run(self.sync.resync())
-        after = {path: row[0] for path, row in self.run(self._read_index()).items()}
-        swapped = {one: other, other: one}
-        assert after == {
-            "/".join([swapped.get(path.split("/")[0], path.split("/")[0]), *path.split("/")[1:]]): uuid
-            for path, uuid in before.items()
-        }
+        assert {path: row[0] for path, row in self.run(self._read_index()).items()} == expected
+        assert {event.kind for event in self.events} == {EventKind.UPDATE_PATH}
 
     @rule(one=NAMES, other=NAMES, pause=PAUSES)
     def swap(self, one: str, other: str, pause: float) -> None:

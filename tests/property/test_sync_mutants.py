@@ -4,7 +4,18 @@ import msgspec
 import pytest
 from hypothesis import Phase
 
-from cellsmono.datasource.sync import actor, context, differ, folders, identity, leaves, relocation, removal, resync
+from cellsmono.datasource.sync import (
+    actor,
+    context,
+    differ,
+    displaced,
+    folders,
+    identity,
+    leaves,
+    relocation,
+    removal,
+    resync,
+)
 from cellsmono.datasource.sync.tombstones import Tombstones
 from cellsmono.interfaces.patch import FolderScanned
 from cellsmono.interfaces.paths import is_folder
@@ -127,6 +138,14 @@ def ignore_folders_without_rows_above(patch):
     patch.setattr(actor.Synchronizer, "_widen", widen)
 
 
+def carry_what_was_seen_into_the_rows_of_another_folder(patch):
+    patch.setattr(displaced, "find_displaced", later({}))
+
+
+def forget_whose_place_a_folder_took(patch):
+    patch.setattr(relocation, "_is_swapped", later(False))
+
+
 MUTANTS = [
     keep_every_row,
     forget_files_that_became_folders,
@@ -146,6 +165,8 @@ MUTANTS = [
     move_over_what_stands_there,
     store_wrong_facts,
     ignore_folders_without_rows_above,
+    carry_what_was_seen_into_the_rows_of_another_folder,
+    forget_whose_place_a_folder_took,
 ]
 
 
@@ -156,7 +177,7 @@ def patch_everywhere(monkeypatch, mutant):
         def setattr(self, owner, name, value):
             old = getattr(owner, name)
             monkeypatch.setattr(owner, name, value)
-            for module in (actor, context, differ, folders, identity, leaves, relocation, removal, resync):
+            for module in (actor, context, differ, displaced, folders, identity, leaves, relocation, removal, resync):
                 if getattr(module, name, None) is old:
                     monkeypatch.setattr(module, name, value)
 

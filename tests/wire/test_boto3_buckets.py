@@ -106,7 +106,7 @@ def test_settings_that_can_not_be_made(s3, refuse, bucket):
     unsupported = (501, "NotImplemented")
     website = {"IndexDocument": {"Suffix": "index.html"}}
     assert refuse("put_bucket_website", Bucket=bucket, WebsiteConfiguration=website) == unsupported
-    versioning = {"VersioningConfiguration": {"Status": "Enabled"}}
+    versioning = {"VersioningConfiguration": {"Status": "Enabled", "MFADelete": "Enabled"}}
     assert refuse("put_bucket_versioning", Bucket=bucket, **versioning) == unsupported
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
 
@@ -197,8 +197,10 @@ def test_conditions_of_copies(s3, refuse, bucket):
     assert refuse("copy_object", **no_bucket) == (404, "NoSuchBucket")
     versioned = base | {"CopySource": {"Bucket": bucket, "Key": "x", "VersionId": "null"}}
     s3.copy_object(**versioned)
-    other = base | {"CopySource": {"Bucket": bucket, "Key": "x", "VersionId": "abc"}}
+    other = base | {"CopySource": {"Bucket": bucket, "Key": "x", "VersionId": "0" * 32}}
     assert refuse("copy_object", **other) == (404, "NoSuchVersion")
+    other = base | {"CopySource": {"Bucket": bucket, "Key": "x", "VersionId": "abc"}}
+    assert refuse("copy_object", **other) == (400, "InvalidArgument")
 
 
 def test_a_copy_can_get_another_checksum(s3, bucket):

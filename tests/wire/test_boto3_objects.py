@@ -311,8 +311,11 @@ def test_a_header_can_not_be_smuggled_into_the_answer(s3, refuse, bucket):
 def test_version_ids(s3, refuse, bucket):
     put(s3, bucket, "x")
     assert read(s3, bucket, "x", VersionId="null") == b"hello"
-    assert refuse("get_object", Bucket=bucket, Key="x", VersionId="abc") == (404, "NoSuchVersion")
-    assert refuse("delete_object", Bucket=bucket, Key="x", VersionId="abc") == (404, "NoSuchVersion")
+    assert refuse("get_object", Bucket=bucket, Key="x", VersionId="0" * 32) == (404, "NoSuchVersion")
+    assert refuse("get_object", Bucket=bucket, Key="x", VersionId="abc") == (400, "InvalidArgument")
+    assert refuse("delete_object", Bucket=bucket, Key="x", VersionId="abc") == (400, "InvalidArgument")
+    s3.delete_object(Bucket=bucket, Key="x", VersionId="0" * 32)
+    assert read(s3, bucket, "x") == b"hello"
     s3.delete_object(Bucket=bucket, Key="x", VersionId="null")
     assert refuse("get_object", Bucket=bucket, Key="x") == (404, "NoSuchKey")
 
@@ -522,7 +525,7 @@ def test_deleting_many(s3, refuse, bucket):
     wanted += [{"Key": names[10], "VersionId": "null"}, {"Key": names[11], "VersionId": "abc"}]
     answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted})
     assert {each["Key"] for each in answer["Deleted"]} == {*names[:11], "missing"}
-    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [(names[11], "NoSuchVersion")]
+    assert [(each["Key"], each["Code"]) for each in answer["Errors"]] == [(names[11], "InvalidArgument")]
     quiet = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in names[11:]], "Quiet": True})
     assert "Deleted" not in quiet
     assert "Errors" not in quiet

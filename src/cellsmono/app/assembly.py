@@ -104,6 +104,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             follow=follow,
             stale_upload_hours=config.s3.stale_upload_hours,
         )
+        stack.push_async_callback(datasources.revival.close)
         people = await PeopleStore.open(idm, clock, TreeLocator(datasources))
         for service in people.services.in_order():
             await supervisor.start(service, kind=Kind.GRPC)

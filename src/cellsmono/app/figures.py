@@ -21,6 +21,8 @@ async def list_figures(datasources: Datasources) -> Iterable[Sample]:
             Sample("index_files", "Files in the index.", stats.files, labels),
             Sample("index_folders", "Folders in the index.", stats.folders, labels),
             Sample("index_bytes", "Bytes of content in the index.", stats.bytes, labels),
+            Sample("index_versions", "Noncurrent versions and delete markers.", stats.versions, labels),
+            Sample("index_version_bytes", "Bytes of noncurrent versions.", stats.version_bytes, labels),
             Sample("index_unhashed_files", "Files whose content lacks a hash.", unhashed.files, labels),
             Sample("index_unhashed_bytes", "Bytes of content that lacks a hash.", unhashed.bytes, labels),
             Sample("index_database_bytes", "Bytes of the index database.", stats.database_bytes, labels),

@@ -95,7 +95,7 @@ class Installation:
         if triple.store.sync is not None:
             await triple.store.sync.resync()
         page = await triple.store.index.list_keys(limit=1)
-        if page.entries:
+        if page.entries or (await triple.store.index.stats()).versions:
             raise Conflict(f"The bucket {name!r} is not empty", reason="not_empty", path=name)
         self._check_stored(name)
         if await self._datasources.snapshots(name).keeps_bucket():

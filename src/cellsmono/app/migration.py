@@ -11,7 +11,7 @@ from cellsmono.app.snapshots import Snapshots
 from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.journal import Journal
-from cellsmono.datasource.migration.planning import check_room, find_problems, find_room
+from cellsmono.datasource.migration.planning import check_room, find_problems, find_room, refuse_versions
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter, ignore_progress
 from cellsmono.datasource.migration.removing import Removal, count_lost, remove_source, remove_target
@@ -130,6 +130,7 @@ class Migrations:
     async def _plan(self, config: DatasourceConfig, options: MigrationOptions, meter: Meter) -> MigrationReport:
         state, is_begun = self._agree(config, options)
         triple = self._datasources.inner(config.name)
+        await refuse_versions(state, triple.index)
         stats = await triple.index.stats()
         journal = await Journal.open(self._datasources.migration(config.name).journal) if is_begun else None
         try:
@@ -183,6 +184,7 @@ class Migrations:
         name = state.source.name
         triple = await self._datasources.hold(name, describe_hold(state), withhold=state.move)
         try:
+            await refuse_versions(state, triple.index)
             outcome = await self._copy(state, triple, meter)
             report = await self._describe(state, MigrationAction.RUN, triple.index, outcome.done, outcome)
             if outcome.last is None:

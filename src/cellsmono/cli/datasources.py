@@ -18,7 +18,9 @@ from cellsmono.cli.options import (
     Region,
     RemoteKey,
     RemoteSignature,
+    RequestSeconds,
     SecretFile,
+    SignPayload,
     VerifyTls,
     Yes,
 )
@@ -174,6 +176,8 @@ def add_datasource(
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
+    sign_payload: SignPayload = False,
+    request_seconds: RequestSeconds = 60.0,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -197,6 +201,8 @@ def add_datasource(
         "checksums": checksums,
         "verify_tls": verify_tls,
         "ca_file": ca_file,
+        "sign_payload": sign_payload,
+        "request_seconds": request_seconds,
     }
     if access_key and not secret_key_file:
         given["secret_key"] = ask_secret()

@@ -6,11 +6,12 @@ from cellsmono.cli.output import format_bytes, format_time
 from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.hashes import HashProblem, RehashReport
-from cellsmono.interfaces.index import Unhashed
+from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, MigrationReport
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
 from cellsmono.interfaces.sync import ResyncReport, SyncStatus
+from cellsmono.interfaces.version import Versioning
 
 SHOWN_SKIPPED = 20
 
@@ -56,11 +57,19 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         stats = info.stats
         fields += [
             ("content", f"{stats.folders} folders, {stats.files} files, {format_bytes(stats.bytes)}"),
+            ("versions", _describe_versions(stats)),
             ("hashes", _describe_unhashed(info.unhashed)),
             ("index", format_bytes(stats.database_bytes)),
             ("last event", stats.last_sequence),
         ]
     return fields + (_describe_sync(info.sync) if info.sync is not None else [])
+
+
+def _describe_versions(stats: IndexStats) -> str:
+    if stats.versioning is Versioning.OFF:
+        return "not kept"
+    kept = f"{stats.versions} noncurrent, {format_bytes(stats.version_bytes)}"
+    return f"{kept} (suspended)" if stats.versioning is Versioning.SUSPENDED else kept
 
 
 def _describe_objects(info: DatasourceInfo) -> str:

@@ -36,4 +36,11 @@ VerifyTls = Annotated[bool, typer.Option(help="Check its certificate.")]
 AuthorityFile = Annotated[
     str, typer.Option("--ca-file", metavar="FILE", help="Authorities to trust for it.", show_default=False)
 ]
+RequestSeconds = Annotated[
+    float,
+    typer.Option(
+        "--request-seconds", metavar="SECONDS", help="How long one operation on it may take, repetitions and all."
+    ),
+]
+SignPayload = Annotated[bool, typer.Option("--sign-payload", help="Sign bodies also over TLS.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -8,13 +8,23 @@ import msgspec
 
 from cellsmono.datasource.alarm import Alarm, guarded
 from cellsmono.datasource.claims import Claims
-from cellsmono.interfaces.datasource import Conditions, ContentDigest, CopyOptions, DatasourceConfig, WriteOptions
+from cellsmono.interfaces.datasource import (
+    NO_CONDITIONS,
+    Conditions,
+    ContentDigest,
+    CopyOptions,
+    DatasourceConfig,
+    OpenNode,
+    WriteOptions,
+)
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.version import Removal, Version, Versioning, missing_version, new_version_id
+from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
 
 _PIECE = 1024 * 1024
@@ -32,7 +42,9 @@ class BaseStore(ABC):
         index: NodeIndex,
         claims: Claims,
         remedy: str,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or SystemClock()
         self.config = config
         self.index = index
         self.alarm = Alarm(config.name, remedy)
@@ -92,6 +104,85 @@ class BaseStore(ABC):
     def trouble(self) -> str:
         """Why nothing can be written now, and what to do; empty while it can."""
         return self.alarm.reason
+
+    # versions
+
+    @property
+    def versioning(self) -> Versioning:
+        """See ``NodeStore``."""
+        return self.index.versioning
+
+    async def set_versioning(self, versioning: Versioning) -> None:
+        """See ``NodeStore``."""
+        raise Conflict(
+            f"{self.config.name!r} is a {self.config.format} datasource, which can not keep versions.",
+            reason="versioning",
+            path=self.config.name,
+        )
+
+    async def _set_versioning(self, versioning: Versioning) -> None:
+        if versioning is Versioning.OFF:
+            raise Invalid("Versioning can be suspended, but not taken back", reason="versioning")
+        if versioning is not self.versioning:
+            await self.index.set_versioning(versioning)
+
+    def _new_version_id(self) -> str:
+        return new_version_id(self._clock.time_ns())
+
+    async def read_version(self, path: str, version: str) -> Version:
+        """See ``NodeStore``."""
+        found = await self.index.find_version(path, version)
+        if found is None or (found.node is not None and found.node.kind is FolderKind.IMPLICIT):
+            raise missing_version(path, version)
+        return found
+
+    async def open_version(self, path: str, version: str) -> OpenNode:
+        """See ``NodeStore``."""
+        found = await self.read_version(path, version)
+        node = self._content_of(found)
+        if found.is_latest:
+            opened = await self.open_node(path)
+            if opened.node.version == version:
+                return opened
+            opened.reader.close()  # something newer came just now
+        return OpenNode(node, await self._open_version(node))
+
+    def _content_of(self, version: Version) -> Node:
+        """The content of a version. Raises Invalid (reason ``marker``) for a delete marker."""
+        if version.node is None:
+            raise Invalid(f"This version of {version.key!r} is a delete marker", reason="marker", path=version.key)
+        return version.node
+
+    async def _open_version(self, node: Node) -> ObjectReader:
+        """Open the content of a noncurrent version. Raises NotFound (reason ``version``), Corrupt."""
+        raise missing_version(node.path, node.version)
+
+    @abstractmethod
+    async def open_node(self, path: str) -> OpenNode:
+        """See ``NodeStore``."""
+
+    @abstractmethod
+    async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore``."""
+
+    @abstractmethod
+    async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
+        """See ``NodeStore``."""
+
+    async def delete_version(self, path: str, version: str) -> Version:
+        """See ``NodeStore``."""
+        return await self._delete_plain_version(path, version)
+
+    async def _delete_plain_version(self, path: str, version: str) -> Version:
+        """Delete the only version of something that has no others."""
+        found = await self.read_version(path, version)
+        await self.remove_node(path)
+        return found
+
+    async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """See ``NodeStore``."""
+        await self.read_version(path, version)
+        return await self.update_meta(path, change)
 
     # reading
 
@@ -187,6 +278,12 @@ class BaseStore(ABC):
     async def abort_upload(self, upload_id: str) -> None:
         """See ``NodeStore``."""
         await self._uploads.finish_upload(self._bucket, upload_id)
+
+    # deleting
+
+    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
+        """See ``NodeStore``."""
+        return (await self.remove_node(path, conditions)).existed
 
     # the index
 

@@ -5,14 +5,13 @@ first datasource there and stopped with the last.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from cellsmono.datasource.alarm import Alarm
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.layout import read_record, refuse_flat
 from cellsmono.datasource.flat.service import BlobsService
@@ -26,10 +25,12 @@ from cellsmono.datasource.migration.state import MigrationFiles, describe_hold, 
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.placing import check_bucket, check_place
+from cellsmono.datasource.revival import Revival
 from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
+from cellsmono.datasource.sync.service import SyncService
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
@@ -39,41 +40,15 @@ from cellsmono.interfaces.snapshots import SnapshotPlace
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
-from cellsmono.kernel.service import ServiceState, ServiceStatus
 from cellsmono.kernel.supervisor import Supervisor
 
 log = get_logger("datasource")
 
-TAG = "datasource"
-
 Publish = Callable[[tuple[NodeEvent, ...]], None]
+_NO_ANSWER = "its S3 server has not answered yet; check the datasource's 'endpoint' and the network. It is tried again."
+
 Prepare = Callable[[Objects, Path], Awaitable[None]]
 """Makes the index file of a datasource that is about to open; its bucket is served already."""
-
-
-class _SyncService:
-    """``data.sync.NAME``: the synchronizer of one datasource."""
-
-    tag = TAG
-
-    def __init__(self, sync: Synchronizer, name: str, alarm: Alarm) -> None:
-        self.name = f"data.sync.{name}"
-        self._sync = sync
-        self._alarm = alarm
-
-    @asynccontextmanager
-    async def lifespan(self) -> AsyncIterator[None]:
-        """Holds the watcher and its loops running."""
-        async with self._sync.lifespan():
-            yield
-
-    def status(self) -> ServiceStatus:
-        """The synchronizer's own state in the words of the registry."""
-        if self._alarm.reason:
-            return ServiceStatus(ServiceState.DEGRADED, self._alarm.reason)
-        status = self._sync.status()
-        state = ServiceState.READY if status.state.is_fine else ServiceState.DEGRADED
-        return ServiceStatus(state, f"{status.state}: {status.detail}" if status.detail else str(status.state))
 
 
 Store = StructuredStore | FlatStore
@@ -116,6 +91,7 @@ class Datasources:
         self._configs: dict[str, DatasourceConfig] = {}
         self._failed: dict[str, str] = {}
         self._withheld: dict[str, str] = {}
+        self.revival = Revival(self._revive, insists=follow)
 
     async def open(self, config: DatasourceConfig, prepare: Prepare | None = None) -> None:
         """Start the services of a datasource.
@@ -132,6 +108,10 @@ class Datasources:
         if prepare is not None:
             self._files.refuse_only_tree(config.name)
         self._configs[config.name] = config
+        if folder is None and prepare is None:
+            self._failed[config.name] = _NO_ANSWER
+            await self.revival.begin(config.name)
+            return
         self._failed.pop(config.name, None)
         try:
             await self._start(config, folder, prepare)
@@ -144,10 +124,25 @@ class Datasources:
             self._failed[config.name] = error.message
             log.error("datasource could not be opened", datasource=config.name, error=error.message)
 
+    async def _revive(self, name: str) -> bool:
+        """Open a datasource on another server, from whatever an attempt before left. True: leave it at that."""
+        try:
+            await self._stop_parts(name)
+            await self._hosts.leave(name)
+            await self._start(self._configs[name], None)
+        except CellsError as error:
+            if self._failed.get(name) != error.message:
+                log.error("datasource could not be opened", datasource=name, error=error.message)
+            self._failed[name] = error.message
+            return isinstance(error, Invalid)  # the configuration is wrong, and stays so
+        self._failed.pop(name, None)
+        return True
+
     async def close(self, name: str) -> None:
         """Stop the services of a datasource; its files and its index stay. Raises NotFound."""
         if name not in self._configs:
             raise NotFound(f"There is no datasource {name!r}", reason="root", path=name)
+        await self.revival.end(name)
         del self._configs[name]
         self._failed.pop(name, None)
         self._withheld.pop(name, None)
@@ -171,6 +166,7 @@ class Datasources:
 
     async def _replace_index(self, config: DatasourceConfig, swap: Callable[[], Awaitable[None]]) -> None:
         name = config.name
+        await self.revival.end(name)
         self._failed[name] = "its index is being replaced; try again in a moment"
         self._open.pop(name, None)
         try:
@@ -187,6 +183,8 @@ class Datasources:
             del self._failed[config.name]
         except Exception as error:
             self._failed[config.name] = error.message if isinstance(error, CellsError) else repr(error)
+            if config.storage is Storage.S3:
+                self.revival.go_on(config.name)
             raise
 
     # migrations
@@ -246,6 +244,7 @@ class Datasources:
         await see_through(asyncio.ensure_future(self._switch(name, config, commit)))
 
     async def _switch(self, name: str, config: DatasourceConfig, commit: Callable[[], Awaitable[None]]) -> None:
+        await self.revival.end(name)
         self._failed[name] = f"it is just moving to {config.place}; try again in a moment"
         self._open.pop(name, None)
         try:
@@ -306,7 +305,7 @@ class Datasources:
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
         store = StructuredStore(config, objects, objects, index, sync, claims)
         if self._follow and config.name not in self._withheld:
-            await start_service(self._supervisor, _SyncService(sync, config.name, store.alarm))
+            await start_service(self._supervisor, SyncService(sync, config.name, store.alarm))
         return store
 
     async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
@@ -347,7 +346,7 @@ class Datasources:
             return ""
         index = self._open[name].store.index
         stats = await index.stats()
-        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders else None
+        return (await index.read_node(ROOT)).uuid if stats.files or stats.folders or stats.versions else None
 
     def forget_index(self, name: str, tree: str | None = None) -> None:
         """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""

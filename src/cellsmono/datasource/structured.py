@@ -8,6 +8,7 @@ the index, never behind, and the synchronizer carries the difference over at the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from cellsmono.datasource.alarm import guarded
@@ -42,6 +43,7 @@ from cellsmono.interfaces.objects import (
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
+from cellsmono.interfaces.version import Removal, Version
 from cellsmono.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable
 
 T = TypeVar("T")
@@ -104,6 +106,12 @@ class StructuredStore(BaseStore):
             reader.close()
             await self.sync.ingest([path])
         raise AssertionError("unreachable")
+
+    async def read_version(self, path: str, version: str) -> Version:
+        """See ``NodeStore``. What was changed behind the server's back is carried over first."""
+        with suppress(NotFound):
+            await self.read_node(path)
+        return await super().read_version(path, version)
 
     async def _open_content(self, node: Node) -> ObjectReader | None:
         reader = await self._open(node.path)
@@ -295,26 +303,26 @@ class StructuredStore(BaseStore):
     # deleting
 
     @guarded
-    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
+    async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
         """See ``NodeStore``."""
         if is_folder(path):
             await self._check_conditions(path, conditions)
-            return await self._delete_folder(path)
+            return Removal(await self._delete_folder(path))
         try:
             self._objects.check_key(self._bucket, path)
         except (Invalid, TooLarge):
-            return False  # what can not be stored is not there
+            return Removal(False)  # what can not be stored is not there
         async with self._claims.claim(path):
             await self._check_conditions(path, conditions)
             existed = await self._objects.delete(self._bucket, path)
             events = await self._submit(DeleteNode(path))
         await self._prune([path])
-        return existed or bool(events)
+        return Removal(existed or bool(events))
 
     @guarded
-    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | str | None]:
         """See ``NodeStore``."""
-        outcome: dict[str, Exception | None] = dict.fromkeys(paths)
+        outcome: dict[str, Exception | str | None] = dict.fromkeys(paths)
         leaves = [path for path in outcome if path and not is_folder(path)]
         async with self._claims.claim(*leaves):
             results = await self._objects.delete_many(self._bucket, leaves)

@@ -10,6 +10,7 @@ from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.sync import Syncer
+from cellsmono.interfaces.version import Removal, Version, Versioning
 from cellsmono.kernel.text import HIDDEN
 
 
@@ -190,14 +191,15 @@ class WriteOptions(msgspec.Struct, frozen=True):
 class CopyOptions(msgspec.Struct, frozen=True):
     """How to copy. ``meta`` None copies the source's, ``mtime_ns`` None keeps the source's mtime.
 
-    ``source_etag`` pins the version to be copied (empty: any); another one raises PreconditionFailed (reason
-    ``source_changed``).
+    ``source_etag`` pins the content to be copied (empty: any); other content raises PreconditionFailed (reason
+    ``source_changed``). ``source_version`` is the id of the version to be copied, None for the current one.
     """
 
     meta: NodeMeta | None = None
     mtime_ns: int | None = None
     conditions: Conditions = NO_CONDITIONS
     source_etag: str = ""
+    source_version: str | None = None
 
 
 class OpenNode(msgspec.Struct, frozen=True):
@@ -213,6 +215,10 @@ class NodeStore(Protocol):
     Paths follow ``interfaces.paths``; which ones a datasource can hold depends on its format. An acknowledged change is
     on the storage and in the index, as durable as configured. Errors are those of ``ObjectStore`` plus NotFound,
     PreconditionFailed (reason ``if_match``, ``if_none_match``) and Conflict.
+
+    Where versioning is enabled (``interfaces.version``), writing and deleting keep what was there as a noncurrent
+    version, and new content gets a version id. While it is suspended, only the null version is replaced. Metadata
+    belongs to its version and is changed in place.
     """
 
     config: DatasourceConfig
@@ -221,6 +227,32 @@ class NodeStore(Protocol):
     @property
     def sync(self) -> Syncer | None:
         """The synchronizer, None where nobody else may change the storage."""
+
+    @property
+    def versioning(self) -> Versioning:
+        """Whether versions are kept."""
+
+    async def set_versioning(self, versioning: Versioning) -> None:
+        """Keep versions from now on, or no more new ones. Raises Conflict (reason ``versioning``) where that can not
+        be.
+
+        OFF can not be asked for: what was kept once stays a version.
+        """
+
+    async def read_version(self, path: str, version: str) -> Version:
+        """One version of a key by its id. Raises NotFound (reason ``version``)."""
+
+    async def open_version(self, path: str, version: str) -> OpenNode:
+        """Open the content of one version. Raises NotFound (reason ``version``), Invalid for a marker (``marker``)."""
+
+    async def delete_version(self, path: str, version: str) -> Version:
+        """Remove one version for good, also a delete marker, and return what it was.
+
+        When it was what the key shows, the next newest takes its place. Raises NotFound (reason ``version``).
+        """
+
+    async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
+        """``update_meta`` for one version. Raises NotFound (``version``), Invalid for a marker (``marker``)."""
 
     async def read_node(self, path: str) -> Node:
         """The node, checked against the storage: a change behind the server's back is carried over first."""
@@ -263,8 +295,14 @@ class NodeStore(Protocol):
         ``not_empty``) for a folder that is not empty and no marker.
         """
 
-    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
-        """Delete many at once; per path None (gone now, also if it was not there) or what went wrong."""
+    async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
+        """``delete_node``, and tell of the delete marker that stands in its place."""
+
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | str | None]:
+        """Delete many at once.
+
+        Per path: None (gone now, also if it was not there), the id of its delete marker, or what went wrong.
+        """
 
     async def update_meta(self, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """Replace the metadata of a leaf or marker folder by what ``change`` makes of the present one, in one step.

@@ -8,6 +8,7 @@ import msgspec
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.patch import Patch
+from cellsmono.interfaces.version import Version, Versioning, VersionPage
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -30,7 +31,10 @@ class KeyPage(msgspec.Struct, frozen=True):
 
 
 class FolderState(msgspec.Struct, frozen=True, gc=False):
-    """What the scanner stored about a folder when it last agreed with the storage; zeros when it never did."""
+    """What the scanner stored about a folder when it last agreed with the storage; zeros when it never did.
+
+    What was changed in it since then is cleared (see ``FolderScanned``), ``mtime_ns`` is not.
+    """
 
     path: str
     mtime_ns: int
@@ -39,13 +43,19 @@ class FolderState(msgspec.Struct, frozen=True, gc=False):
 
 
 class IndexStats(msgspec.Struct, frozen=True):
-    """Figures for ``ds show`` and metrics: nodes, and bytes of the database file."""
+    """Figures for ``ds show`` and metrics: nodes, and bytes of the database file.
+
+    ``versions`` counts noncurrent versions and delete markers, ``version_bytes`` their content.
+    """
 
     folders: int
     files: int
     bytes: int
     last_sequence: int
     database_bytes: int
+    versions: int = 0
+    version_bytes: int = 0
+    versioning: Versioning = Versioning.OFF
 
 
 class Unhashed(msgspec.Struct, frozen=True):
@@ -61,6 +71,10 @@ class NodeIndex(Protocol):
     Reads see every patch whose ``apply`` has returned. All methods may be called at any time and concurrently; paths
     follow ``interfaces.paths``. A missing node raises NotFound where a node is returned.
     """
+
+    @property
+    def versioning(self) -> Versioning:
+        """Whether versions are kept. The index only remembers it: what becomes of old content is said in each patch."""
 
     async def read_node(self, path: str) -> Node:
         """The node at exactly this path (the root included). Raises NotFound."""
@@ -125,6 +139,32 @@ class NodeIndex(Protocol):
 
     async def count_unhashed(self, path: str = "") -> Unhashed:
         """How many leaves ``list_unhashed`` would list. Costs a look at each, and next to nothing if there are none."""
+
+    async def list_versions(
+        self,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        after_version: str | None = None,
+        limit: int = 1000,
+    ) -> VersionPage:
+        """A page of all versions of the keys that ``list_keys`` would list, and of keys that show nothing any more.
+
+        It begins after the key ``after``, or, with ``after_version`` (an id, or what an earlier page gave), with the
+        versions of that key that are older. Folders have no versions but the one that they are.
+        """
+
+    async def find_version(self, path: str, version: str) -> Version | None:
+        """The version of a key with this id, the current one included; None when there is none."""
+
+    async def read_versions(self, path: str, limit: int = 1000) -> list[Version]:
+        """The newest versions of one key, the current one first."""
+
+    async def find_blobs(self, blobs: Sequence[tuple[str, int]]) -> list[Node | None]:
+        """By UUID and number of a blob: whose content it is, of a leaf or a noncurrent version. All of one moment."""
+
+    async def set_versioning(self, versioning: Versioning) -> None:
+        """Remember whether versions are kept; durable when this returns."""
 
     async def apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
         """Change the tree in one transaction; durable when this returns (as the store is configured).

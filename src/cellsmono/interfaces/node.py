@@ -129,9 +129,10 @@ class Node(msgspec.Struct, frozen=True):
 
     ``uuid`` stays with the node through moves and renames. ``etag`` is the stored ETag without quotes, empty while it
     is unknown (see ``effective_etag``). ``content_hash`` is the MD5 of the content in hex, empty until it is known.
-    ``block_hash`` is that of content above one block, see ``cells_hash``.
-    ``kind`` matters for folders only. Folders have the size 0. ``blob`` tells the blobs of one leaf apart where content
-    lies in blobs named by UUID: 0 for the first one, which is named by the UUID alone.
+    ``block_hash`` is that of content above one block, see ``cells_hash``. ``kind`` matters for folders only. Folders
+    have the size 0. ``blob`` tells the blobs of one leaf apart where content lies in blobs named by UUID: 0 for the
+    first one, which is named by the UUID alone. ``version`` is the id of a leaf's content among the versions of its
+    key, empty for the null version (see ``interfaces.version``).
     """
 
     path: str
@@ -143,6 +144,7 @@ class Node(msgspec.Struct, frozen=True):
     meta: NodeMeta = NO_META
     blob: int = 0
     block_hash: str = ""
+    version: str = ""
 
     @property
     def is_folder(self) -> bool:

@@ -25,6 +25,9 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     event. Missing parents are made as IMPLICIT folders, each
     with a create event of its own. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
     With ``only_new`` set a node that is there raises AlreadyExists.
+
+    ``version`` is the id that new authoritative content gets among the versions of its key (empty: the null version, in
+    the place of an older one). With ``keeps`` what was there becomes a noncurrent version instead of being forgotten.
     """
 
     path: str
@@ -37,6 +40,8 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     blob: int = 0
     only_new: bool = False
     block_hash: str = ""
+    version: str = ""
+    keeps: bool = False
 
 
 class PutLeaves(msgspec.Struct, frozen=True, tag=True):
@@ -70,21 +75,30 @@ class PutFolder(msgspec.Struct, frozen=True, tag=True):
 class MoveNode(msgspec.Struct, frozen=True, tag=True):
     """The node at ``source`` is now at ``path`` (both folders, or both leaves), UUIDs of it and all below kept.
 
-    A leaf at ``path`` is replaced (its row goes without an event of its own); a folder at ``path`` must not exist
-    (AlreadyExists). Missing parents of ``path`` are made as IMPLICIT folders.
-    ``facts`` replaces the facts when given (a rename changes none but may come with a touch). One update_path event.
-    A missing source raises NotFound, a folder moved into itself raises Conflict.
+    A leaf at ``path`` is replaced (its row goes without an event of its own; with ``keeps`` it becomes a noncurrent
+    version); a folder at ``path`` must not exist (AlreadyExists). Noncurrent versions stay with their keys. Missing
+    parents of ``path`` are made as IMPLICIT folders. ``facts`` replaces the facts when given (a rename changes none but
+    may come with a touch). One update_path event. A missing source raises NotFound, a folder moved into itself raises
+    Conflict.
     """
 
     source: str
     path: str
     facts: Facts | None = None
+    keeps: bool = False
 
 
 class DeleteNode(msgspec.Struct, frozen=True, tag=True):
-    """The node at ``path`` and all below it are gone. One delete event; a missing node is no change."""
+    """The node at ``path`` and all below it are gone. One delete event; a missing node is no change.
+
+    With ``keeps`` a leaf becomes a noncurrent version. ``marker`` is the id of a delete marker that takes its place,
+    also where there was nothing (empty: the null version, in the place of an older one; None: no marker). Keys that
+    have noncurrent versions get a marker in any case, since the next of them would show otherwise.
+    """
 
     path: str
+    keeps: bool = False
+    marker: str | None = None
 
 
 class PruneFolders(msgspec.Struct, frozen=True, tag=True):
@@ -126,7 +140,10 @@ class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     """Book-keeping of the scanner: the folder's rows equal a listing that had this state. No event.
 
     ``fingerprint`` empty means "not known". Any change to the name or the facts of a direct child of the folder clears
-    the stored fingerprint; one of metadata or hashes alone, which no listing shows, does not. Missing: NotFound.
+    the stored fingerprint; one of metadata or hashes alone, which no listing shows, does not. A child that comes or
+    goes, or has another inode, clears ``ctime_ns`` as well: such a change is told of a path, and if another folder
+    stood there, the times of this one would never show it. So does another inode of the folder itself: a copy may have
+    the same times. Missing: NotFound.
     """
 
     path: str
@@ -135,7 +152,50 @@ class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     fingerprint: bytes = b""
 
 
-Operation = PutLeaf | PutLeaves | PutFolder | MoveNode | DeleteNode | PruneFolders | SetMeta | SetHash | FolderScanned
+class DropVersion(msgspec.Struct, frozen=True, tag=True):
+    """This noncurrent version or delete marker of the key ``path`` is gone; no change when there is none. No event."""
+
+    path: str
+    version: str
+
+
+class PromoteVersion(msgspec.Struct, frozen=True, tag=True):
+    """This noncurrent version is what the key ``path`` shows from now on; what it showed is forgotten.
+
+    ``uuid`` and ``blob`` say where its content lies now, ``facts`` what the storage says of it; without, they are as
+    they were. One update_content event where the UUID stays, else a create event (after a delete event for a leaf that
+    was there). Raises NotFound (reason ``version``), and Conflict (reason ``uuid``) when another node holds the UUID.
+    """
+
+    path: str
+    version: str
+    uuid: str = ""
+    blob: int = 0
+    facts: Facts | None = None
+
+
+class SetVersionMeta(msgspec.Struct, frozen=True, tag=True):
+    """Replace the metadata of a noncurrent version; NotFound (reason ``version``) when it is missing. No event."""
+
+    path: str
+    version: str
+    meta: NodeMeta
+
+
+Operation = (
+    PutLeaf
+    | PutLeaves
+    | PutFolder
+    | MoveNode
+    | DeleteNode
+    | PruneFolders
+    | SetMeta
+    | SetHash
+    | FolderScanned
+    | DropVersion
+    | PromoteVersion
+    | SetVersionMeta
+)
 
 
 class Patch(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from cellsmono.interfaces.datasource import (
 from cellsmono.interfaces.index import KeyPage, Usage
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Part, PartDigest, Upload
+from cellsmono.interfaces.version import Removal, Version, Versioning, VersionPage
 
 
 class Circumstances(msgspec.Struct, frozen=True):
@@ -99,6 +100,44 @@ class NodeRouter(Protocol):
     async def is_public(self, actor: Actor, root: str) -> bool:
         """Whether the policy of a root lets in everybody. Raises NotFound (reason ``policy``) when it has none."""
 
+    def find_versioning(self, root: str) -> Versioning:
+        """Whether a root keeps versions; OFF also for one that is not there.
+
+        As ``find_settings`` it asks for no right.
+        """
+
+    async def set_versioning(self, actor: Actor, root: str, versioning: Versioning) -> None:
+        """See ``NodeStore.set_versioning``. To suspend what was never enabled changes nothing."""
+
+    async def list_versions(
+        self,
+        actor: Actor,
+        root: str,
+        prefix: str = "",
+        delimiter: str = "",
+        after: str = "",
+        after_version: str | None = None,
+        limit: int = 1000,
+    ) -> VersionPage:
+        """See ``NodeIndex.list_versions``."""
+
+    async def read_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
+        """See ``NodeStore.read_version``."""
+
+    async def read_latest(self, actor: Actor, root: str, path: str) -> Version | None:
+        """The newest version of a key, also when it is a delete marker; None for a key without any."""
+
+    async def open_version(self, actor: Actor, root: str, path: str, version: str) -> OpenNode:
+        """See ``NodeStore.open_version``."""
+
+    async def delete_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
+        """See ``NodeStore.delete_version``."""
+
+    async def update_version_meta(
+        self, actor: Actor, root: str, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]
+    ) -> Node:
+        """See ``NodeStore.update_version_meta``."""
+
     async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
         """Raise what storing a node with this ACL and these tags would raise: Forbidden, Invalid (reason ``acl``)."""
 
@@ -135,7 +174,10 @@ class NodeRouter(Protocol):
     async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeStore.delete_node``."""
 
-    async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
+    async def remove_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
+        """See ``NodeStore.remove_node``."""
+
+    async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | str | None]:
         """See ``NodeStore.delete_nodes``."""
 
     async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:

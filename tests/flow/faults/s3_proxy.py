@@ -22,6 +22,12 @@ EMPTY = "empty"
 PAGE = "page"
 """A web page of somebody else: not found."""
 
+STRIKE_BEFORE = "strike before"
+"""``strike`` is called, and nothing is passed on."""
+
+STRIKE_AFTER = "strike after"
+"""The server does what it is asked, then ``strike`` is called."""
+
 _ANSWERS = {
     EMPTY: b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
     PAGE: b"HTTP/1.1 404 X\r\nConnection: close\r\nContent-Length: 15\r\n\r\n<html>no</html>",
@@ -33,7 +39,8 @@ class FaultyProxy:
 
     An action is a pair of status and S3 code (the answer), one of the words above, or a number: the answer is passed
     on up to so many bytes of its body and then cut off. ``always`` is done when the plan is empty. ``only`` limits all
-    this to requests that begin so ("GET /bucket?list"); the others are passed on.
+    this to requests that begin so ("GET /bucket?list"); the others are passed on. ``heads`` are the headers of every
+    request, names in lower case, with ``:method`` and ``:target`` from its first line.
     """
 
     def __init__(self, upstream):
@@ -41,14 +48,20 @@ class FaultyProxy:
         self.always = None
         self.only = ""
         self.seen = []
+        self.heads = []
         self.asked = asyncio.Event()
+        self.strike = None
         self._upstream = upstream.removeprefix("http://").split(":")
         self._server = None
         self._serving = set()
 
     @property
+    def port(self):
+        return self._server.sockets[0].getsockname()[1]
+
+    @property
     def url(self):
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def methods(self):
@@ -61,8 +74,9 @@ class FaultyProxy:
         self.always, self.only = None, ""
 
     @asynccontextmanager
-    async def running(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20)
+    async def running(self, tls=None):
+        """With ``tls``, a context of ``ssl``, it speaks HTTPS."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, ssl=tls)
         try:
             yield self
         finally:
@@ -87,12 +101,17 @@ class FaultyProxy:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await reader.readexactly(length)
         self.seen.append(lines[0].rsplit(" ", 1)[0])
+        self.heads.append(_read_head(lines))
         self.asked.set()
         action = None
         if lines[0].startswith(self.only):
             action = self.plan.popleft() if self.plan else self.always
         if action == HANG:
             await asyncio.Event().wait()
+        elif action in (STRIKE_BEFORE, STRIKE_AFTER):
+            if action == STRIKE_AFTER:
+                await self._forward(lines, body)
+            self.strike()
         elif isinstance(action, tuple):
             writer.write(_refusal(lines[0].startswith("HEAD"), *action))
         elif action in _ANSWERS:
@@ -112,6 +131,12 @@ class FaultyProxy:
         answer = await reader.read()
         writer.close()
         return answer
+
+
+def _read_head(lines):
+    method, target, _ = lines[0].split(" ")
+    fields = (line.split(":", 1) for line in lines[1:] if line)
+    return {":method": method, ":target": target, **{name.lower(): value.strip() for name, value in fields}}
 
 
 def _refusal(is_head, status, code):

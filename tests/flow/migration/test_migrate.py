@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from cellsmono.datasource.migration import copying
 from cellsmono.interfaces.datasource import Format, Storage
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, Unavailable
@@ -40,6 +41,22 @@ async def test_nothing_changes_but_the_place(make_site, source, target):
     async with site.open() as app:
         assert (app.store.config.format, app.store.config.folder) == (target, str(site.target))
         assert await seen(app) == before
+        await app.check_well()
+
+
+@pytest.mark.parametrize(("source", "target"), [(STRUCTURED, FLAT), (FLAT, STRUCTURED)])
+async def test_processes_that_copy_change_nothing(make_site, monkeypatch, source, target):
+    monkeypatch.setattr(copying, "MANY_FILES", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(copying, "copy_files", None)
+    site = make_site(source)
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        report = await app.migrate(format_=target, target=site.target)
+        assert (report.phase, report.problems_total) == (MigrationPhase.SWITCHED, 0)
+        assert await seen(app) == before
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
         await app.check_well()
 
 

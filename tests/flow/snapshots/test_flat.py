@@ -6,6 +6,7 @@ import pytest
 
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.snapshots import LoadOptions, SnapshotOrigin
+from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import CellsError, Conflict, Unavailable
 
 
@@ -137,3 +138,55 @@ async def test_another_store_is_refused(flat, tree_of):
             with pytest.raises((Conflict, CellsError)):
                 await core.installation.add_datasource(config, str(kept))
             assert core.datasources.configs() == []
+
+
+async def list_versions(core):
+    """Key, whether it shows, and content (None: a delete marker) of every version."""
+    store, found = core.datasources.triple("docs").store, []
+    for version in (await store.index.list_versions()).entries:
+        body = None
+        if version.node is not None:
+            opened = await store.open_version(version.key, version.id)
+            body = await opened.reader.read(0, 1000)
+            opened.reader.close()
+        found.append((version.key, version.is_latest, body))
+    return found
+
+
+async def test_versions_come_back_and_those_without_content_are_named(flat):
+    async with flat.open() as core:
+        store = core.datasources.triple("docs").store
+        await store.set_versioning(Versioning.ENABLED)
+        await flat.put(core, "x", b"1")
+        lost = await flat.put(core, "x", b"2")
+        await flat.put(core, "x", b"3")
+        await flat.put(core, "gone", b"4")
+        await store.delete_node("gone")
+        before = await list_versions(core)
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        assert (await core.installation.load_snapshot("docs", "snapshot.db")).absent_total == 0
+        assert await list_versions(core) == before
+        store = core.datasources.triple("docs").store
+        assert store.versioning is Versioning.ENABLED
+        await store.delete_version("x", lost.version)
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert report.absent == (f"x (version {lost.version})",)
+        assert await list_versions(core) == [row for row in before if row[2] != b"2"]
+        assert (await core.installation.check("docs")).is_fine
+
+
+async def test_a_store_that_holds_versions_alone_is_not_empty(flat):
+    async with flat.open() as core:
+        store = core.datasources.triple("docs").store
+        await store.set_versioning(Versioning.ENABLED)
+        kept = await flat.put(core, "x", b"1")
+        await store.delete_node("x")
+        info = await core.installation.read_datasource("docs")
+        assert (info.stats.files, info.stats.versions, info.stats.version_bytes) == (0, 2, 1)
+        with pytest.raises(Conflict) as error:
+            await core.installation.delete("docs")
+        assert error.value.reason == "not_empty"
+    async with flat.open() as core:
+        assert await list_versions(core) == [("x", True, None), ("x", False, b"1")]
+        store = core.datasources.triple("docs").store
+        assert (await store.read_version("x", kept.version)).node.size == 1

@@ -5,12 +5,13 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from cellsmono.gateway.s3 import xml_listings, xml_read, xml_write
+from cellsmono.gateway.s3 import xml_listings, xml_read, xml_versions, xml_write
 from cellsmono.gateway.s3.errors import ERRORS, S3Error, from_domain, render
 from cellsmono.gateway.s3.escaping import encode_url, escape_text
 from cellsmono.gateway.s3.xml_write import Owner
 from cellsmono.interfaces.node import Checksum, Facts, Node, NodeMeta, PartInfo
 from cellsmono.interfaces.objects import Part, Upload
+from cellsmono.interfaces.version import Version, VersionPage
 from cellsmono.kernel import errors as domain
 
 OWNER = Owner("abc", "owner")
@@ -64,17 +65,25 @@ def test_list_v1_golden():
 
 
 def test_versions_golden():
-    page = xml_listings.ListingPage("bucket", ENTRIES[:2], is_truncated=True, next="dir/", owner=OWNER)
+    shown = node("a&b.txt")
+    marker = Version("a&b.txt", "5" * 32, None, shown.mtime_ns, 2, is_latest=True)
+    version = Version("a&b.txt", "", shown, shown.mtime_ns, 1)
+    page = xml_versions.VersionsPage(
+        "bucket", VersionPage((marker, version, "dir/"), "dir/"), OWNER, key_marker="k", version_marker="v"
+    )
+    owner = "<Owner><ID>abc</ID><DisplayName>owner</DisplayName></Owner>"
     expected = (
         f"{HEAD}<ListVersionsResult{NS}><Name>bucket</Name><Prefix></Prefix><KeyMarker>k</KeyMarker>"
         "<VersionIdMarker>v</VersionIdMarker><NextKeyMarker>dir/</NextKeyMarker>"
-        "<NextVersionIdMarker>null</NextVersionIdMarker><MaxKeys>1000</MaxKeys><IsTruncated>true</IsTruncated>"
-        "<Version><Key>a&amp;b.txt</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
+        "<MaxKeys>1000</MaxKeys><IsTruncated>true</IsTruncated>"
+        f"<DeleteMarker><Key>a&amp;b.txt</Key><VersionId>{'5' * 32}</VersionId><IsLatest>true</IsLatest>"
+        f"<LastModified>2013-05-24T00:00:00.000Z</LastModified>{owner}</DeleteMarker>"
+        "<Version><Key>a&amp;b.txt</Key><VersionId>null</VersionId><IsLatest>false</IsLatest>"
         f"<LastModified>2013-05-24T00:00:00.000Z</LastModified><ETag>&quot;{ETAG}&quot;</ETag><Size>7</Size>"
-        "<Owner><ID>abc</ID><DisplayName>owner</DisplayName></Owner><StorageClass>STANDARD</StorageClass></Version>"
+        f"{owner}<StorageClass>STANDARD</StorageClass></Version>"
         "<CommonPrefixes><Prefix>dir/</Prefix></CommonPrefixes></ListVersionsResult>"
     )
-    assert xml_listings.write_list_versions(page, key_marker="k", version_marker="v").decode() == expected
+    assert xml_versions.write_list_versions(page).decode() == expected
 
 
 def test_url_encoding_in_listings():

@@ -21,7 +21,12 @@ LIST: Final = "s3:ListBucket"
 PUT_ACL: Final = "s3:PutObjectAcl"
 PUT_TAGS: Final = "s3:PutObjectTagging"
 
-_LISTS: Final = frozenset({LIST, "s3:ListBucketVersions"})
+GET_VERSION: Final = "s3:GetObjectVersion"
+DELETE_VERSION: Final = "s3:DeleteObjectVersion"
+LIST_VERSIONS: Final = "s3:ListBucketVersions"
+PUT_VERSION_TAGS: Final = "s3:PutObjectVersionTagging"
+
+_LISTS: Final = frozenset({LIST, LIST_VERSIONS})
 _READS: Final = _LISTS | {GET, "s3:GetBucketLocation", "s3:GetObjectAttributes", "s3:GetObjectTagging"}
 """What a datasource that is configured ``anonymous = "read"`` lets everybody do."""
 _UPLOADS: Final = frozenset(
@@ -98,7 +103,7 @@ class Rights:
             return Verdict.NO
         if action in _BUCKET_ACLS.get(settings.acl, ()):
             return Verdict.YES
-        return Verdict.BY_ACL if action == GET else Verdict.NO
+        return Verdict.BY_ACL if action in (GET, GET_VERSION) else Verdict.NO
 
 
 def is_open(node: Node) -> bool:

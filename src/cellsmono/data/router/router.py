@@ -1,9 +1,9 @@
 """The router over datasources: each is a root. Who may do what with it is in ``rights``, and asked for here alone."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from typing import Protocol
 
 from cellsmono.data.policy.document import parse_policy
+from cellsmono.data.router.base import Roots
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.router.rights import (
     DELETE,
@@ -11,13 +11,13 @@ from cellsmono.data.router.rights import (
     LIST,
     PUT,
     PUT_TAGS,
-    Rights,
     Verdict,
     check_change,
     forbid,
     is_open,
 )
-from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, BucketSettingsStore, Change
+from cellsmono.data.router.versions import VersionRouter
+from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -31,34 +31,14 @@ from cellsmono.interfaces.index import KeyPage, Usage
 from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.router import Actor, Root
+from cellsmono.interfaces.version import Removal
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, PreconditionFailed, Unavailable
 
 _COPY_CHUNK = 1 << 20
 
 
-class Roots(Protocol):
-    """The datasources that are there now, and how they come and go."""
-
-    def find(self, name: str) -> NodeStore | None:
-        """The datasource of this name when it is ready, else None. Raises Unavailable for one that failed to start."""
-
-    def names(self) -> list[str]:
-        """The names of all datasources that are ready, sorted."""
-
-    async def create(self, name: str) -> NodeStore:
-        """Make a new empty datasource that survives a restart."""
-
-    async def delete(self, name: str) -> None:
-        """Remove an empty datasource for good. Raises Conflict (reason ``not_empty``)."""
-
-
-class Router:
+class Router(VersionRouter):
     """``NodeRouter`` that maps the first step of a path to a datasource."""
-
-    def __init__(self, roots: Roots, settings: BucketSettingsStore) -> None:
-        self._roots = roots
-        self._settings = settings
-        self._rights = Rights(settings)
 
     # roots
 
@@ -181,10 +161,14 @@ class Router:
     ) -> Node:
         """See ``NodeRouter``."""
         target = self._allow(actor, root, PUT, path, options.meta or NO_META)
-        origin, verdict = self._judge_reading(actor, source_root, source)
+        version = options.source_version
+        origin, verdict = self._judge_reading(actor, source_root, source, version)
         if origin is target and verdict is Verdict.YES:
             return await target.copy_node(source, path, options)
-        opened = await self.open_node(actor, source_root, source)
+        if version is None:
+            opened = await self.open_node(actor, source_root, source)
+        else:
+            opened = await self.open_version(actor, source_root, source, version)
         try:
             node = opened.node
             if options.source_etag and node.effective_etag != options.source_etag:
@@ -209,9 +193,13 @@ class Router:
 
     async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, DELETE, path).delete_node(path, conditions)
+        return (await self.remove_node(actor, root, path, conditions)).existed
 
-    async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | None]:
+    async def remove_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
+        """See ``NodeRouter``."""
+        return await self._allow(actor, root, DELETE, path).remove_node(path, conditions)
+
+    async def delete_nodes(self, actor: Actor, root: str, paths: Sequence[str]) -> list[Exception | str | None]:
         """See ``NodeRouter``."""
         store = self._find(actor, root)
         refused = {path for path in paths if self._rights.judge(actor, store, DELETE, path) is not Verdict.YES}
@@ -291,50 +279,6 @@ class Router:
         """See ``NodeRouter``."""
         await (await self._allow_upload(actor, root, upload_id)).abort_upload(upload_id)
 
-    # rights
-
-    def _allow(self, actor: Actor, root: str, action: str, path: str = "", meta: NodeMeta = NO_META) -> NodeStore:
-        """The datasource, if the actor may do this with it, and may give what is written its ACL and tags."""
-        store = self._find(actor, root)
-        self._rights.require(actor, store, action, path)
-        self._rights.require_meta(actor, store, path, meta)
-        return store
-
-    async def _allow_upload(self, actor: Actor, root: str, upload_id: str, meta: NodeMeta = NO_META) -> NodeStore:
-        """As ``_allow``, for what is done with an upload: its key decides, where rules look at keys at all."""
-        store = self._find(actor, root)
-        if actor.kind == "anonymous" or self._settings.find(root) is not None:
-            try:
-                key = (await store.read_upload(upload_id)).key
-            except NotFound:
-                key = ""  # what is not there is told to those who may do it with every key
-            self._rights.require(actor, store, PUT, key)
-            self._rights.require_meta(actor, store, key, meta)
-        else:
-            self._rights.require_meta(actor, store, "", meta)
-        return store
-
-    def _judge_reading(self, actor: Actor, root: str, path: str) -> tuple[NodeStore, Verdict]:
-        store = self._find(actor, root)
-        verdict = self._rights.judge(actor, store, GET, path)
-        if verdict is Verdict.NO:
-            raise forbid(store, path)
-        return store, verdict
-
-    def _be_discreet(self, actor: Actor, store: NodeStore, path: str) -> None:
-        """Raise Forbidden instead of telling a stranger, who may not list, that something is not there."""
-        if actor.kind == "anonymous" and self._rights.judge(actor, store, LIST) is not Verdict.YES:
-            raise forbid(store, path) from None
-
-    def _find(self, actor: Actor, root: str) -> NodeStore:
-        store = self._roots.find(root)
-        if store is not None:
-            return store
-        if actor.kind == "anonymous":
-            # Whether a bucket exists is nobody's business who did not sign.
-            raise Forbidden("Sign the request", path=root)
-        raise NotFound(f"There is no bucket {root!r}", reason="root", path=root)
-
 
 def _root(store: NodeStore) -> Root:
     return Root(store.config.name, store.config.created)
@@ -354,3 +298,6 @@ async def _read_all(reader: ObjectReader, size: int) -> AsyncIterator[bytes]:
             raise Unavailable("The source became shorter while it was copied; try again")
         offset += len(data)
         yield data
+
+
+__all__ = ["Roots", "Router"]

@@ -106,7 +106,7 @@ class Blobs:
         record = await read_record(objects, bucket)
         if record is None:
             await _check_empty(objects, bucket)
-            if stats.files:
+            if stats.files or stats.versions:
                 raise _offline(bucket)
             if not is_writable:
                 raise Forbidden(
@@ -116,7 +116,7 @@ class Blobs:
             record = FlatRecord(1, choose_layout(objects, bucket), node.uuid)
             await write_record(objects, bucket, record)
         elif record.id != node.uuid:
-            if stats.files or stats.folders:
+            if stats.files or stats.folders or stats.versions:
                 raise Conflict(
                     f"The folder of '{bucket}' holds the blobs of another datasource than the index of '{bucket}' is "
                     "about. Check the folder; or add it under another name, with an empty index.",

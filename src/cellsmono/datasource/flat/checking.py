@@ -19,6 +19,7 @@ from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.node import Node, NodeAttributes
 from cellsmono.interfaces.operations import BlobFinding, BlobProblem, BlobReport
 from cellsmono.interfaces.sync import Progress
+from cellsmono.interfaces.version import VersionPage
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Invalid, TooLarge
 from cellsmono.kernel.log import get_logger
@@ -85,7 +86,8 @@ class _Check:
                 await self._look_at(found[start : start + _CHUNK])
                 await asyncio.sleep(0)
             self._tell(number, len(folders), folder)
-        if self._repair is not Repair.SUPERSEDED and len(self._matched) < (await self._index.stats()).files:
+        stats = await self._index.stats()
+        if self._repair is not Repair.SUPERSEDED and len(self._matched) < stats.files + stats.versions:
             await self._find_missing()
         self.report.seconds = self._clock.monotonic() - self._begun
 
@@ -100,17 +102,17 @@ class _Check:
     async def _look_at(self, found: Sequence[Blob]) -> None:
         """Judge blobs that were just listed."""
         busy, orphans = self._blobs.busy(), []
-        nodes = await self._index.find_nodes([blob.uuid for blob in found])
-        for blob, node in zip(found, nodes, strict=True):
+        owners = await self._index.find_blobs([(blob.uuid, blob.blob) for blob in found])
+        for blob, owner in zip(found, owners, strict=True):
             if not blob.uuid:
                 self._add(BlobProblem.FOREIGN, blob.key, blob.facts.size)
                 continue
             self.report.blobs += 1
             self.report.bytes += blob.facts.size
-            if node is not None and not node.is_folder and node.blob == blob.blob:
+            if owner is not None:
                 self._matched.append(_hash_name(blob.key))
-                if node.size != blob.facts.size and blob.key not in busy:
-                    self._add(BlobProblem.SIZE, blob.key, blob.facts.size, node.path)
+                if owner.size != blob.facts.size and blob.key not in busy:
+                    self._add(BlobProblem.SIZE, blob.key, blob.facts.size, owner.path)
             elif blob.key not in busy and await self._is_orphan(blob):
                 orphans.append(blob)
         deleted = await self._index.find_deleted([blob.uuid for blob in orphans])
@@ -123,6 +125,8 @@ class _Check:
     async def _is_orphan(self, blob: Blob) -> bool:
         """Whether no node has a blob's UUID, or one whose own blob is missing; what was replaced is dealt with here.
 
+        The blob of a version of some key is no orphan.
+
         The index did not name the blob when it was asked, and nobody was changing it before that. Who makes a blob is
         busy with it until the index names it, so that can not be under way. Who drops one is busy with it from before
         the index forgets it until it is gone: so what is not busy now and there after that stays.
@@ -134,13 +138,13 @@ class _Check:
             return False
         if await self._blobs.find_size(blob.key) is None:
             return False
+        if (await self._index.find_blobs([(blob.uuid, blob.blob)]))[0] is not None:  # named by the index after all
+            self._matched.append(_hash_name(blob.key))
+            return False
         (node,) = await self._index.find_nodes([blob.uuid])
         if node is None or node.is_folder or not await self._is_whole(node):
             return True
-        if node.blob == blob.blob:  # named by the index after all
-            self._matched.append(_hash_name(blob.key))
-        else:
-            self._remove(BlobProblem.SUPERSEDED, blob, node.path)
+        self._remove(BlobProblem.SUPERSEDED, blob, node.path)
         return False
 
     def _remove(self, problem: BlobProblem, blob: Blob, path: str = "") -> None:
@@ -188,25 +192,25 @@ class _Check:
     # --- nodes without a blob
 
     async def _find_missing(self) -> None:
-        """Ask for the blob of each leaf whose blob was not listed. Only when there are such."""
-        after, listed = "", frozenset(self._matched)
+        """Ask for the blob of each leaf and version whose blob was not listed. Only when there are such."""
+        page, listed = VersionPage((), "", ""), frozenset(self._matched)
         while True:
-            page = await self._index.list_keys(after=after)
-            for node in page.entries:
-                if not isinstance(node, Node) or node.is_folder:
+            page = await self._index.list_versions(after=page.next_key, after_version=page.next_version)
+            for version in page.entries:
+                node = None if isinstance(version, str) else version.node
+                if node is None or node.is_folder:
                     continue
                 key = self._blobs.key_of(node)
                 if _hash_name(key) not in listed and not await self._is_there(node):
                     self._add(BlobProblem.MISSING, key, node.size, node.path)
-            after = page.next_after
-            if not after:
+            if not page.next_key:
                 return
 
     async def _is_there(self, node: Node) -> bool:
         if await self._blobs.find_size(self._blobs.key_of(node)) is not None:
             return True
-        (now,) = await self._index.find_nodes([node.uuid])
-        return now is None or now.blob != node.blob  # deleted or replaced since the page was read
+        (owner,) = await self._index.find_blobs([(node.uuid, node.blob)])
+        return owner is None  # deleted or replaced since the page was read
 
     def _add(self, problem: BlobProblem, key: str, size: int, path: str = "") -> None:
         self.report.counts[problem] = self.report.counts.get(problem, 0) + 1

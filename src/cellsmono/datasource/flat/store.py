@@ -5,39 +5,34 @@ the content of a node, then the blob that it replaced is removed. A crash in bet
 a node without its bytes or with others. Moves and renames are a transaction of the index and nothing else.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
 from cellsmono.datasource.base import (
-    BaseStore,
     check_folder_path,
     check_leaf_path,
     check_move,
     check_source,
     join_kinds,
 )
-from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.flat.blobs import Blob, Blobs
+from cellsmono.datasource.flat.blobs import Blob
+from cellsmono.datasource.flat.versioned import VersionedStore
 from cellsmono.datasource.objects.names import check_length
-from cellsmono.datasource.objects.workers import see_through
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
     CopyOptions,
-    DatasourceConfig,
     OpenNode,
     WriteOptions,
 )
-from cellsmono.interfaces.events import NodeEvent
-from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Facts, FolderKind, Node, NodeAttributes, NodeMeta, is_sealed, new_uuid
-from cellsmono.interfaces.objects import Multipart, ObjectReader, Staged, Target
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PruneFolders, PutFolder, PutLeaf, SetMeta
+from cellsmono.interfaces.objects import ObjectReader, Staged, Target
+from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, PruneFolders, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import is_folder
-from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, Invalid, NotFound, PreconditionFailed
+from cellsmono.interfaces.version import Removal, Versioning
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound, PreconditionFailed
 
 _GUESSED = 64 * 1024
 """Up to this size content is stored as that of a new node without asking first whether there is one: most often there
@@ -46,17 +41,10 @@ _LOOKS = 3
 """How often a reader looks again for a blob: it may have been replaced since the index was asked."""
 
 
-class FlatStore(BaseStore):
+class FlatStore(VersionedStore):
     """``NodeStore`` over blobs and an index."""
 
     sync = None
-
-    def __init__(
-        self, config: DatasourceConfig, blobs: Blobs, uploads: Multipart, index: NodeIndex, claims: Claims
-    ) -> None:
-        remedy = f"run `cellsmono ds check {config.name}`"
-        super().__init__(config, blobs.objects, uploads, index, claims, remedy)
-        self.blobs = blobs
 
     @property
     def trouble(self) -> str:
@@ -108,16 +96,6 @@ class FlatStore(BaseStore):
     async def _has_content(self, node: Node) -> bool:
         return True  # other content is another blob
 
-    async def _missing(self, path: str) -> Corrupt:
-        """The error for content that is not there, while the store as such is. Raises Unavailable when it is not."""
-        await self.blobs.check_record()
-        return Corrupt(
-            f"The content of {path!r} is not on the storage as it was written. `cellsmono ds check {self._bucket}` "
-            "tells what else is missing; put the blobs back from a backup.",
-            reason="blob",
-            path=path,
-        )
-
     async def _read_leaf(self, path: str) -> Node:
         if is_folder(path):
             raise NotFound(f"{path!r} is a folder and has no content", path=path)
@@ -141,22 +119,13 @@ class FlatStore(BaseStore):
         seal = self.blobs.new_seal()
         if self.blobs.can_rename:
             return Target(self.blobs.key(new_uuid(), seal)) if seal else None
-        name = self._name(await self._find(path), seal)
+        name = await self._name(await self._find(path), seal)
         return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
         seal = self.blobs.new_seal()
         return Target(self.blobs.key(new_uuid(), seal)) if seal else None
-
-    def _name(self, old: Node | None, seal: int) -> tuple[str, int]:
-        """UUID and number of the blob that new content gets; ``old``: the node whose content it is to be, if any.
-
-        Content that is sealed has its number already, see ``Staged.seal``.
-        """
-        if old is None:
-            return new_uuid(), seal
-        return old.uuid, seal or self.blobs.next_blob(old)
 
     async def _is_name_of(self, name: tuple[str, int], old: Node | None) -> bool:
         """Whether the blob of this name can hold new content of a node, or of a new one."""
@@ -183,17 +152,18 @@ class FlatStore(BaseStore):
             try:
                 await self._check_conditions(path, conditions)
                 old = self.index.recall_node(path)
-                if old is None and (staged.size > _GUESSED or not self.blobs.can_rename):
+                if old is None and not self._may_guess(staged):
                     old = await self._find(path)
+                fate = await self._decide_fate(path, old)
+                first = self.blobs.parse(staged.key) if staged.key else await self._name(old, staged.seal)
+                is_right = not staged.key or await self._is_name_of(first, old)
+                uuid, blob = first if is_right else await self._name(old, staged.seal)
             except BaseException:
                 await self._objects.discard(staged)
                 raise
             kept = NodeAttributes(0, 0, etag, meta, path)
-            first = self.blobs.parse(staged.key) if staged.key else self._name(old, staged.seal)
-            is_right = not staged.key or await self._is_name_of(first, old)
-            uuid, blob = first if is_right else self._name(old, staged.seal)
-            made, key, dropped = self.blobs.key(*first), self.blobs.key(uuid, blob), self._keys(old)
-            with self.blobs.changing(made, key, *dropped):
+            made, key = self.blobs.key(*first), self.blobs.key(uuid, blob)
+            with self.blobs.changing(made, key, *self._keys(old), *fate.dropped):
                 facts = await self.blobs.commit(staged, made, mtime_ns, kept)
                 if key != made:  # the node came or went while the body came in
                     await self.blobs.rename(made, key)
@@ -206,11 +176,14 @@ class FlatStore(BaseStore):
                     uuid=uuid,
                     blob=blob,
                     block_hash=block_hash,
+                    version=fate.version,
+                    keeps=fate.keeps,
                 )
                 if old is not None:
-                    return await self._node_of(path, await self._change([leaf], dropped))
+                    return await self._node_of(path, await self._change([leaf], fate.dropped))
                 try:
-                    return await self._node_of(path, await self._change([replace(leaf, only_new=True)], (), made=key))
+                    only_new = replace(leaf, only_new=True)
+                    return await self._node_of(path, await self._change([only_new], fate.dropped, made=key))
                 except AlreadyExists:
                     return await self._replace_after_all(leaf, key)
 
@@ -218,15 +191,20 @@ class FlatStore(BaseStore):
         """Put a leaf in the place of one that was not at hand: its blob, made under a new UUID, gets the right name."""
         try:
             old = await self.index.read_node(leaf.path)
+            fate = await self._decide_fate(leaf.path, old)
+            uuid, blob = await self._name(old, leaf.blob if is_sealed(leaf.blob) else 0)
         except BaseException:
             self.blobs.drop(key)
             raise
-        blob = leaf.blob if is_sealed(leaf.blob) else self.blobs.next_blob(old)
-        right, dropped = self.blobs.key_of(replace(old, blob=blob)), self._keys(old)
-        with self.blobs.changing(right, *dropped):
+        right = self.blobs.key(uuid, blob)
+        with self.blobs.changing(right, *self._keys(old), *fate.dropped):
             await self.blobs.rename(key, right)
-            leaf = replace(leaf, uuid=old.uuid, blob=blob)
-            return await self._node_of(leaf.path, await self._change([leaf], dropped))
+            leaf = replace(leaf, uuid=uuid, blob=blob, version=fate.version, keeps=fate.keeps)
+            return await self._node_of(leaf.path, await self._change([leaf], fate.dropped))
+
+    def _may_guess(self, staged: Staged) -> bool:
+        """Whether content is stored as that of a new node before anybody asked whether there is one."""
+        return staged.size <= _GUESSED and self.blobs.can_rename and self.versioning is not Versioning.SUSPENDED
 
     @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
@@ -247,17 +225,26 @@ class FlatStore(BaseStore):
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        if source == path:
+        if source == path and options.source_version is None and await self._may_rewrite(path):
             return await self._rewrite_meta(path, options)
         await self._check_conditions(path, options.conditions)
-        node, staged = await self._stage_source(source, options.source_etag)
+        node, staged = await self._stage_source(source, options.source_etag, options.source_version)
         return await self._commit_copy(path, node, staged, options)
 
-    async def _stage_source(self, source: str, etag: str) -> tuple[Node, Staged]:
-        """A node and a staged copy of exactly its content."""
+    async def _may_rewrite(self, path: str) -> bool:
+        """Whether a copy to itself leaves no version behind, so that the bytes may stay where they are."""
+        if self.versioning is Versioning.SUSPENDED:
+            return not (await self._read_leaf(path)).version
+        return self.versioning is Versioning.OFF
+
+    async def _stage_source(self, source: str, etag: str, version: str | None) -> tuple[Node, Staged]:
+        """A node, or one version of it, and a staged copy of exactly its content."""
         seen = ""
         for _ in range(_LOOKS):
-            node = await self._read_leaf(source)
+            if version is None:
+                node = await self._read_leaf(source)
+            else:
+                node = self._content_of(await self.read_version(source, version))
             check_source(node, etag)
             try:
                 staged = await self.blobs.stage_copy(node)
@@ -295,9 +282,11 @@ class FlatStore(BaseStore):
             old = None if source == path else await self._find(path)
             if old is not None and old.is_folder:
                 raise Conflict(f"There is a folder {path!r} already", reason="exists", path=path)
-            dropped = self._keys(old)
-            with self.blobs.changing(*dropped):
-                events = await self._change([MoveNode(source, path), PruneFolders(source)], dropped)
+            keeps = self.versioning is Versioning.ENABLED or (old is not None and bool(old.version))
+            dropped = () if keeps else tuple(self._keys(old))
+            with self.blobs.changing(*self._keys(old)):
+                move = MoveNode(source, path, keeps=keeps)
+                events = await self._change([move, PruneFolders(source)], dropped)
                 return await self._node_of(path, events)
 
     @guarded
@@ -323,9 +312,10 @@ class FlatStore(BaseStore):
             if await self._find(path) is not None:
                 raise _taken(path)
             facts = Facts(found.facts.size, found.facts.mtime_ns)
-            leaf = PutLeaf(path, facts, etag=etag, meta=meta, uuid=found.uuid, blob=found.blob)
-            with self.blobs.changing(found.key):
-                return await self._apply(path, leaf)
+            fate = await self._decide_fate(path, None)
+            leaf = PutLeaf(path, facts, etag, meta=meta, uuid=found.uuid, blob=found.blob, version=fate.version)
+            with self.blobs.changing(found.key, *fate.dropped):
+                return await self._node_of(path, await self._change([leaf], fate.dropped))
 
     async def _attach_copy(self, path: str, found: Blob, etag: str, meta: NodeMeta) -> Node:
         staged, _ = await self._objects.stage_copy(self._bucket, self._bucket, found.key)
@@ -340,26 +330,24 @@ class FlatStore(BaseStore):
     # deleting
 
     @guarded
-    async def delete_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
+    async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
         """See ``NodeStore``."""
         async with self._claims.claim(path):
             await self._check_conditions(path, conditions)
             node = await self._find(path)
-            if node is None:
-                return False
-            if node.is_folder:
+            if not is_folder(path):
+                return Removal(node is not None, (await self._delete_leaves([path], [node]))[path])
+            if node is not None:
                 await self._delete_folder(node)
-            else:
-                await self._delete_leaves([node])
-            return True
+            return Removal(node is not None)
 
     @guarded
-    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | None]:
+    async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | str | None]:
         """See ``NodeStore``."""
-        outcome: dict[str, Exception | None] = dict.fromkeys(paths)
+        outcome: dict[str, Exception | str | None] = dict.fromkeys(paths)
         leaves = [path for path in outcome if not is_folder(path)]
         async with self._claims.claim(*leaves):
-            await self._delete_leaves([node for node in await self.index.read_nodes(leaves) if node is not None])
+            outcome |= await self._delete_leaves(leaves, await self.index.read_nodes(leaves))
         # Innermost folders first, so that a list of markers empties a tree in one request.
         for path in sorted((path for path in outcome if is_folder(path)), key=lambda path: -path.count("/")):
             try:
@@ -371,14 +359,24 @@ class FlatStore(BaseStore):
                 outcome[path] = error
         return [outcome[path] for path in paths]
 
-    async def _delete_leaves(self, nodes: Sequence[Node]) -> None:
-        if not nodes:
-            return
-        dropped = [self.blobs.key_of(node) for node in nodes]
-        operations: list[Operation] = [DeleteNode(node.path) for node in nodes]
-        operations += [PruneFolders(node.path) for node in nodes]
-        with self.blobs.changing(*dropped):
-            await self._change(operations, dropped)
+    async def _delete_leaves(self, paths: Sequence[str], nodes: Sequence[Node | None]) -> dict[str, str | None]:
+        """Delete leaves that the caller has claims on; by path the id of the delete marker, None for none."""
+        has_markers = self.versioning is not Versioning.OFF
+        markers: dict[str, str | None] = dict.fromkeys(paths)
+        operations: list[Operation] = []
+        dropped: list[str] = []
+        for path, node in zip(paths, nodes, strict=True):
+            if node is None and not has_markers:
+                continue
+            fate = await self._decide_fate(path, node)
+            markers[path] = fate.version if has_markers else None
+            operations.append(DeleteNode(path, fate.keeps, markers[path]))
+            dropped += fate.dropped
+        operations += [PruneFolders(node.path) for node in nodes if node is not None]
+        if operations:
+            with self.blobs.changing(*dropped, *(key for node in nodes for key in self._keys(node))):
+                await self._change(operations, dropped)
+        return markers
 
     async def _delete_folder(self, folder: Node) -> None:
         """Delete a folder that the caller has a claim on, so that nothing comes into it meanwhile."""
@@ -391,33 +389,6 @@ class FlatStore(BaseStore):
             await self._submit(PutFolder(path, kind=FolderKind.IMPLICIT))
         else:
             raise Conflict(f"The folder {path!r} is not empty", reason="not_empty", path=path)
-
-    # the index
-
-    def _keys(self, node: Node | None) -> list[str]:
-        return [] if node is None or node.is_folder else [self.blobs.key_of(node)]
-
-    async def _change(
-        self, operations: Sequence[Operation], dropped: Sequence[str], *, made: str = ""
-    ) -> tuple[NodeEvent, ...]:
-        """Change the index; once that is committed, blobs that it named before go.
-
-        A caller that is cancelled waits for the end: its claim must not end while it is open which blob is the node's.
-        ``made`` goes when the change is refused then, since nobody is left to find another use for it.
-        """
-        future = asyncio.ensure_future(self.index.submit(Patch(tuple(operations))))
-        try:
-            return await see_through(future)
-        except asyncio.CancelledError:
-            if made and future.done() and isinstance(future.exception(), AlreadyExists):
-                self.blobs.drop(made)
-            raise
-        finally:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self.blobs.drop(*dropped)
-
-    def _submit(self, *operations: Operation) -> Awaitable[tuple[NodeEvent, ...]]:
-        return self._change(operations, ())
 
 
 def _taken(path: str) -> AlreadyExists:

@@ -1,32 +1,32 @@
 """An index in plain dictionaries: the same contract as the stored one, for tests and for trees of a passing nature."""
 
 import asyncio
-import uuid as uuidlib
-from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from itertools import islice
+from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
-from cellsmono.datasource.index import keys, rules
-from cellsmono.interfaces.events import ChangePage, EventKind, NodeEvent
-from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Unhashed, Usage
+from cellsmono.datasource.index import rules
+from cellsmono.datasource.index.memory_tree import MemoryTree
+from cellsmono.interfaces.events import EventKind, NodeEvent
+from cellsmono.interfaces.index import FolderState
 from cellsmono.interfaces.node import Facts, FolderKind, Node, new_uuid
 from cellsmono.interfaces.patch import (
     DeleteNode,
+    DropVersion,
     FolderScanned,
     MoveNode,
     Operation,
     Patch,
+    PromoteVersion,
     PruneFolders,
     PutFolder,
     PutLeaf,
     PutLeaves,
     SetHash,
     SetMeta,
+    SetVersionMeta,
 )
-from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of, parent_of, rebase
+from cellsmono.interfaces.paths import ancestors_of, is_folder, parent_of, rebase
 from cellsmono.kernel.clock import Clock, SystemClock
 
 Publish = Callable[[tuple[NodeEvent, ...]], None]
@@ -36,7 +36,7 @@ def ignore_events(events: tuple[NodeEvent, ...]) -> None:
     """Publish to nobody."""
 
 
-class MemoryIndex:
+class MemoryIndex(MemoryTree):
     """A ``NodeIndex`` that forgets everything when it goes. Nodes by path, names of children in sorted lists."""
 
     def __init__(
@@ -47,16 +47,9 @@ class MemoryIndex:
         publish: Publish = ignore_events,
         kept_events: int = rules.KEPT_EVENTS,
     ) -> None:
-        self._datasource = datasource
+        super().__init__(datasource, kept_events)
         self._clock = clock or SystemClock()
         self._publish = publish
-        self._log: deque[NodeEvent] = deque(maxlen=kept_events)
-        self._sequence = 0
-        self._nodes: dict[str, Node] = {}
-        self._children: dict[str, list[str]] = {}
-        self._paths: dict[str, str] = {}
-        self._states: dict[str, FolderState] = {}
-        self._keys: list[str] | None = None
         self._undo: list[tuple[str, Node | None, FolderState | None]] = []
         self._events: list[NodeEvent] = []
         self._owed: str | None = None
@@ -64,159 +57,6 @@ class MemoryIndex:
 
     async def close(self) -> None:
         """Nothing to release; here because every index can be closed."""
-
-    # --- reading -----------------------------------------------------------------------------------------------------
-
-    async def read_node(self, path: str) -> Node:
-        """See ``NodeIndex.read_node``."""
-        node = self._nodes.get(path)
-        if node is None:
-            raise rules.missing_node(path)
-        return node
-
-    def recall_node(self, path: str) -> Node | None:
-        """See ``NodeIndex.recall_node``."""
-        return self._nodes.get(path)
-
-    async def read_nodes(self, paths: Sequence[str]) -> list[Node | None]:
-        """See ``NodeIndex.read_nodes``."""
-        return [self._nodes.get(path) for path in paths]
-
-    async def find_node(self, uuid: str) -> Node | None:
-        """See ``NodeIndex.find_node``."""
-        try:
-            path = self._paths.get(str(uuidlib.UUID(uuid)))
-        except ValueError:
-            return None
-        return None if path is None else self._nodes[path]
-
-    async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
-        """See ``NodeIndex.find_nodes``."""
-        return [await self.find_node(uuid) for uuid in uuids]
-
-    async def find_paths(self, uuids: Sequence[str]) -> dict[str, str]:
-        """See ``NodeIndex.find_paths``."""
-        nodes = await self.find_nodes(uuids)
-        return {uuid: node.path for uuid, node in zip(uuids, nodes, strict=True) if node is not None}
-
-    async def find_inode(self, dev: int, ino: int) -> list[Node]:
-        """See ``NodeIndex.find_inode``."""
-        return [node for node in self._nodes.values() if node.facts.ino == ino and node.facts.dev == dev]
-
-    async def find_inodes(self, pairs: Sequence[tuple[int, int]]) -> list[list[Node]]:
-        """See ``NodeIndex.find_inodes``. Looks at every node, once."""
-        found: dict[tuple[int, int], list[Node]] = {pair: [] for pair in pairs}
-        for node in self._nodes.values():
-            same = found.get((node.facts.dev, node.facts.ino))
-            if same is not None:
-                same.append(node)
-        return [found[pair] for pair in pairs]
-
-    async def list_children(self, path: str, after: str = "", limit: int = 1000) -> list[Node]:
-        """See ``NodeIndex.list_children``."""
-        names = self._children.get(path)
-        if names is None:
-            raise rules.missing_node(path)
-        start = bisect_right(names, after)
-        return [self._nodes[path + name] for name in names[start : start + limit]]
-
-    async def list_keys(self, prefix: str = "", delimiter: str = "", after: str = "", limit: int = 1000) -> KeyPage:
-        """See ``NodeIndex.list_keys``."""
-        if self._keys is None:
-            self._keys = sorted(path for path, node in self._nodes.items() if self._is_key(path, node))
-        found: list[Node | str] = []
-        last = ""
-        start = keys.first_candidate(prefix, delimiter, after) if limit > 0 else None
-        while start is not None:
-            at = bisect_left(self._keys, start)
-            if at == len(self._keys) or not self._keys[at].startswith(prefix):
-                break
-            if len(found) == limit:
-                return KeyPage(tuple(found), last)
-            key = self._keys[at]
-            rolled = keys.common_prefix(key, prefix, delimiter)
-            found.append(rolled or self._nodes[key])
-            last = rolled or key
-            start = keys.end_of_prefix(rolled) if rolled else keys.just_after(key)
-        return KeyPage(tuple(found))
-
-    def _is_key(self, path: str, node: Node) -> bool:
-        if not is_folder(path):
-            return True
-        if not path:
-            return False
-        return node.kind is FolderKind.MARKER or (node.kind is FolderKind.FOUND and not self._children[path])
-
-    async def usage(self, path: str) -> Usage:
-        """See ``NodeIndex.usage``."""
-        if path not in self._children:
-            raise rules.missing_node(path)
-        below = [node for node in self._nodes.values() if node.path.startswith(path) and node.path != path]
-        folders = sum(node.is_folder for node in below)
-        return Usage(folders, len(below) - folders, sum(node.size for node in below))
-
-    async def read_folder_states(self, paths: Sequence[str]) -> list[FolderState | None]:
-        """See ``NodeIndex.read_folder_states``."""
-        return [self._states.get(path) for path in paths]
-
-    async def list_folder_states(self, path: str = "", after: str = "", limit: int = 5000) -> list[FolderState]:
-        """See ``NodeIndex.list_folder_states``."""
-        # The path that pages on may be the root, so "nothing yet" can not be told from it by its text alone: the root
-        # is the first of its own listing, and only a page with room for nothing else would end with it.
-        found = sorted(state.path for state in self._states.values() if state.path.startswith(path))
-        if after:
-            found = [each for each in found if each > after]
-        return [self._states[each] for each in found[:limit]]
-
-    async def list_unhashed(self, after: str = "", limit: int = 500, path: str = "") -> list[Node]:
-        """See ``NodeIndex.list_unhashed``."""
-        return [self._nodes[each] for each in sorted(self._find_unhashed(path)) if each > after][:limit]
-
-    async def count_unhashed(self, path: str = "") -> Unhashed:
-        """See ``NodeIndex.count_unhashed``."""
-        found = self._find_unhashed(path)
-        return Unhashed(len(found), sum(self._nodes[each].size for each in found))
-
-    def _find_unhashed(self, path: str) -> list[str]:
-        nodes = self._nodes.items() if path in self._nodes else ()
-        return [each for each, node in nodes if each.startswith(path) and not node.is_folder and not node.is_hashed]
-
-    async def changes(self, since: int = 0, limit: int = 1000) -> ChangePage:
-        """See ``NodeIndex.changes``."""
-        first = self._sequence - len(self._log) + 1
-        missed = since + 1 < first or since > self._sequence
-        start = max(0, since + 1 - first)
-        events = tuple(self._with_node(event) for event in islice(self._log, start, start + limit))
-        return ChangePage(events, events[-1].seq if events else self._sequence, missed)
-
-    def _with_node(self, event: NodeEvent) -> NodeEvent:
-        path = self._paths.get(event.uuid)
-        is_gone = event.kind is EventKind.DELETE or path is None
-        return replace(event, node=None if is_gone or path is None else self._nodes[path])
-
-    async def find_deleted(self, uuids: Sequence[str]) -> set[str]:
-        """See ``NodeIndex.find_deleted``."""
-        return {event.uuid for event in self._log if event.kind is EventKind.DELETE}.intersection(uuids)
-
-    async def stats(self) -> IndexStats:
-        """See ``NodeIndex.stats``."""
-        total = await self.usage("")
-        return IndexStats(total.folders, total.files, total.bytes, self._sequence, 0)
-
-    async def verify(self) -> list[str]:
-        """See ``NodeIndex.verify``."""
-        wrong = []
-        for path, node in self._nodes.items():
-            if node.path != path:
-                wrong.append(f"The node at {path!r} believes to be at {node.path!r}.")
-            if self._paths.get(node.uuid) != path:
-                wrong.append(f"The UUID {node.uuid} of {path!r} leads elsewhere.")
-            if path and name_of(path) not in self._children.get(parent_of(path), []):
-                wrong.append(f"{path!r} is not among the children of its parent.")
-        if sum(map(len, self._children.values())) != len(self._nodes) - 1 or len(self._paths) != len(self._nodes):
-            wrong.append("Children or UUIDs are listed that are not there.")
-        wrong += [f"The children of {path!r} are out of order." for path, c in self._children.items() if c != sorted(c)]
-        return wrong
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
@@ -235,6 +75,7 @@ class MemoryIndex:
 
     def _apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
         self._undo, self._events = [], []
+        self._versions.begin()
         sequence = self._sequence
         try:
             for operation in patch.operations:
@@ -246,6 +87,7 @@ class MemoryIndex:
             self._sequence = sequence
             for path, node, state in reversed(self._undo):
                 self._store(path, node, state)
+            self._versions.undo()
             raise
         events = tuple(self._events)
         self._log.extend(events)
@@ -268,7 +110,7 @@ class MemoryIndex:
         match operation:
             case PutLeaf(path):
                 rules.check_path(path, folder=False)
-                self._take(rules.put_leaf(self._nodes.get(path), operation))
+                self._put_leaf(operation)
             case PutLeaves(path):
                 rules.check_leaves(operation)
                 for name, facts in zip(operation.names, operation.facts, strict=True):
@@ -287,10 +129,42 @@ class MemoryIndex:
                 self._change(path, self._nodes[path], state)
             case MoveNode():
                 self._move(operation)
-            case DeleteNode(path):
-                self._delete(path)
+            case DeleteNode():
+                self._delete(operation)
             case PruneFolders(path):
                 self._prune(path)
+            case DropVersion(path):
+                self._versions.drop(path, operation.version)
+            case PromoteVersion():
+                self._promote(operation)
+            case SetVersionMeta(path):
+                self._versions.set_meta(path, operation.version, operation.meta)
+
+    def _put_leaf(self, operation: PutLeaf) -> None:
+        path, now_ns = operation.path, self._clock.time_ns()
+        old = self._nodes.get(path)
+        change = rules.put_leaf(old, operation)
+        if change is not None and self._versions.is_on and operation.etag:
+            if old is None:
+                self._versions.note_superseded(path, now_ns)
+            elif operation.keeps:
+                self._versions.keep(old, now_ns)
+            if not operation.version:
+                self._versions.drop(path, "")
+        self._take(change)
+
+    def _promote(self, operation: PromoteVersion) -> None:
+        path = operation.path
+        rules.check_path(path, folder=False)
+        node = rules.promoted_node(self._versions.take(path, operation.version), operation)
+        old = self._nodes.get(path)
+        if old is not None and old.uuid == node.uuid:
+            self._take((node, EventKind.UPDATE_CONTENT))
+            return
+        if old is not None:
+            self._change(path, None, None)
+            self._note(EventKind.DELETE, old, is_gone=True)
+        self._take((node, EventKind.CREATE))
 
     def _take(self, change: rules.Change, *, is_listed: bool = True) -> None:
         """Store one changed node; ``is_listed`` says that a listing of its folder would show the change."""
@@ -301,9 +175,13 @@ class MemoryIndex:
         if holder is not None and holder != node.path:
             raise rules.taken_uuid(node.path, node.uuid)
         self._make_parents(node.path)
+        old = self._nodes.get(node.path)
         self._change(node.path, node, self._states.get(node.path))
-        if is_listed:
-            self._clear_fingerprint(node.path)
+        is_other = old is None or rules.is_other(old, node)
+        if is_listed and node.path:
+            self._forget_scan(parent_of(node.path), is_other=is_other)
+        if node.is_folder and is_other:
+            self._forget_scan(node.path)
         if event is not None:
             self._note(event, node)
 
@@ -329,24 +207,44 @@ class MemoryIndex:
         nodes = [(each, self._nodes[each], self._states.get(each)) for each in [source, *inner]]
         for each in reversed([source, *inner]):
             self._change(each, None, None)
+        now_ns = self._clock.time_ns()
         if path in self._nodes:
+            if operation.keeps:
+                self._versions.keep(self._nodes[path], now_ns)
             self._change(path, None, None)
+        if self._versions.is_on and (is_folder(path) or not node.version):
+            self._versions.free_null(path, now_ns)
         for each, held, state in nodes:
             place = rebase(each, source, path)
             moved = node if each == source else replace(held, path=place)
             self._change(place, moved, None if state is None else replace(state, path=place))
-        self._clear_fingerprint(source)
-        self._clear_fingerprint(path)
+        self._forget_scan(parent_of(source))
+        self._forget_scan(parent_of(path))
+        if node.is_folder and rules.is_other(old, node):
+            self._forget_scan(path)
+        if self._versions.is_on:
+            self._versions.cover(source, now_ns)
+            self._versions.note_superseded(path, now_ns)
         self._note(EventKind.UPDATE_PATH, node, source=source)
 
-    def _delete(self, path: str) -> None:
+    def _delete(self, operation: DeleteNode) -> None:
+        path, now_ns = operation.path, self._clock.time_ns()
         rules.check_delete(path)
         node = self._nodes.get(path)
-        if node is None:
-            return
+        if node is not None:
+            if operation.keeps and not node.is_folder:
+                self._versions.keep(node, now_ns)
+            self._remove(node)
+        if operation.marker is not None:
+            self._versions.put_marker(path, operation.marker, now_ns)
+        elif node is not None and self._versions.is_on:
+            self._versions.cover(path, now_ns)
+
+    def _remove(self, node: Node) -> None:
+        path = node.path
         for each in reversed([path, *self._below(path)] if is_folder(path) else [path]):
             self._change(each, None, None)
-        self._clear_fingerprint(path)
+        self._forget_scan(parent_of(path))
         self._note(EventKind.DELETE, node, is_gone=True)
 
     def _prune(self, path: str) -> None:
@@ -354,7 +252,7 @@ class MemoryIndex:
             node = self._nodes.get(folder)
             if node is not None and (node.kind is not FolderKind.IMPLICIT or self._children[folder]):
                 return
-            self._delete(folder)
+            self._delete(DeleteNode(folder))
 
     def _below(self, folder: str) -> list[str]:
         """Every path below a folder, parents first."""
@@ -365,11 +263,11 @@ class MemoryIndex:
                 found += self._below(folder + name)
         return found
 
-    def _clear_fingerprint(self, child: str) -> None:
-        folder = parent_of(child)
+    def _forget_scan(self, folder: str, *, is_other: bool = True) -> None:
         state = self._states.get(folder)
-        if child and state is not None and state.fingerprint:
-            self._change(folder, self._nodes[folder], replace(state, fingerprint=b""))
+        if state is not None:
+            ctime_ns = 0 if is_other else state.ctime_ns
+            self._change(folder, self._nodes[folder], replace(state, ctime_ns=ctime_ns, fingerprint=b""))
 
     def _note(
         self, kind: EventKind, node: Node, *, source: str = "", is_gone: bool = False, path: str | None = None
@@ -384,28 +282,6 @@ class MemoryIndex:
     def _change(self, path: str, node: Node | None, state: FolderState | None) -> None:
         self._undo.append((path, self._nodes.get(path), self._states.get(path)))
         self._store(path, node, state)
-
-    def _store(self, path: str, node: Node | None, state: FolderState | None = None) -> None:
-        """The only place that changes the dictionaries."""
-        self._keys = None
-        old = self._nodes.get(path)
-        if old is not None and self._paths.get(old.uuid) == path:
-            del self._paths[old.uuid]
-        siblings = self._children.get(parent_of(path), [])
-        if node is None:
-            self._nodes.pop(path, None)
-            self._children.pop(path, None)
-            self._states.pop(path, None)
-            if old is not None:
-                siblings.remove(name_of(path))
-            return
-        self._nodes[path] = node
-        self._paths[node.uuid] = path
-        if is_folder(path):
-            self._children.setdefault(path, [])
-            self._states[path] = state or FolderState(path, 0, 0, b"")
-        if old is None and path:
-            insort(siblings, name_of(path))
 
 
 __all__ = ["MemoryIndex", "Publish", "ignore_events"]

@@ -68,7 +68,7 @@ def read_nodes(reader: Reader, paths: Sequence[str]) -> list[Node | None]:
 def find_by_uuid(reader: Reader, uuid: bytes) -> Node | None:
     """The node with this UUID."""
     row = reader.execute(SELECT_BY_UUID, (uuid,)).fetchone()
-    return None if row is None else _with_path(reader.execute, row, {})
+    return None if row is None else with_path(reader.execute, row, {})
 
 
 def find_by_uuids(reader: Reader, uuids: Sequence[bytes | None]) -> list[Node | None]:
@@ -77,7 +77,7 @@ def find_by_uuids(reader: Reader, uuids: Sequence[bytes | None]) -> list[Node | 
     found: list[Node | None] = []
     for uuid in uuids:
         row = None if uuid is None else reader.execute(SELECT_BY_UUID, (uuid,)).fetchone()
-        found.append(None if row is None else _with_path(reader.execute, row, paths))
+        found.append(None if row is None else with_path(reader.execute, row, paths))
     return found
 
 
@@ -105,7 +105,7 @@ def find_by_inodes(reader: Reader, pairs: Sequence[tuple[int, int]]) -> list[lis
     found = []
     for dev, ino in pairs:
         rows = execute(SELECT_BY_INO, (pack_int(ino), pack_int(dev))).fetchall()
-        found.append([_with_path(execute, row, paths) for row in rows] if rows else [])
+        found.append([with_path(execute, row, paths) for row in rows] if rows else [])
     return found
 
 
@@ -164,7 +164,7 @@ def list_unhashed(reader: Reader, path: str, after: tuple[int, str], limit: int)
         return []
     paths: dict[int, str] = {}
     rows = reader.execute(SELECT_UNHASHED, (*span, after[0], *after, limit)).fetchall()
-    return [(row[-1], _with_path(reader.execute, row, paths)) for row in rows]
+    return [(row[-1], with_path(reader.execute, row, paths)) for row in rows]
 
 
 def count_unhashed(reader: Reader, path: str) -> Unhashed:
@@ -201,7 +201,8 @@ def is_text(path: str) -> bool:
     return True
 
 
-def _with_path(execute: Execute, row: Sequence[object], paths: dict[int, str]) -> Node:
+def with_path(execute: Execute, row: Sequence[object], paths: dict[int, str]) -> Node:
+    """The node of a row that ends with the id of its folder; ``paths`` remembers those of folders."""
     *columns, parent = row
     return unpack_node(path_of_folder(execute, paths, int(str(parent))) + str(columns[0]), columns)
 

@@ -4,46 +4,115 @@ For an index that is about to take the place of another one, when a datasource w
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
-from cellsmono.datasource.index.rows import pack_digest, pack_int, pack_uuid
-from cellsmono.interfaces.node import Facts
+from cellsmono.datasource.index.rows import ABOVE_ROOT, pack_digest, pack_int, pack_uuid, unpack_uuid
+from cellsmono.interfaces.node import Facts, derived_etag
+from cellsmono.store.database import Database, Reader
 from cellsmono.store.units import Tx
 
-_LEAF = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, blob = ? WHERE uuid = ?"
+Position = tuple[int, str]
+"""A row by its primary key."""
+
+BEGIN: Position = (ABOVE_ROOT, "")
+"""Before every leaf: there are none above the root."""
+_PAGE = 5000
+_TOGETHER = 500
+
+_LEAF = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, blob = NULL WHERE uuid = ?"
 _FOLDER = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ? WHERE uuid = ?"
 _FORGET_SCANS = "UPDATE index_folder SET mtime_ns = 0, ctime_ns = 0, fingerprint = NULL"
+_LEAVES = (
+    "SELECT parent, name, uuid, size, mtime_ns, ino, etag FROM index_node"
+    " WHERE folder IS NULL AND (parent, name) > (?, ?) ORDER BY parent, name LIMIT ?"
+)
+_KEEP_ETAG = "UPDATE index_node SET etag = ? WHERE uuid = ?"
+_FORGET_FILES = (
+    "UPDATE index_node SET ino = 0, dev = 0, mode = 0"
+    " WHERE folder IS NULL AND (parent, name) > (?, ?) AND (parent, name) <= (?, ?)"
+)
+_BLOBS = "SELECT uuid, blob FROM index_node WHERE uuid IN (%s) AND folder IS NULL"
 _FORGET_FOLDERS = "UPDATE index_node SET ino = 0, dev = 0, mode = 0 WHERE folder IS NOT NULL"
 
 
 class Relocation(msgspec.Struct, frozen=True, gc=False):
     """What the storage says from now on about the node of this UUID; its size is the same.
 
-    ``etag`` is that of a leaf, which must not follow from its facts any more.
+    ``etag`` is that of a leaf, which must not follow from its facts any more. It lies in no blob.
     """
 
     uuid: str
     facts: Facts
     etag: str = ""
-    blob: int = 0
 
 
-def forget_storage(tx: Tx) -> None:
-    """Forget what is known about folders on the storage, and what scans of them found."""
-    tx.execute(_FORGET_SCANS)
-    tx.execute(_FORGET_FOLDERS)
+class Relocator:
+    """Changes an index that nobody else uses, without an event."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def forget_storage(self) -> None:
+        """Forget what is known about folders on the storage, and what scans of them found."""
+
+        def write(tx: Tx) -> None:
+            tx.execute(_FORGET_SCANS)
+            tx.execute(_FORGET_FOLDERS)
+
+        await self._database.write(write)
+
+    async def relocate(self, leaves: Sequence[Relocation], folders: Sequence[Relocation]) -> None:
+        """Enter where these nodes lie."""
+        leaf_rows = [(*_pack(leaf), pack_digest(leaf.etag), pack_uuid(leaf.uuid)) for leaf in leaves]
+        folder_rows = [(*_pack(folder), pack_uuid(folder.uuid)) for folder in folders]
+
+        def write(tx: Tx) -> None:
+            tx.executemany(_LEAF, leaf_rows)
+            tx.executemany(_FOLDER, folder_rows)
+
+        await self._database.write(write)
+
+    async def relocate_into_blobs(self) -> None:
+        """Enter of every leaf that it lies in its blob, which has no inode.
+
+        An ETag that followed from the facts until now is kept as it is.
+        """
+        last: Position | None = BEGIN
+        while last is not None:
+            last = await self._database.write(partial(_relocate_page, after=last))
+
+    async def read_blobs(self, uuids: Sequence[str]) -> dict[str, int]:
+        """The leaves among these, each with the number of its blob."""
+
+        raw = [pack_uuid(uuid) for uuid in uuids]
+
+        def read(reader: Reader) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for start in range(0, len(raw), _TOGETHER):
+                some = raw[start : start + _TOGETHER]
+                rows = reader.execute(_BLOBS % ",".join("?" * len(some)), some)
+                found |= {unpack_uuid(uuid): blob or 0 for uuid, blob in rows}
+            return found
+
+        return await self._database.read(read)
 
 
-def relocate_leaves(tx: Tx, leaves: Sequence[Relocation]) -> None:
-    """Enter where these leaves lie."""
-    rows = [(*_pack(leaf), pack_digest(leaf.etag), leaf.blob or None, pack_uuid(leaf.uuid)) for leaf in leaves]
-    tx.executemany(_LEAF, rows)
-
-
-def relocate_folders(tx: Tx, folders: Sequence[Relocation]) -> None:
-    """Enter where these folders lie."""
-    tx.executemany(_FOLDER, [(*_pack(folder), pack_uuid(folder.uuid)) for folder in folders])
+def _relocate_page(tx: Tx, after: Position) -> Position | None:
+    """Where to go on, None at the end."""
+    rows = tx.execute(_LEAVES, (*after, _PAGE)).fetchall()
+    if not rows:
+        return None
+    unhashed = [
+        (pack_digest(derived_etag(Facts(int(size), int(mtime_ns), int(ino)))), uuid)
+        for _, _, uuid, size, mtime_ns, ino, etag in rows
+        if etag is None
+    ]
+    tx.executemany(_KEEP_ETAG, unhashed)
+    last: Position = rows[-1][:2]
+    tx.execute(_FORGET_FILES, (*after, *last))
+    return last
 
 
 def _pack(place: Relocation) -> tuple[int | bytes, int | bytes, int | bytes, int]:

@@ -22,7 +22,7 @@ KNOWN_FOLDERS = 20_000
 
 COLUMNS = (
     "n.name, n.folder, n.uuid, n.size, n.mtime_ns, n.ino, n.dev, n.mode, n.etag, n.hash, n.meta,"
-    " f.kind, f.folders, f.files, n.blob, n.block_hash"
+    " f.kind, f.folders, f.files, n.blob, n.block_hash, n.version"
 )
 NODES = "index_node n LEFT JOIN index_folder f ON f.id = n.folder"
 SELECT_NODE = f"SELECT {COLUMNS} FROM {NODES} WHERE n.parent = ? AND n.name = ?"  # noqa: S608 - constants
@@ -115,7 +115,7 @@ def pack_facts(facts: Facts) -> tuple[int | bytes, int | bytes, int | bytes, int
 
 def unpack_node(path: str, row: Row) -> Node:
     """The node at ``path`` from a row of ``COLUMNS``. Called for every row of every page: keep it cheap."""
-    _, folder, raw, size, mtime_ns, ino, dev, mode, etag, hashed, meta, kind, _, _, blob, blocks = row
+    _, folder, raw, size, mtime_ns, ino, dev, mode, etag, hashed, meta, kind, _, _, blob, blocks, version = row
     text = raw.hex()
     if mtime_ns.__class__ is not int or ino.__class__ is not int:
         mtime_ns, ino = int(mtime_ns), int(ino)
@@ -132,6 +132,7 @@ def unpack_node(path: str, row: Row) -> Node:
         NO_META if meta is None else decode_meta(meta),
         0 if blob is None else blob,
         "" if blocks is None else unpack_digest(blocks),
+        "" if version is None else version.hex(),
     )
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, NodeMeta, new_uuid
-from cellsmono.interfaces.patch import MoveNode, Patch, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
+from cellsmono.interfaces.patch import MoveNode, Patch, PromoteVersion, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
 from cellsmono.interfaces.paths import is_below, is_folder
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
 
@@ -144,6 +144,7 @@ def _with_content(node: Node, operation: PutLeaf, meta: NodeMeta) -> Node:
         block_hash=operation.block_hash,
         meta=meta,
         blob=operation.blob,
+        version=operation.version,
     )
 
 
@@ -170,6 +171,19 @@ def moved_node(old: Node, operation: MoveNode) -> Node:
     if operation.facts is not None:
         facts = folder_facts(operation.facts) if old.is_folder else operation.facts
     return replace(old, path=operation.path, facts=facts)
+
+
+def promoted_node(kept: Node, operation: PromoteVersion) -> Node:
+    """What the noncurrent version ``kept`` becomes, see ``PromoteVersion``."""
+    facts = kept.facts if operation.facts is None else operation.facts
+    if not operation.uuid:
+        return replace(kept, facts=facts)
+    return replace(kept, uuid=canonical_uuid(operation.uuid), blob=operation.blob, facts=facts)
+
+
+def is_other(old: Node, node: Node) -> bool:
+    """Whether another file or folder stands at a path now, as its inode tells."""
+    return old.facts.ino != node.facts.ino
 
 
 def set_meta(old: Node | None, operation: SetMeta) -> Change:

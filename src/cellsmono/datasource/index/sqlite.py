@@ -1,25 +1,34 @@
 """The stored index: the tree of one datasource in one SQLite file."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import msgspec
 
-from cellsmono.datasource.index import reading, rules
+from cellsmono.datasource.index import reading, rules, version_reading
 from cellsmono.datasource.index.cache import NodeCache
 from cellsmono.datasource.index.labels import HIGHEST, LOWEST
 from cellsmono.datasource.index.log import SELECT_LAST, find_deleted, read_changes, restart_log
 from cellsmono.datasource.index.memory import Publish, ignore_events
-from cellsmono.datasource.index.relocating import Relocation, forget_storage, relocate_folders, relocate_leaves
+from cellsmono.datasource.index.relocating import Relocator
 from cellsmono.datasource.index.rows import ABOVE_ROOT, ROOT_ID, parse_uuid
+from cellsmono.datasource.index.stored_versions import StoredVersions
 from cellsmono.datasource.index.verify import verify_tree
-from cellsmono.datasource.index.writer import PatchWriter
 from cellsmono.interfaces.events import ChangePage, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Unhashed, Usage
 from cellsmono.interfaces.node import Node, new_uuid
-from cellsmono.interfaces.patch import DeleteNode, MoveNode, Patch, PruneFolders, PutFolder, PutLeaf, PutLeaves
+from cellsmono.interfaces.patch import (
+    DeleteNode,
+    MoveNode,
+    Patch,
+    PromoteVersion,
+    PruneFolders,
+    PutFolder,
+    PutLeaf,
+    PutLeaves,
+)
 from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of, parent_of
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Corrupt
@@ -59,16 +68,15 @@ class IndexSummary(msgspec.Struct, frozen=True):
     schema: int
 
 
-class SqliteIndex:
+class SqliteIndex(StoredVersions):
     """A ``NodeIndex`` in a file. Make it with ``open``; it owns the file until ``close``."""
 
     def __init__(
         self, database: Database, *, datasource: str, clock: Clock, publish: Publish, kept_events: int
     ) -> None:
-        self._database = database
+        super().__init__(database, datasource, clock, kept_events)
         self._datasource = datasource
         self._publish = publish
-        self._writer = PatchWriter(datasource, clock, kept_events)
         self._cache = NodeCache()
         self._folder_cursors: dict[str, int] = {}
         self._leaf_cursors: dict[str, int] = {}
@@ -99,6 +107,7 @@ class SqliteIndex:
             database = await Database.open(path, migrations, durability=level, name=f"index {datasource}")
             await database.write(lambda tx: _ensure_root(tx, clock.time_ns()))
             index = cls(database, datasource=datasource, clock=clock, publish=publish, kept_events=kept_events)
+            await index.read_state()
             # The event of a bulk that was cut short, if one is owed.
             await index.apply(Patch((), "repair", bulk=True))
         except Corrupt as error:
@@ -174,9 +183,6 @@ class SqliteIndex:
 
     # --- pages -------------------------------------------------------------------------------------------------------
 
-    async def _page(self, function: Callable[[Reader], T]) -> T:
-        return await self._database.read(function, page=True)
-
     async def list_children(self, path: str, after: str = "", limit: int = 1000) -> list[Node]:
         """See ``NodeIndex.list_children``."""
         found = None
@@ -249,12 +255,13 @@ class SqliteIndex:
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
 
-        def read(reader: Reader) -> tuple[Usage | None, int]:
-            return reading.read_usage(reader, ""), reader.execute(SELECT_LAST).fetchone()[0] or 0
+        def read(reader: Reader) -> tuple[Usage, int, tuple[int, int]]:
+            last = reader.execute(SELECT_LAST).fetchone()[0] or 0
+            return reading.read_usage(reader, "") or Usage(0, 0, 0), last, version_reading.read_counts(reader)
 
-        total, last = await self._page(read)
-        total = total or Usage(0, 0, 0)
-        return IndexStats(total.folders, total.files, total.bytes, last, self._database.file_bytes())
+        total, last, versions = await self._page(read)
+        size = self._database.file_bytes()
+        return IndexStats(total.folders, total.files, total.bytes, last, size, *versions, self._versioning)
 
     async def verify(self) -> list[str]:
         """See ``NodeIndex.verify``."""
@@ -273,18 +280,10 @@ class SqliteIndex:
         """
         await self._database.write(lambda tx: restart_log(tx, last))
 
-    async def relocate(self, leaves: Sequence[Relocation], folders: Sequence[Relocation]) -> None:
-        """Say that nodes lie elsewhere now, without an event. Only while nobody else uses this index."""
-
-        def write(tx: Tx) -> None:
-            relocate_leaves(tx, leaves)
-            relocate_folders(tx, folders)
-
-        await self._database.write(write)
-
-    async def forget_storage(self) -> None:
-        """Forget what is known about folders on the storage. Only while nobody else uses this index."""
-        await self._database.write(forget_storage)
+    @property
+    def relocator(self) -> Relocator:
+        """Says that nodes lie elsewhere now. Only while nobody else uses this index."""
+        return Relocator(self._database)
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
@@ -325,7 +324,9 @@ class SqliteIndex:
                 return False
             if isinstance(operation, PutFolder) and not (operation.path and self._writer.knows(operation.path)):
                 return False
-            if isinstance(operation, PutLeaf | MoveNode) and not self._writer.knows(parent_of(operation.path)):
+            if isinstance(operation, PutLeaf | MoveNode | PromoteVersion) and not self._writer.knows(
+                parent_of(operation.path)
+            ):
                 return False
         return True
 

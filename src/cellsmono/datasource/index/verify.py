@@ -46,6 +46,17 @@ ROWS_WITHOUT_PARTNER = (
         "SELECT min(seq), max(seq) FROM index_change HAVING max(seq) - min(seq) + 1 <> count(*)",
         "The event log has gaps between {0} and {1}.",
     ),
+    (
+        "SELECT key, newest FROM (SELECT key, max(seq) AS newest, uuid, count(*) AS number, count(DISTINCT id) AS ids"
+        " FROM index_version GROUP BY key) WHERE number <> ids",
+        "Two versions of {0!r} have the same id.",
+    ),
+    (
+        "SELECT s.versions, s.version_bytes FROM index_state s, (SELECT count(*) AS number,"
+        " ifnull(sum(size), 0) AS bytes FROM index_version) v"
+        " WHERE s.versions <> v.number OR s.version_bytes <> v.bytes",
+        "There are not {0} versions with {1} bytes, as it is noted.",
+    ),
 )
 
 

@@ -1,79 +1,23 @@
-"""Carries a patch into the tables: one unit of work in the writer's thread."""
-
-import sqlite3
-from collections.abc import Callable
-from typing import Any
+"""Carries patches into the tables: each is one unit of work in the writer's thread."""
 
 import msgspec
 from msgspec.structs import replace
 
-from cellsmono.datasource.index import crowds, labels, rules
+from cellsmono.datasource.index import rules
 from cellsmono.datasource.index.log import EventLog
-from cellsmono.datasource.index.rows import (
-    ABOVE_ROOT,
-    SELECT_NODE,
-    Row,
-    find_folder,
-    find_row,
-    pack_digest,
-    pack_facts,
-    pack_hash,
-    pack_int,
-    pack_meta,
-    pack_uuid,
-    unpack_node,
-    unpack_uuid,
+from cellsmono.datasource.index.patch_work import PatchWork
+from cellsmono.datasource.index.rows import find_row, unpack_node
+from cellsmono.datasource.index.statements import (
+    SELECT_OWED,
+    UPDATE_OWED,
 )
-from cellsmono.interfaces.events import EventKind, NodeEvent
-from cellsmono.interfaces.node import FolderKind, Node
-from cellsmono.interfaces.patch import (
-    DeleteNode,
-    FolderScanned,
-    MoveNode,
-    Patch,
-    PruneFolders,
-    PutFolder,
-    PutLeaf,
-    PutLeaves,
-    SetHash,
-    SetMeta,
-)
-from cellsmono.interfaces.paths import ancestors_of, is_folder, name_of, parent_of
+from cellsmono.datasource.index.version_writer import read_versioning, write_versioning
+from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.patch import Patch
+from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.clock import Clock
 from cellsmono.store.database import Tx
-
-INSERT_NODE = (
-    "INSERT INTO index_node (parent, name, folder, uuid, size, mtime_ns, ino, dev, mode, etag, hash, block_hash, meta,"
-    " blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-UPDATE_NODE = (
-    "UPDATE index_node SET uuid = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?,"
-    " block_hash = ?, meta = ? WHERE parent = ? AND name = ?"
-)
-UPDATE_CONTENT = (
-    "UPDATE index_node SET size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, hash = ?, block_hash = ?,"
-    " meta = ?, blob = ? WHERE parent = ? AND name = ?"
-)
-UPDATE_ATTRIBUTES = "UPDATE index_node SET etag = ?, hash = ?, block_hash = ?, meta = ? WHERE parent = ? AND name = ?"
-MOVE_NODE = (
-    "UPDATE index_node SET parent = ?, name = ?, size = ?, mtime_ns = ?, ino = ?, dev = ?, mode = ?"
-    " WHERE parent = ? AND name = ?"
-)
-DELETE_NODE = "DELETE FROM index_node WHERE parent = ? AND name = ?"
-DELETE_NODES_WITHIN = "DELETE FROM index_node WHERE parent IN (SELECT id FROM index_folder WHERE lft >= ? AND lft <= ?)"
-DELETE_FOLDERS_WITHIN = "DELETE FROM index_folder WHERE lft >= ? AND lft <= ?"
-INSERT_FOLDER = "INSERT INTO index_folder (parent, name, lft, rgt, kind) VALUES (?, ?, ?, ?, ?)"
-UPDATE_KIND = "UPDATE index_folder SET kind = ? WHERE id = ?"
-MOVE_FOLDER = "UPDATE index_folder SET parent = ?, name = ? WHERE id = ?"
-COUNT_FOLDER = "UPDATE index_folder SET folders = folders + ?, fingerprint = NULL WHERE id = ?"
-COUNT_FILES = "UPDATE index_folder SET files = files + ?, bytes = bytes + ?, fingerprint = NULL WHERE id = ?"
-UPDATE_STATE = (
-    "UPDATE index_folder SET mtime_ns = ?1, ctime_ns = ?2, fingerprint = ?3"
-    " WHERE id = ?4 AND (mtime_ns IS NOT ?1 OR ctime_ns IS NOT ?2 OR fingerprint IS NOT ?3)"
-)
-NOTE_MOVE = "UPDATE index_state SET moves = moves + 1"
-SELECT_OWED = "SELECT owed FROM index_state"
-UPDATE_OWED = "UPDATE index_state SET owed = ?"
 
 
 class Outcome(msgspec.Struct):
@@ -95,6 +39,7 @@ class PatchWriter:
         self._kept_events = kept_events
         self._known: dict[str, int] = {}
         self._last: int | None = None
+        self._versioning: Versioning | None = None
 
     def knows(self, folder: str) -> bool:
         """Whether a folder is there and at hand. May be asked from another thread."""
@@ -105,15 +50,24 @@ class PatchWriter:
         tx.on_rollback(self._forget)
         at_ns, kept = self._clock.time_ns(), self._kept_events
         log = EventLog(tx, patch, datasource=self._datasource, at_ns=at_ns, kept=kept, last=self._last)
-        work = _PatchWork(tx, self._known, log)
+        if self._versioning is None:
+            self._versioning = read_versioning(tx)
+        work = PatchWork(tx, self._known, log, self._versioning)
         for operation in patch.operations:
             work.handlers[operation.__class__](operation)
-        work.flush_counts()
+        work.counts.flush()
+        work.versions.flush_counts()
         if patch.bulk:
             self._end_bulk(tx, patch, log)
         events = log.store()
         self._last = log.last
         return Outcome(events, work.effects)
+
+    def set_versioning(self, tx: Tx, versioning: Versioning) -> None:
+        """Remember whether versions are kept."""
+        tx.on_rollback(self._forget)
+        write_versioning(tx, versioning)
+        self._versioning = versioning
 
     def _end_bulk(self, tx: Tx, patch: Patch, log: EventLog) -> None:
         """Publish the one event of a bulk, or note that it is owed."""
@@ -137,263 +91,4 @@ class PatchWriter:
         """What is remembered of the tables may have been undone."""
         self._known.clear()
         self._last = None
-
-
-class _PatchWork:
-    """One patch being written. ``counts`` holds what is still to be added to folders: files and bytes."""
-
-    def __init__(self, tx: Tx, known: dict[str, int], log: EventLog) -> None:
-        self._tx = tx
-        self._execute = tx.execute
-        self._known = known
-        self._log = log
-        self._now_ns = log.at_ns
-        self._counts: dict[int, list[int]] = {}
-        self.effects: list[tuple[str, Node | None]] = []
-        self.handlers: dict[type[Any], Callable[[Any], None]] = {
-            PutLeaf: self._put_leaf,
-            PutLeaves: self._put_leaves,
-            PutFolder: self._put_folder,
-            MoveNode: self._move,
-            DeleteNode: self._delete,
-            PruneFolders: self._prune,
-            SetMeta: self._set_meta,
-            SetHash: self._set_hash,
-            FolderScanned: self._note_scan,
-        }
-
-    # --- operations --------------------------------------------------------------------------------------------------
-
-    def _put_leaf(self, operation: PutLeaf) -> None:
-        path = operation.path
-        rules.check_path(path, folder=False)
-        parent, name = self._parent_for(path), name_of(path)
-        row = self._execute(SELECT_NODE, (parent, name)).fetchone()
-        old = None if row is None else unpack_node(path, row)
-        change = rules.put_leaf(old, operation)
-        if change is None:
-            return
-        node, event = change
-        if old is None:
-            self._insert_node(parent, name, node, None)
-            self._count(parent, 1, node.size)
-        else:
-            self._execute(UPDATE_CONTENT, (*_pack_leaf(node), parent, name))
-            self._count(parent, 0, node.size - old.size)
-        self._note(event, node)
-
-    def _put_leaves(self, operation: PutLeaves) -> None:
-        rules.check_leaves(operation)
-        path, names, facts = operation.path, operation.names, operation.facts
-        if not names:
-            return
-        parent = self._parent_for(path + names[0])
-        if not crowds.are_new(self._execute, parent, names):
-            for name, each in zip(names, facts, strict=True):
-                self._put_leaf(PutLeaf(path + name, each))
-            return
-        uuids = crowds.insert_leaves(self._tx, parent, names, facts)
-        self._count(parent, len(names), sum(each.size for each in facts))
-        if self._log.is_bulk:
-            # Nobody is told of a single node, and no cache can hold what was not there.
-            self._log.note(EventKind.CREATE, path, "")
-            return
-        for name, uuid, each in zip(names, uuids, facts, strict=True):
-            self._note(EventKind.CREATE, Node(path + name, unpack_uuid(uuid), each))
-
-    def _put_folder(self, operation: PutFolder) -> None:
-        path = operation.path
-        rules.check_path(path, folder=True)
-        parent, name = self._parent_for(path) if path else ABOVE_ROOT, name_of(path)
-        row = self._execute(SELECT_NODE, (parent, name)).fetchone()
-        old = None if row is None else unpack_node(path, row)
-        change = rules.put_folder(old, operation, self._now_ns)
-        if change is None:
-            return
-        node, event = change
-        if old is None:
-            self._insert_folder(parent, name, node)
-            return
-        values = (pack_uuid(node.uuid), *pack_facts(node.facts), *_pack_content(node), parent, name)
-        self._execute_unique(UPDATE_NODE, values, node)
-        if node.kind is not old.kind:
-            self._execute(UPDATE_KIND, (node.kind, row[1]))
-        if node.facts != old.facts:
-            self._count(parent, 0, 0)
-        self._note(event, node)
-
-    def _set_meta(self, operation: SetMeta) -> None:
-        self._set_attributes(operation.path, lambda old: rules.set_meta(old, operation))
-
-    def _set_hash(self, operation: SetHash) -> None:
-        self._set_attributes(operation.path, lambda old: rules.set_hash(old, operation))
-
-    def _set_attributes(self, path: str, decide: Callable[[Node | None], rules.Change]) -> None:
-        """Change what no listing of the folder shows."""
-        row = find_row(self._execute, self._known, path)
-        change = decide(None if row is None else unpack_node(path, row))
-        if change is None:
-            return
-        node, event = change
-        parent = find_folder(self._execute, self._known, parent_of(path)) if path else ABOVE_ROOT
-        self._execute(UPDATE_ATTRIBUTES, (*_pack_content(node), parent, name_of(path)))
-        self._note(event, node)
-
-    def _note_scan(self, operation: FolderScanned) -> None:
-        rules.check_path(operation.path, folder=True)
-        folder = find_folder(self._execute, self._known, operation.path)
-        if folder is None:
-            raise rules.missing_node(operation.path)
-        self._flush_count(folder)
-        state = (pack_int(operation.mtime_ns), pack_int(operation.ctime_ns), operation.fingerprint or None, folder)
-        self._execute(UPDATE_STATE, state)
-
-    def _move(self, operation: MoveNode) -> None:
-        rules.check_move(operation)
-        source, path = operation.source, operation.path
-        row = find_row(self._execute, self._known, source)
-        if row is None:
-            raise rules.missing_node(source)
-        old = unpack_node(source, row)
-        node = rules.moved_node(old, operation)
-        old_parent = find_folder(self._execute, self._known, parent_of(source)) if source else ABOVE_ROOT
-        if old_parent is None:
-            raise rules.missing_node(source)
-        if source == path:
-            if node != old:
-                self._execute(UPDATE_CONTENT, (*_pack_leaf(node), old_parent, name_of(path)))
-                self._count(old_parent, 0, node.size - old.size)
-                self._note(None, node)
-            return
-        if is_folder(path):
-            self._move_folder(old, node, old_parent, row[1])
-        else:
-            self._move_leaf(old, node, old_parent)
-        self.effects.append((source, None))
-        self._note(EventKind.UPDATE_PATH, node, source=source)
-
-    def _move_leaf(self, old: Node, node: Node, old_parent: int) -> None:
-        parent, name = self._parent_for(node.path), name_of(node.path)
-        replaced = self._execute(SELECT_NODE, (parent, name)).fetchone()
-        if replaced is not None:
-            self._execute(DELETE_NODE, (parent, name))
-            self._count(parent, -1, -unpack_node(node.path, replaced).size)
-        self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
-        self._count(old_parent, -1, -old.size)
-        self._count(parent, 1, node.size)
-
-    def _move_folder(self, old: Node, node: Node, old_parent: int, folder: int) -> None:
-        if find_row(self._execute, self._known, node.path) is not None:
-            raise rules.taken_path(node.path)
-        parent, name = self._parent_for(node.path), name_of(node.path)
-        self._execute(MOVE_NODE, (parent, name, *pack_facts(node.facts), old_parent, name_of(old.path)))
-        self._execute(MOVE_FOLDER, (parent, name, folder))
-        if parent != old_parent:
-            labels.move_folder(self._tx, folder, parent)
-        self._execute(COUNT_FOLDER, (-1, old_parent))
-        self._execute(COUNT_FOLDER, (1, parent))
-        self._forget_folders()
-
-    def _delete(self, operation: DeleteNode) -> None:
-        path = operation.path
-        rules.check_delete(path)
-        row = find_row(self._execute, self._known, path)
-        parent = find_folder(self._execute, self._known, parent_of(path))
-        if row is None or parent is None:
-            return
-        node = unpack_node(path, row)
-        if node.is_folder:
-            self.flush_counts()  # a count kept back must not reach a folder that is made later under the same id
-            lft, rgt, _, _ = self._execute(labels.SELECT_SPAN, (row[1],)).fetchone()
-            self._execute(DELETE_NODES_WITHIN, (lft, rgt))
-            self._execute(DELETE_FOLDERS_WITHIN, (lft, rgt))
-            self._execute(COUNT_FOLDER, (-1, parent))
-            self._forget_folders()
-        else:
-            self._count(parent, -1, -node.size)
-        self._execute(DELETE_NODE, (parent, name_of(path)))
-        self.effects.append((path, None))
-        self._log.note(EventKind.DELETE, path, node.uuid)
-
-    def _prune(self, operation: PruneFolders) -> None:
-        self.flush_counts()
-        for folder in reversed(ancestors_of(operation.path)):
-            row = find_row(self._execute, self._known, folder)
-            if row is not None and (row[11] != FolderKind.IMPLICIT or row[12] or row[13]):
-                return
-            self._delete(DeleteNode(folder))
-
-    # --- steps -------------------------------------------------------------------------------------------------------
-
-    def _parent_for(self, path: str) -> int:
-        """The id of the folder that is to hold ``path``, made if need be."""
-        found = find_folder(self._execute, self._known, parent_of(path))
-        if found is not None:
-            return found
-        for folder in ancestors_of(path):
-            if find_folder(self._execute, self._known, folder) is None:
-                parent = self._parent_for(folder)
-                self._insert_folder(parent, name_of(folder), rules.implied_folder(folder, self._now_ns))
-        return self._parent_for(path)
-
-    def _insert_folder(self, parent: int, name: str, node: Node) -> None:
-        lft, rgt = labels.place_folder(self._tx, parent)
-        folder = self._execute(INSERT_FOLDER, (parent, name, lft, rgt, node.kind)).lastrowid
-        self._insert_node(parent, name, node, folder)
-        self._execute(COUNT_FOLDER, (1, parent))
-        if folder is not None:
-            self._known[node.path] = folder
-        self._note(EventKind.CREATE, node)
-
-    def _insert_node(self, parent: int, name: str, node: Node, folder: int | None) -> None:
-        values = (parent, name, folder, pack_uuid(node.uuid), *_pack_leaf(node))
-        self._execute_unique(INSERT_NODE, values, node)
-
-    def _execute_unique(self, statement: str, values: Row, node: Node) -> None:
-        try:
-            self._execute(statement, values)
-        except sqlite3.IntegrityError as error:
-            raise rules.taken_uuid(node.path, node.uuid) from error
-
-    def _note(self, event: EventKind | None, node: Node, *, source: str = "") -> None:
-        self.effects.append((node.path, node))
-        if event is not None:
-            self._log.note(event, node.path, node.uuid, node, source)
-
-    def _forget_folders(self) -> None:
-        """Paths of folders mean something else from now on: here, and (by ``moves``) for every reader."""
-        self._known.clear()
-        self._execute(NOTE_MOVE)
-
-    # --- counters ----------------------------------------------------------------------------------------------------
-
-    def _count(self, folder: int, files: int, size: int) -> None:
-        """Add to a folder's counters later, once for the patch; also clears its fingerprint."""
-        pending = self._counts.get(folder)
-        if pending is None:
-            self._counts[folder] = [files, size]
-        else:
-            pending[0] += files
-            pending[1] += size
-
-    def _flush_count(self, folder: int) -> None:
-        pending = self._counts.pop(folder, None)
-        if pending is not None:
-            self._execute(COUNT_FILES, (*pending, folder))
-
-    def flush_counts(self) -> None:
-        """Write the counters that were kept back."""
-        if self._counts:
-            self._tx.executemany(COUNT_FILES, [(*pending, folder) for folder, pending in self._counts.items()])
-            self._counts.clear()
-
-
-def _pack_leaf(node: Node) -> Row:
-    """The columns from size on."""
-    return *pack_facts(node.facts), *_pack_content(node), node.blob or None
-
-
-def _pack_content(node: Node) -> Row:
-    """The columns etag, hash, block_hash, meta."""
-    etag, content_hash = pack_digest(node.etag), pack_hash(node.content_hash, node.etag)
-    return etag, content_hash, pack_digest(node.block_hash), pack_meta(node.meta)
+        self._versioning = None

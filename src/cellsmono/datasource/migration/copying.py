@@ -1,7 +1,8 @@
 """One round over all leaves: what has no copy yet is copied, compared, brought to the disk and noted in the journal."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 import msgspec
 
@@ -11,8 +12,17 @@ from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
 from cellsmono.datasource.migration.side import Side, blob_at, with_sides
 from cellsmono.datasource.migration.streaming import attributes_of, copy_object, is_expected
+from cellsmono.datasource.objects.copy_pool import open_pool
 from cellsmono.datasource.objects.local import LocalStore
-from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileJob, Outcome, copy_files, flush_bucket
+from cellsmono.datasource.objects.mass_copying import (
+    Changed,
+    Damaged,
+    FileCopied,
+    FileJob,
+    Outcome,
+    copy_files,
+    flush_bucket,
+)
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.interfaces.migration import Obstacle
 from cellsmono.interfaces.node import Facts, Node
@@ -24,14 +34,27 @@ _BATCH_FILES = 128
 _BATCH_BYTES = 32 * 1024 * 1024
 _LANES = 2
 """Batches that are copied at the same time between folders: more gain nothing but waiting for one another."""
+MANY_FILES = 4000
+"""From so many on it pays to start processes for them: that takes as long as copying a thousand."""
 _STREAMS = 8
 """Objects that are copied at the same time where a server takes part."""
-_FLUSH_FILES = 4096
-_FLUSH_BYTES = 512 * 1024 * 1024
-"""So much is copied again at most after a kill."""
+_FLUSH_FILES = 32768
+_FLUSH_BYTES = 2 * 1024 * 1024 * 1024
+"""So much is copied again at most after a kill: a few seconds' work, and each flush holds everybody up."""
+_FLUSH_FILES_SOON = 1024
+_FLUSH_BYTES_SOON = 256 * 1024 * 1024
+"""The same where a server has it safe already, or where the source is to make room for what comes next."""
 
 Job = tuple[Node, str, str]
 """A leaf, its key at the source, and its key at the target."""
+
+
+class _Lanes(msgspec.Struct, frozen=True):
+    """How many batches are copied at the same time, how many files are one, and what copies it."""
+
+    count: int
+    batch: int
+    copy: Callable[[Sequence[Job]], Awaitable[list[Outcome]]]
 
 
 class Copying:
@@ -51,39 +74,80 @@ class Copying:
         self._moves = moves
         self._fresh: list[Copy] = []
         self._fresh_bytes = 0
+        self._flushing: asyncio.Task[None] | None = None
+        self._is_new = False
+        """Whether the journal was empty when this began, so that nothing has to be looked for in it."""
 
     async def run(self) -> None:
         """Copy everything. Raises what keeps the target from being written; what was done until then is kept."""
-        is_local = isinstance(self._source.objects, LocalStore) and isinstance(self._target.objects, LocalStore)
-        is_local = is_local and not self._target.sides("")  # records beside the files are written one by one
-        lanes = _LANES if is_local else _STREAMS
-        running: set[asyncio.Task[None]] = set()
-        try:
-            async for batch in self._batches(_BATCH_FILES if is_local else 1):
-                if len(running) >= lanes:
+        done = (await self._journal.total())[0]
+        self._is_new = not done
+        left = (await self._index.stats()).files - done
+        async with self._open_lanes(left) as lanes:
+            running: set[asyncio.Task[None]] = set()
+            try:
+                async for batch in self._batches(lanes.batch):
+                    if len(running) >= lanes.count:
+                        running = await self._collect(running)
+                    running.add(create_task(self._copy(lanes, batch), "data.migration:copy"))
+                while running:
                     running = await self._collect(running)
-                work = self._copy_files(batch) if is_local else self._copy_objects(batch)
-                running.add(create_task(work, "data.migration:copy"))
-            while running:
-                running = await self._collect(running)
-        finally:
-            for task in running:
-                await cancel_and_wait(task)
-            await self._flush()
+            finally:
+                for task in running:
+                    await cancel_and_wait(task)
+                await self._flush()
+                await self._end_flush()
+
+    @asynccontextmanager
+    async def _open_lanes(self, files: int) -> AsyncIterator["_Lanes"]:
+        """How so many files are copied."""
+        source, target = self._source.objects, self._target.objects
+        # Records beside the files are written one by one.
+        if not (isinstance(source, LocalStore) and isinstance(target, LocalStore)) or self._target.sides(""):
+            yield _Lanes(_STREAMS, 1, self._copy_objects)
+            return
+        buckets = source.bucket(self._source.bucket), target.bucket(self._target.bucket)
+        workers = target.workers
+
+        async def copy_here(batch: Sequence[Job]) -> list[Outcome]:
+            work = workers.run(copy_files, *buckets, [self._make_job(*job) for job in batch])
+            return await see_through(asyncio.ensure_future(work))
+
+        async with open_pool(*buckets) if files >= MANY_FILES else nullcontext() as pool:
+            if pool is None:
+                yield _Lanes(_LANES, _BATCH_FILES, copy_here)
+                return
+
+            async def copy_there(batch: Sequence[Job]) -> list[Outcome]:
+                return await pool.copy([self._make_job(*job) for job in batch])
+
+            yield _Lanes(pool.size, _BATCH_FILES, copy_there)
 
     async def _collect(self, running: "set[asyncio.Task[None]]") -> "set[asyncio.Task[None]]":
         done, rest = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        if len(self._fresh) >= _FLUSH_FILES or self._fresh_bytes >= _FLUSH_BYTES:
+        is_soon = self._moves or not isinstance(self._target.objects, LocalStore)
+        most = (_FLUSH_FILES_SOON, _FLUSH_BYTES_SOON) if is_soon else (_FLUSH_FILES, _FLUSH_BYTES)
+        if len(self._fresh) >= most[0] or self._fresh_bytes >= most[1]:
             await self._flush()
         return rest
 
     async def _flush(self) -> None:
-        """Bring fresh copies to the disk, then into the journal, and only then remove their sources."""
+        """Begin to bring fresh copies to the disk, while others are copied; one such flush at a time."""
+        await self._end_flush()
         fresh, self._fresh, self._fresh_bytes = self._fresh, [], 0
-        if not fresh:
-            return
+        if fresh:
+            self._flushing = create_task(self._make_safe(fresh), "data.migration:flush")
+
+    async def _end_flush(self) -> None:
+        """Wait for the flush that was begun, and raise what it failed with."""
+        flushing, self._flushing = self._flushing, None
+        if flushing is not None:
+            await see_through(flushing)
+
+    async def _make_safe(self, fresh: Sequence[Copy]) -> None:
+        """Bring copies to the disk, then into the journal, and only then remove their sources."""
         objects = self._target.objects
         if isinstance(objects, LocalStore):
             await objects.workers.run(flush_bucket, objects.bucket(self._target.bucket))
@@ -108,6 +172,8 @@ class Copying:
             yield batch
 
     async def _find_missing(self, leaves: Sequence[Node]) -> list[Job]:
+        if self._is_new:
+            return [(node, *keys_of(self._source, self._target, node)) for node in leaves]
         missing: list[Job] = []
         kept: list[Copy] = []
         for node, copy in zip(leaves, await self._journal.find([node.uuid for node in leaves]), strict=True):
@@ -121,39 +187,38 @@ class Copying:
 
     # --- copying
 
-    async def _copy_files(self, batch: Sequence[Job]) -> None:
-        source, target = self._source.objects, self._target.objects
-        if not (isinstance(source, LocalStore) and isinstance(target, LocalStore)):
-            raise TypeError(source.name)
-        buckets = source.bucket(self._source.bucket), target.bucket(self._target.bucket)
-        work = target.workers.run(copy_files, *buckets, [self._make_job(*job) for job in batch])
-        outcomes = await see_through(asyncio.ensure_future(work))
-        for job, outcome in zip(batch, outcomes, strict=True):
-            self._take(job, outcome)
+    async def _copy(self, lanes: "_Lanes", batch: Sequence[Job]) -> None:
+        self._take(batch, await lanes.copy(batch))
+
+    async def _copy_objects(self, batch: Sequence[Job]) -> list[Outcome]:
+        return [await copy_object(self._source, self._target, *job) for job in batch]
 
     def _make_job(self, node: Node, source: str, target: str) -> FileJob:
         return FileJob(
             source=source,
             target=target,
             mtime_ns=node.mtime_ns,
-            expects=lambda facts: is_expected(self._source, node, facts),
+            facts=node.facts,
+            by_size=self._source.is_flat,
             md5=node.content_hash,
             attributes=attributes_of(self._target, node),
             keeps_mode=not self._source.is_flat and not self._target.is_flat,
         )
 
-    async def _copy_objects(self, batch: Sequence[Job]) -> None:
-        for job in batch:
-            self._take(job, await copy_object(self._source, self._target, *job))
+    def _take(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+        files = size = 0
+        for (node, source, target), outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, FileCopied):
+                self._fresh.append(Copy(node.uuid, source, target, outcome.source, outcome.target))
+                files, size = files + 1, size + node.size
+            else:
+                self._take_fault(node, source, outcome)
+        self._fresh_bytes += size
+        self._meter.add(files, size)
 
-    def _take(self, job: Job, outcome: Outcome) -> None:
-        node, source, target = job
+    def _take_fault(self, node: Node, source: str, outcome: Changed | Damaged) -> None:
         if isinstance(outcome, Damaged):
             self.problems.add(Obstacle.DIFFERS, node.path, outcome.detail)
-        elif not isinstance(outcome, Changed):
-            self._fresh.append(Copy(node.uuid, source, target, outcome.source, outcome.target))
-            self._fresh_bytes += node.size
-            self._meter.add(1, node.size)
         elif not self._source.is_flat:
             self.stale.append(node.path)
         elif outcome.facts is None:

@@ -15,6 +15,7 @@ from cellsmono.store.units import Tx
 APPLICATION_ID = 0x43656C4D
 """``CelM``: which kind of database this is."""
 PAGE = 1000
+_TOGETHER = 500
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Facts).decode
@@ -69,9 +70,16 @@ class Journal:
     async def find(self, uuids: Sequence[str]) -> list[Copy | None]:
         """The copies of these leaves, in their order."""
 
+        raw = [pack_uuid(uuid) for uuid in uuids]
+
         def select(reader: Reader) -> list[Copy | None]:
-            found = (reader.execute(_SELECT + " WHERE uuid = ?", (pack_uuid(uuid),)).fetchone() for uuid in uuids)
-            return [None if row is None else _unpack(row) for row in found]
+            found: dict[bytes, Copy] = {}
+            for start in range(0, len(raw), _TOGETHER):
+                some = raw[start : start + _TOGETHER]
+                marks = ",".join("?" * len(some))
+                rows = reader.execute(f"{_SELECT} WHERE uuid IN ({marks})", some)
+                found |= {row[0]: _unpack(row) for row in rows}
+            return [found.get(uuid) for uuid in raw]
 
         return await self._database.read(select)
 

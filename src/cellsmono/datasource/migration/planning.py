@@ -10,11 +10,12 @@ from cellsmono.datasource.migration.journal import Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
 from cellsmono.datasource.migration.side import Side
-from cellsmono.interfaces.datasource import Storage
-from cellsmono.interfaces.migration import Obstacle
+from cellsmono.interfaces.datasource import Format, Storage
+from cellsmono.interfaces.migration import MigrationState, Obstacle
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import Entry
-from cellsmono.kernel.errors import CellsError
+from cellsmono.interfaces.version import Versioning
+from cellsmono.kernel.errors import CellsError, Conflict
 
 
 async def find_problems(
@@ -105,3 +106,19 @@ def check_room(problems: Problems, free: int | None, needed: int) -> None:
     """Note when so many bytes do not fit."""
     if free is not None and free < needed:
         problems.add(Obstacle.SPACE, "", f"{needed} bytes are to be copied, and {free} are free")
+
+
+async def refuse_versions(state: MigrationState, index: SqliteIndex) -> None:
+    """Raise Conflict (reason ``versions``) for a datasource whose versions would stay behind."""
+    name, stats = state.source.name, await index.stats()
+    if stats.versions:
+        raise Conflict(
+            f"{name!r} has {stats.versions} noncurrent versions and delete markers, and a migration carries none. "
+            "Delete them first.",
+            reason="versions",
+            path=name,
+        )
+    if stats.versioning is not Versioning.OFF and state.target.format == Format.STRUCTURED:
+        raise Conflict(
+            f"{name!r} has versioning, which a structured datasource can not keep.", reason="versions", path=name
+        )

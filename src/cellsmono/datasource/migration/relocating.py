@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import msgspec
 
 from cellsmono.datasource.flat.blobs import SIDE
-from cellsmono.datasource.flat.layout import NOT_OURS, OURS
+from cellsmono.datasource.flat.layout import NOT_OURS, OURS, Layout, parse_key
 from cellsmono.datasource.index.relocating import Relocation
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.copying import is_unchanged
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, blob_at, find_leaves, list_all
+from cellsmono.datasource.migration.side import Side, find_leaves, list_all
 from cellsmono.interfaces.migration import Obstacle
-from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.objects import Entry, Listing
 
 _PAGE = 1000
@@ -38,29 +38,38 @@ class Relocating:
 
     async def run(self) -> None:
         """Enter where every node lies; what does not fit is a problem. Raises Unavailable when it can not be listed."""
-        await self._index.forget_storage()
+        await self._index.relocator.forget_storage()
         async for listings in list_all(self._target):
-            for listing in listings:
-                await self._take_listing(listing)
+            await self._take_listings(listings)
         stats = await self._index.stats()
         if self.problems.total:
             return
         if self._leaves != stats.files:
             await self._find_lost()
+        elif self._target.is_flat:
+            await self._index.relocator.relocate_into_blobs()
         if not self._target.is_flat and self._folders != stats.folders + 1:
             self.problems.add(Obstacle.ALTERED, "", f"{stats.folders + 1 - self._folders} folders are missing there")
 
-    async def _take_listing(self, listing: Listing) -> None:
+    async def _take_listings(self, listings: Sequence[Listing]) -> None:
+        """Many folders at once: every look-up and every transaction takes its time."""
         if not self._target.is_flat:
-            await self._take_folder(listing)
-        names = [entry for entry in listing.entries or () if not self._is_ours(listing.key, entry)]
-        for start in range(0, len(names), _PAGE):
-            await self._take_leaves(listing.key, names[start : start + _PAGE])
-        for skipped in listing.skipped:
-            if skipped.key not in NOT_OURS:
-                self.problems.add(
-                    Obstacle.ALTERED, skipped.key, f"it is there and can not be served ({skipped.reason})"
-                )
+            await self._take_folders(listings)
+        found = [
+            (listing.key + entry.name, entry.facts)
+            for listing in listings
+            for entry in listing.entries or ()
+            if not self._is_ours(listing.key, entry)
+        ]
+        take = self._take_blobs if self._target.is_flat else self._take_leaves
+        for start in range(0, len(found), _PAGE):
+            await take(found[start : start + _PAGE])
+            self._meter.add(len(found[start : start + _PAGE]))
+        for listing in listings:
+            for skipped in listing.skipped:
+                if skipped.key not in NOT_OURS:
+                    text = f"it is there and can not be served ({skipped.reason})"
+                    self.problems.add(Obstacle.ALTERED, skipped.key, text)
 
     def _is_ours(self, folder: str, entry: Entry) -> bool:
         """Whether an entry is no content of a leaf."""
@@ -69,39 +78,50 @@ class Relocating:
             return entry.name.endswith("/")
         return key in OURS or (bool(self._target.sides(key)) and key.endswith(SIDE))
 
-    async def _take_folder(self, listing: Listing) -> None:
-        (node,) = await self._index.read_nodes([listing.key])
-        if node is None:
-            self.problems.add(Obstacle.ALTERED, listing.key, "there is such a folder at the target, and none here")
-            return
-        self._folders += 1
-        facts = listing.facts
-        if not facts.mtime_ns:  # a storage without times of folders
-            facts = msgspec.structs.replace(facts, mtime_ns=node.mtime_ns)
-        await self._index.relocate([], [Relocation(node.uuid, facts)])
-
-    async def _take_leaves(self, folder: str, entries: Sequence[Entry]) -> None:
-        nodes = await find_leaves(self._target, self._index, [folder + entry.name for entry in entries])
-        copies = await self._journal.find([node.uuid for node in nodes if node is not None])
-        known = {copy.uuid: copy for copy in copies if copy is not None}
+    async def _take_folders(self, listings: Sequence[Listing]) -> None:
+        nodes = await self._index.read_nodes([listing.key for listing in listings])
         places: list[Relocation] = []
-        for entry, node in zip(entries, nodes, strict=True):
-            copy = None if node is None else known.get(node.uuid)
-            if node is None or copy is None or copy.target != folder + entry.name:
-                self.problems.add(Obstacle.ALTERED, folder + entry.name, "it is at the target and was not copied")
-            elif not is_unchanged(copy.target_facts, entry.facts):
-                self.problems.add(Obstacle.ALTERED, node.path, "its copy was changed")
-            else:
-                places.append(self._relocate(node, copy))
-        self._leaves += len(places)
-        await self._index.relocate(places, [])
-        self._meter.add(len(places))
+        for listing, node in zip(listings, nodes, strict=True):
+            if node is None:
+                self.problems.add(Obstacle.ALTERED, listing.key, "there is such a folder at the target, and none here")
+                continue
+            facts = listing.facts
+            if not facts.mtime_ns:  # a storage without times of folders
+                facts = msgspec.structs.replace(facts, mtime_ns=node.mtime_ns)
+            places.append(Relocation(node.uuid, facts))
+        self._folders += len(places)
+        await self._index.relocator.relocate([], places)
 
-    def _relocate(self, node: Node, copy: Copy) -> Relocation:
-        facts = copy.target_facts
-        if self._target.is_flat:
-            facts = msgspec.structs.replace(node.facts, ino=0, dev=0, mode=0)
-        return Relocation(node.uuid, facts, node.effective_etag, blob_at(self._target, node))
+    async def _take_leaves(self, found: Sequence[tuple[str, Facts]]) -> None:
+        nodes = await find_leaves(self._target, self._index, [key for key, _ in found])
+        copies = iter(await self._journal.find([node.uuid for node in nodes if node is not None]))
+        places: list[Relocation] = []
+        for (key, facts), node in zip(found, nodes, strict=True):
+            copy = None if node is None else next(copies)
+            if node is not None and copy is not None and self._is_copy(copy, key, facts):
+                places.append(Relocation(node.uuid, copy.target_facts, node.effective_etag))
+        self._leaves += len(places)
+        await self._index.relocator.relocate(places, [])
+
+    async def _take_blobs(self, found: Sequence[tuple[str, Facts]]) -> None:
+        """Compare only: what the index says of a leaf does not depend on its blob."""
+        layout = self._target.layout or Layout.PLAIN
+        parsed = [parse_key(layout, key) for key, _ in found]
+        uuids = ["" if each is None else each[0] for each in parsed]
+        blobs = await self._index.relocator.read_blobs([uuid for uuid in uuids if uuid])
+        copies = await self._journal.find(uuids)
+        for (key, facts), each, copy in zip(found, parsed, copies, strict=True):
+            is_current = each is not None and blobs.get(each[0]) == each[1]
+            self._leaves += self._is_copy(copy if is_current else None, key, facts)
+
+    def _is_copy(self, copy: Copy | None, key: str, facts: Facts) -> bool:
+        if copy is None or copy.target != key:
+            self.problems.add(Obstacle.ALTERED, key, "it is at the target and was not copied")
+        elif not is_unchanged(copy.target_facts, facts):
+            self.problems.add(Obstacle.ALTERED, copy.source, f"its copy {key} was changed")
+        else:
+            return True
+        return False
 
     async def _find_lost(self) -> None:
         """Name the leaves whose copies are not there."""

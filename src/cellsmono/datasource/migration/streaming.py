@@ -37,8 +37,11 @@ def is_expected(source: Side, node: Node, facts: Facts) -> bool:
 
 
 def attributes_of(target: Side, node: Node) -> NodeAttributes:
-    """What is mirrored beside the copy."""
-    return NodeAttributes(node.size, node.mtime_ns, node.effective_etag, node.meta, node.path if target.is_flat else "")
+    """What is mirrored beside the copy.
+
+    An ETag that was made up of facts is kept in the index alone: it is worth no block on the disk for each file.
+    """
+    return NodeAttributes(node.size, node.mtime_ns, node.etag, node.meta, node.path if target.is_flat else "")
 
 
 async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Outcome:

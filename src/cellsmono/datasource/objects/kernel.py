@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ _FALLOC_FL_KEEP_SIZE = 1
 _FALLOC_FL_PUNCH_HOLE = 2
 _SYNC_FILE_RANGE_WRITE = 2
 _SYNC_FILE_RANGE_ALL = 7
+_PR_SET_PDEATHSIG = 1
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -29,6 +31,7 @@ _fallocate = _declare("fallocate", ctypes.c_int, ctypes.c_int, ctypes.c_int64, c
 _sync_file_range = _declare("sync_file_range", ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 _syncfs = _declare("syncfs", ctypes.c_int)
+_prctl = _declare("prctl", ctypes.c_int, ctypes.c_ulong)
 
 
 def flush_file_system(descriptor: int) -> None:
@@ -100,3 +103,9 @@ def finish_writeback(descriptor: int) -> bool:
     if number in _UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number))
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when the thread that started it ends (PR_SET_PDEATHSIG, prctl(2))."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,7 +7,7 @@ after a crash copies again what was not flushed. So this costs what ``cp`` does,
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import msgspec
@@ -35,32 +35,38 @@ _PERMISSIONS = 0o777
 class FileJob(msgspec.Struct, frozen=True):
     """One file that is to be copied.
 
-    ``expects`` says whether the source is still the one that is meant, ``md5`` what it must have, if that is known.
+    ``facts`` are those of the source that is meant, of which ``by_size`` compares the size alone; ``md5`` is what it
+    must have, if that is known.
     ``attributes`` is mirrored at the copy (size and time are set here), ``keeps_mode`` gives it the source's mode.
     """
 
     source: str
     target: str
     mtime_ns: int
-    expects: Callable[[Facts], bool]
+    facts: Facts
+    by_size: bool
     md5: str
     attributes: NodeAttributes
     keeps_mode: bool
 
+    def expects(self, found: Facts) -> bool:
+        """Whether a file with these facts is the one that is meant."""
+        return found.size == self.facts.size if self.by_size else self.facts.is_same_content(found)
 
-class Changed(msgspec.Struct, frozen=True):
+
+class Changed(msgspec.Struct, frozen=True, tag=True):
     """The source is not the one that is meant, changed while it was copied, or is gone (no facts)."""
 
     facts: Facts | None
 
 
-class Damaged(msgspec.Struct, frozen=True):
+class Damaged(msgspec.Struct, frozen=True, tag=True):
     """The source, or the copy of it, has not the bytes that it should; why."""
 
     detail: str
 
 
-class FileCopied(msgspec.Struct, frozen=True):
+class FileCopied(msgspec.Struct, frozen=True, tag=True):
     """The facts of the source and of its copy."""
 
     source: Facts

@@ -10,8 +10,9 @@ from cellsmono.datasource.sync.context import is_file_entry
 from cellsmono.datasource.sync.differ import is_absent
 from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.objects import Entry, FolderScanner, Skipped
-from cellsmono.interfaces.patch import DeleteNode, Operation, Patch, PruneFolders, PutLeaf
+from cellsmono.interfaces.patch import DeleteNode, DropVersion, Operation, Patch, PruneFolders, PutLeaf
 from cellsmono.interfaces.snapshots import SnapshotProgress
+from cellsmono.interfaces.version import Version, VersionPage
 
 LISTED_ABSENT = 1000
 PAGE = 1000
@@ -60,7 +61,7 @@ def _facts(node: Node, entry: Entry | Skipped | None) -> Facts | None:
 
 
 async def compare_leaves(index: SqliteIndex, content: Content, note: Note) -> Compared:
-    """Take leaves out of an index whose bytes are absent; recognise others by size and time.
+    """Take leaves and versions out of an index whose bytes are absent; recognise others by size and time.
 
     A leaf of equal size and modification time is the same content, wherever it was copied: it keeps its UUID, hash and
     metadata. Others keep their rows as they are, so that whoever compares afterwards sees that they were changed.
@@ -75,9 +76,30 @@ async def compare_leaves(index: SqliteIndex, content: Content, note: Note) -> Co
         if operations:
             await index.apply(Patch(tuple(operations), "load", bulk=True, more=True))
         note(SnapshotProgress("comparing", compared.found + compared.absent_total, total, "nodes"))
-        if not page.next_after:
-            return compared
         after = page.next_after
+        if not after:
+            break
+    await _compare_versions(index, content, compared)
+    return compared
+
+
+async def _compare_versions(index: SqliteIndex, content: Content, compared: Compared) -> None:
+    """Take noncurrent versions out of an index whose bytes are absent."""
+    page = VersionPage(())
+    while (await index.stats()).versions:
+        page = await index.list_versions(after=page.next_key, after_version=page.next_version, limit=PAGE)
+        kept = [each.node for each in page.entries if isinstance(each, Version) and not each.is_latest and each.node]
+        found = await content.look(kept) if kept else []
+        absent = [node for node, facts in zip(kept, found, strict=True) if facts is None]
+        compared.found += len(kept) - len(absent)
+        compared.absent_total += len(absent)
+        room = max(0, LISTED_ABSENT - len(compared.absent))
+        compared.absent += [f"{node.path} (version {node.version or 'null'})" for node in absent[:room]]
+        if absent:
+            drops = tuple(DropVersion(node.path, node.version) for node in absent)
+            await index.apply(Patch(drops, "load", bulk=True, more=True))
+        if not page.next_key:
+            return
 
 
 def _judge(

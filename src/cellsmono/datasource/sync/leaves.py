@@ -11,6 +11,7 @@ import msgspec
 
 from cellsmono.datasource.sync.context import SyncContext, is_file_entry, is_folder_entry
 from cellsmono.datasource.sync.differ import FolderDiff, compare_folder, compare_leaf, is_absent
+from cellsmono.datasource.sync.displaced import find_displaced, put_off
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.node import Facts, Node, NodeAttributes, NodeMeta
 from cellsmono.interfaces.objects import Entry, Skipped
@@ -41,7 +42,7 @@ async def look_at_leaves(context: SyncContext, round_: Round, keys: Iterable[str
     echo of an own write). Only what differs is claimed and looked at again.
     """
     differing: list[_Seen] = []
-    for seen in await _see(context, list(keys)):
+    for seen in await _leave_out_displaced(context, round_, await _see(context, list(keys))):
         if isinstance(seen.entry, Skipped):
             round_.tally.skip([seen.entry])
         if is_folder_entry(seen.entry):
@@ -58,6 +59,13 @@ async def _see(context: SyncContext, keys: Sequence[str]) -> list[_Seen]:
     entries = await context.look(keys)
     rows = await context.read_rows([path for key in keys for path in (key, key + "/")])
     return [_Seen(key, entries[i], rows[2 * i], rows[2 * i + 1]) for i, key in enumerate(keys)]
+
+
+async def _leave_out_displaced(context: SyncContext, round_: Round, crowd: list[_Seen]) -> list[_Seen]:
+    """Those of which may be judged what was seen; the others are looked at again later."""
+    wanted = [seen.key for seen in crowd if is_folder_entry(seen.entry) or seen.folder is not None or not _agree(seen)]
+    waiting = put_off(round_, await find_displaced(context, wanted))
+    return [seen for seen in crowd if seen.key not in waiting] if waiting else crowd
 
 
 def _agree(seen: _Seen) -> bool:
@@ -95,7 +103,7 @@ async def _carry(context: SyncContext, round_: Round, differing: Sequence[_Seen]
     paths = {*keys, *(source.path for source in sources.values())}
     async with context.claims.claim(*paths):
         await context.settle_index()
-        again = await _see(context, keys)
+        again = await _leave_out_displaced(context, round_, await _see(context, keys))
         moves = await _confirm_moves(context, again, sources)
         steps: list[Step] = []
         created: list[tuple[str, Facts]] = []

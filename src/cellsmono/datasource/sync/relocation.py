@@ -9,6 +9,7 @@ from cellsmono.datasource.sync.context import SyncContext, is_folder_entry
 from cellsmono.datasource.sync.differ import folder_facts
 from cellsmono.datasource.sync.guard import explain_refusal
 from cellsmono.datasource.sync.identity import still_stands
+from cellsmono.datasource.sync.removal import count_nodes, remember
 from cellsmono.datasource.sync.round import Round, Step, Visit
 from cellsmono.interfaces.node import Facts, Node
 from cellsmono.interfaces.objects import Entry
@@ -55,6 +56,8 @@ async def _relocate(context: SyncContext, round_: Round, target: str, pending: d
             round_.visits.append(Visit(target))
             return True
         (occupant,) = await context.read_rows([target])
+        if occupant is not None and await _is_swapped(context, occupant, node, pending):
+            pending[node.path] = occupant.uuid
         is_waiting = occupant is not None and occupant.uuid in pending.values() and not is_below(target, node.path)
         if not force and (is_waiting or any(folder in pending for folder in ancestors_of(target))):
             return False
@@ -88,18 +91,21 @@ async def _confirm(context: SyncContext, node: Node, target: str) -> Facts | Non
     return entry.facts if entry.facts.ino == node.facts.ino else None
 
 
+async def _is_swapped(context: SyncContext, occupant: Node, node: Node, pending: dict[str, str]) -> bool:
+    """Whether the two folders changed places, and only one of them was told."""
+    return occupant.uuid not in pending.values() and await _confirm(context, occupant, node.path) is not None
+
+
 async def _may_go(context: SyncContext, round_: Round, occupant: Node, node: Node) -> bool:
     """Whether the folder whose place is taken, and that turned up nowhere, may be deleted from the index."""
-    usage = await context.index.usage(occupant.path)
-    nodes = usage.files + usage.folders + 1
-    if is_below(node.path, occupant.path):
-        stays = await context.index.usage(node.path)
-        nodes -= stays.files + stays.folders + 1
+    stays = node.path if is_below(node.path, occupant.path) else ""
+    nodes = await count_nodes(context, occupant, stays=stays)
     total = await context.count_nodes()
     now = context.clock.monotonic()
     if not round_.accept and not context.guard.would_pass(nodes, total, now):
         round_.tally.held = explain_refusal(context.config.name, nodes, total)
         return False
+    await remember(context, occupant, stays=stays)
     context.guard.note(nodes, now)
     round_.tally.deleted += nodes
     return True

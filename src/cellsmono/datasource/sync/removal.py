@@ -1,7 +1,7 @@
 """Deleting rows: the only place that does it, and only on evidence.
 
-A row goes when a direct look under a claim finds nothing at its path, the datasource's root is there and is the one
-that was indexed, and the mass-deletion guard lets it pass.
+A row goes when a direct look under a claim finds nothing at its path, the folders above it are those that the index
+has there, the datasource's root is there and is the one that was indexed, and the mass-deletion guard lets it pass.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +10,7 @@ import msgspec
 
 from cellsmono.datasource.sync.context import SyncContext, is_file_entry, is_folder_entry
 from cellsmono.datasource.sync.differ import is_absent
+from cellsmono.datasource.sync.displaced import find_displaced
 from cellsmono.datasource.sync.guard import explain_empty_root, explain_refusal
 from cellsmono.datasource.sync.round import Round
 from cellsmono.interfaces.node import Node
@@ -31,7 +32,7 @@ class Removal(msgspec.Struct):
 
 async def remove_gone(context: SyncContext, round_: Round, paths: Iterable[str]) -> None:
     """Delete the rows of these paths as far as they are really gone; a refusal is noted in the round's tally."""
-    removal = await _plan(context, list(paths))
+    removal = await _plan(context, round_, list(paths))
     if not removal.paths:
         return
     held = "" if round_.accept else await _find_objection(context, removal)
@@ -49,7 +50,7 @@ async def remove_gone(context: SyncContext, round_: Round, paths: Iterable[str])
         context.guard.forget()
 
 
-async def _plan(context: SyncContext, paths: Sequence[str]) -> Removal:
+async def _plan(context: SyncContext, round_: Round, paths: Sequence[str]) -> Removal:
     """Reduce what seems to be gone to the outermost folders that are gone, as far as the index has them."""
     candidates = outermost({path for path in paths if path})
     above = sorted({folder for path in candidates for folder in ancestors_of(path)})
@@ -60,6 +61,7 @@ async def _plan(context: SyncContext, paths: Sequence[str]) -> Removal:
     known = [path for path, row in zip(candidates, rows, strict=True) if row is not None]
     entries = await context.look(known)
     gone = [path for path, entry in zip(known, entries, strict=True) if _is_gone(path, entry)]
+    gone = await _spare_displaced(context, round_, gone)
     nodes = 0
     for path in gone:
         nodes += 1
@@ -67,6 +69,13 @@ async def _plan(context: SyncContext, paths: Sequence[str]) -> Removal:
             usage = await context.index.usage(path)
             nodes += usage.files + usage.folders
     return Removal(gone, nodes)
+
+
+async def _spare_displaced(context: SyncContext, round_: Round, paths: list[str]) -> list[str]:
+    """The paths of which a look tells something; the folders above the others are to be looked at once more."""
+    displaced = await find_displaced(context, paths)
+    round_.unfinished.update(displaced.values())
+    return [path for path in paths if path not in displaced] if displaced else paths
 
 
 def outermost(paths: set[str]) -> list[str]:
@@ -139,17 +148,15 @@ async def _remove(context: SyncContext, round_: Round, paths: Sequence[str]) -> 
     async with context.claims.claim(*paths):
         await context.settle_index()
         entries = await context.look(paths)
-        rows = await context.read_rows(paths)
-        gone = [
-            row
-            for path, entry, row in zip(paths, entries, rows, strict=True)
-            if row is not None and _is_gone(path, entry)
-        ]
+        missing = [path for path, entry in zip(paths, entries, strict=True) if _is_gone(path, entry)]
+        rows = await context.read_rows(await _spare_displaced(context, round_, missing))
+        gone = [row for row in rows if row is not None]
         if not gone or not await context.objects.has_bucket(context.bucket):
             return
         nodes = 0
         for row in gone:
-            nodes += await _remember(context, row)
+            nodes += await count_nodes(context, row)
+            await remember(context, row)
         operations = tuple(DeleteNode(row.path) for row in gone)
         done = context.index.submit(Patch(operations, origin=round_.origin))
     await done
@@ -157,22 +164,29 @@ async def _remove(context: SyncContext, round_: Round, paths: Sequence[str]) -> 
     round_.tally.deleted += nodes
 
 
-async def _remember(context: SyncContext, row: Node) -> int:
-    """Keep what is needed to join a late half of a rename; returns how many nodes go with this one."""
+async def count_nodes(context: SyncContext, row: Node, *, stays: str = "") -> int:
+    """How many nodes go with this one; ``stays`` is a folder somewhere below that does not."""
+    if not row.is_folder:
+        return 1
+    usage = await context.index.usage(row.path)
+    nodes = 1 + usage.files + usage.folders
+    return nodes - await count_nodes(context, await context.index.read_node(stays)) if stays else nodes
+
+
+async def remember(context: SyncContext, row: Node, *, stays: str = "") -> None:
+    """Keep what is needed to join a late half of a rename to a node that is going to be deleted."""
     now = context.clock.monotonic()
     if not row.is_folder:
         context.tombstones.add(row, now)
-        return 1
-    usage = await context.index.usage(row.path)
+        return
     after = ""
-    left = min(usage.files, LEAVES_REMEMBERED)
+    left = LEAVES_REMEMBERED
     while left > 0:
         page = await context.index.list_keys(row.path, after=after)
         for node in page.entries:
-            if isinstance(node, Node):
+            if isinstance(node, Node) and not (stays and is_below(node.path, stays)):
                 context.tombstones.add(node, now)
         left -= len(page.entries)
         after = page.next_after
         if not after:
             break
-    return 1 + usage.files + usage.folders

@@ -95,6 +95,8 @@ class TreeWalk:
                 await look_at_leaves(self._context, round_, leaves)
             elif round_.foreign:
                 await self._settle_foreign()
+            elif round_.displaced:
+                round_.leaves, round_.displaced = round_.displaced, {}
             else:
                 break
         await self._apply_deferred()

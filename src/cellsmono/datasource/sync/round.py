@@ -71,6 +71,7 @@ class Round:
     entry of the other type. ``relocations`` maps folder paths to the UUID of the folder that stands there now,
     ``foreign`` holds paths where another folder of unknown origin stands. ``walks`` are folders whose whole subtree
     has to be compared. ``busy`` are folders in which somebody was at work, ``unfinished`` those that stayed busy.
+    ``displaced`` are keys to be looked at again when folders have got their places, ``put_off`` all that ever were.
     ``moved_from`` (dry run only) are sources of moves. ``deferred`` is the book-keeping of folders whose sub folders
     were new: it is stored last, so that a round that ends early looks at them again.
     """
@@ -91,6 +92,8 @@ class Round:
         self.deferred: list[FolderScanned] = []
         self.busy: dict[str, Visit] = {}
         self.unfinished: set[str] = set()
+        self.displaced: dict[str, None] = {}
+        self.put_off: set[str] = set()
         self.moved_from: set[str] = set()
         self._retries: dict[str, int] = {}
 

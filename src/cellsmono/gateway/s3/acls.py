@@ -12,10 +12,10 @@ from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.grants import GRANTS, is_acl_header, read_acl_document, read_acl_headers
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.metadata import refuse_header
-from cellsmono.gateway.s3.reading import read_visible
-from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
+from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
 from cellsmono.gateway.s3.settings import OWNER
+from cellsmono.gateway.s3.versioning import read_visible, update_visible
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, CannedAcl
 from cellsmono.interfaces.node import NodeMeta
 
@@ -33,7 +33,6 @@ async def get_bucket_acl(s3: S3Context, request: S3Request) -> Reply:
 
 async def get_object_acl(s3: S3Context, request: S3Request) -> Reply:
     """GetObjectAcl."""
-    check_version(request.query)
     node = await read_visible(s3, request)
     return _reply_acl(_show_acl(s3, request.bucket, node.meta.acl, _OPEN_OBJECTS))
 
@@ -71,14 +70,11 @@ async def put_bucket_acl(s3: S3Context, request: S3Request) -> Reply:
 
 async def put_object_acl(s3: S3Context, request: S3Request) -> Reply:
     """PutObjectAcl."""
-    check_version(request.query)
     node = await read_visible(s3, request)
     acl = await _read_acl(s3, request)
     await s3.router.check_meta(request.actor, request.bucket, request.key, NodeMeta(acl=acl))
     if acl != node.meta.acl:
-        await s3.router.update_meta(
-            request.actor, request.bucket, request.key, lambda meta: msgspec.structs.replace(meta, acl=acl)
-        )
+        await update_visible(s3, request, lambda meta: msgspec.structs.replace(meta, acl=acl))
     return reply_empty(200)
 
 

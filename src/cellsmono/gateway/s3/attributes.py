@@ -6,9 +6,10 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_write
 from cellsmono.gateway.s3.dates import format_http
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
-from cellsmono.gateway.s3.reading import MAX_PART_NUMBER, check_read_conditions, etag_of, read_visible
-from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
+from cellsmono.gateway.s3.reading import MAX_PART_NUMBER, check_read_conditions, etag_of
+from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_xml
+from cellsmono.gateway.s3.versioning import read_visible, version_headers
 from cellsmono.interfaces.node import Node, PartInfo
 
 _NAMES: Final = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -17,7 +18,6 @@ _MAX_PARTS: Final = 1000
 
 async def get_attributes(s3: S3Context, request: S3Request) -> Reply:
     """GetObjectAttributes: of an object, what the header ``x-amz-object-attributes`` lists."""
-    check_version(request.query)
     wanted = _read_wanted(request)
     limit = _read_number(request, "x-amz-max-parts", _MAX_PARTS, _MAX_PARTS)
     marker = _read_number(request, "x-amz-part-number-marker", 0, MAX_PART_NUMBER)
@@ -37,7 +37,8 @@ async def get_attributes(s3: S3Context, request: S3Request) -> Reply:
         max_parts=limit,
         is_truncated=bool(parts) and (chosen[-1].number if chosen else marker) < parts[-1].number,
     )
-    return reply_xml(xml_write.write_attributes(page), [("Last-Modified", format_http(node.mtime_ns))])
+    headers = [("Last-Modified", format_http(node.mtime_ns)), *version_headers(s3, request.bucket, node.version)]
+    return reply_xml(xml_write.write_attributes(page), headers)
 
 
 def _storage_class(node: Node) -> str:

@@ -108,24 +108,6 @@ async def get_location(s3: S3Context, request: S3Request) -> Reply:
     return reply_xml(xml_write.write_location(s3.settings.region))
 
 
-async def get_versioning(s3: S3Context, request: S3Request) -> Reply:
-    """GetBucketVersioning: never enabled."""
-    await s3.router.read_root(request.actor, request.bucket)
-    return reply_xml(xml_write.write_versioning())
-
-
-async def put_versioning(s3: S3Context, request: S3Request) -> Reply:
-    """PutBucketVersioning: suspending what was never enabled changes nothing; enabling it is not possible."""
-    require_owner(request)
-    await s3.router.read_root(request.actor, request.bucket)
-    status = xml_read.read_versioning(await read_document(s3, request))
-    if status == "Enabled":
-        raise S3Error("NotImplemented", "Versioning is not implemented.")
-    if not status:
-        raise S3Error("IllegalVersioningConfigurationException")
-    return reply_empty(200)
-
-
 def require_owner(request: S3Request) -> None:
     """Refuse an unsigned request that would change a setting. Raises S3Error AccessDenied."""
     if request.actor.kind == "anonymous":

@@ -49,6 +49,19 @@ ACTIONS: Final = {
 }
 """Operation: its action, where policies know it by a name of its own. Others are what they do to nodes and settings."""
 
+VERSION_ACTIONS: Final = {
+    "DeleteObject": "s3:DeleteObjectVersion",
+    "DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "GetObject": "s3:GetObjectVersion",
+    "GetObjectAcl": "s3:GetObjectVersionAcl",
+    "GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "GetObjectTagging": "s3:GetObjectVersionTagging",
+    "HeadObject": "s3:GetObjectVersion",
+    "PutObjectAcl": "s3:PutObjectVersionAcl",
+    "PutObjectTagging": "s3:PutObjectVersionTagging",
+}
+"""As ``ACTIONS``, for requests that name a version."""
+
 _FROM_QUERY: Final = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
 _FROM_HEADERS: Final = {
     "aws:referer": "referer",
@@ -87,4 +100,7 @@ def with_circumstances(
         if name in headers:
             values[key] = headers[name][:_LONGEST]
     action = ACTIONS.get(exchange.operation, "")
+    if "versionId" in query:
+        values["s3:versionid"] = query.get("versionId")[:_LONGEST]
+        action = VERSION_ACTIONS.get(exchange.operation, action)
     return msgspec.structs.replace(actor, circumstances=Circumstances(action, values))

@@ -15,9 +15,10 @@ from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
-from cellsmono.gateway.s3.reading import etag_of
+from cellsmono.gateway.s3.reading import etag_of, open_source
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_xml
+from cellsmono.gateway.s3.versioning import parse_version_id, read_current, version_headers
 from cellsmono.gateway.s3.writing import check_folder_conditions
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, WriteOptions
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
@@ -33,6 +34,8 @@ _SELF: Final = (
     "This copy request is illegal because it is trying to copy an object to itself without changing the object's"
     " metadata, storage class, website redirect location or encryption attributes."
 )
+
+_MARKER: Final = "The source of a copy request may not specifically refer to a delete marker by version id."
 
 
 async def copy_object(s3: S3Context, request: S3Request) -> Reply:
@@ -68,8 +71,8 @@ async def _copy_version(
     algorithm: str,
 ) -> Reply:
     """Copy the version of the source that is there now."""
-    node = await read_source(s3, request, source)
-    is_same = (source.bucket, source.key) == (request.bucket, request.key)
+    node, is_current = await read_source(s3, request, source)
+    is_same = is_current and (source.bucket, source.key) == (request.bucket, request.key)
     if is_same and not replaces_meta and not _changes_otherwise(node, asked):
         raise S3Error("InvalidRequest", _SELF)
     meta = merge_meta(node.meta, asked, replaces_meta=replaces_meta, replaces_tags=replaces_tags)
@@ -79,29 +82,50 @@ async def _copy_version(
     elif algorithm and (meta.checksum is None or meta.checksum.algorithm != algorithm):
         copied = await _copy_with_checksum(s3, request, source, node, meta, mtime_ns, conditions, algorithm)
     else:
-        options = CopyOptions(meta=meta, mtime_ns=mtime_ns, conditions=conditions, source_etag=node.effective_etag)
+        options = CopyOptions(
+            meta=meta,
+            mtime_ns=mtime_ns,
+            conditions=conditions,
+            source_etag=node.effective_etag,
+            source_version=source_version(source),
+        )
         copied = await s3.router.copy_node(
             request.actor, source.bucket, source.key, request.bucket, request.key, options
         )
-    headers = expiration_headers(s3, request, copied)
+    headers = source_headers(s3, source, node) + version_headers(s3, request.bucket, copied.version)
+    headers += expiration_headers(s3, request, copied)
     return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum), headers)
 
 
 def read_copy_source(request: S3Request) -> CopySource:
-    """The source that ``x-amz-copy-source`` names; the null version is the only one there is."""
+    """The source that ``x-amz-copy-source`` names. Raises S3Error InvalidArgument."""
     source = parse_copy_source(request.headers["x-amz-copy-source"])
-    if source.version_id not in {"", "null"}:
-        raise S3Error("NoSuchVersion", fields={"VersionId": source.version_id})
+    source_version(source)
     return source
 
 
-async def read_source(s3: S3Context, request: S3Request, source: CopySource) -> Node:
-    """The source's node, if the conditions on it hold."""
-    node = await s3.router.read_node(request.actor, source.bucket, source.key)
-    if node.is_folder and node.kind is FolderKind.IMPLICIT:
-        raise S3Error("NoSuchKey")
+def source_version(source: CopySource) -> str | None:
+    """The id of the version that is to be copied, None for the current one. Raises S3Error InvalidArgument."""
+    return parse_version_id(source.version_id) if source.version_id else None
+
+
+def source_headers(s3: S3Context, source: CopySource, node: Node) -> list[tuple[str, str]]:
+    """Which version was copied."""
+    return [("x-amz-copy-source-version-id", value) for _, value in version_headers(s3, source.bucket, node.version)]
+
+
+async def read_source(s3: S3Context, request: S3Request, source: CopySource) -> tuple[Node, bool]:
+    """The source, or the version of it that is asked for, if the conditions hold, and whether it is the current one."""
+    version, is_current = source_version(source), True
+    if version is None:
+        node = await read_current(s3, request, source.bucket, source.key)
+    else:
+        found = await s3.router.read_version(request.actor, source.bucket, source.key, version)
+        if found.node is None:
+            raise S3Error("InvalidRequest", _MARKER)
+        node, is_current = found.node, found.is_latest
     check_copy_source(request.headers, etag_of(node), node.mtime_ns)
-    return node
+    return node, is_current
 
 
 def _read_directive(request: S3Request, name: str) -> str:
@@ -163,7 +187,7 @@ async def _copy_with_checksum(
     algorithm: str,
 ) -> Node:
     """Copy by reading, because a checksum is asked for that nobody has computed yet."""
-    opened = await s3.router.open_node(request.actor, source.bucket, source.key)
+    opened = await open_source(s3, request, source.bucket, source.key, source_version(source))
     try:
         if opened.node.effective_etag != node.effective_etag:
             raise S3Error("OperationAborted", "The source changed while it was copied. Please try again.")

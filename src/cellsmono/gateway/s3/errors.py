@@ -188,6 +188,7 @@ def _not_found(error: domain.CellsError) -> S3Error:
     code = {
         "root": "NoSuchBucket",
         "policy": "NoSuchBucketPolicy",
+        "version": "NoSuchVersion",
         "upload": "NoSuchUpload",
         "part": "InvalidPart",
         "access_key": "InvalidAccessKeyId",
@@ -202,6 +203,8 @@ def _already_exists(error: domain.CellsError) -> S3Error:
 def _conflict(error: domain.CellsError) -> S3Error:
     if error.reason == "not_empty":
         return S3Error("BucketNotEmpty")
+    if error.reason == "versioning":
+        return S3Error("InvalidBucketState", error.message)
     if error.reason in {"parent_is_object", "is_folder", "exists"}:
         return S3Error("KeyConflict", error.message)
     return S3Error("OperationAborted", error.message)
@@ -228,6 +231,7 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "part": ("InvalidPart", False),
     "part_order": ("InvalidPartOrder", False),
     "part_size": ("EntityTooSmall", False),
+    "marker": ("MethodNotAllowed", False),
 }
 
 
@@ -242,7 +246,9 @@ def _too_large(error: domain.CellsError) -> S3Error:
 
 
 def _quota(error: domain.CellsError) -> S3Error:
-    return S3Error("InsufficientStorage" if error.reason == "disk_full" else "QuotaExceeded")
+    if error.reason == "disk_full":
+        return S3Error("InsufficientStorage", error.message)
+    return S3Error("QuotaExceeded")
 
 
 def _unavailable(error: domain.CellsError) -> S3Error:

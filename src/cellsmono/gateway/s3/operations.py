@@ -15,6 +15,7 @@ from cellsmono.gateway.s3 import (
     uploads,
     uploads_listing,
     uploads_parts,
+    versioning,
     versions_listing,
     writing,
 )
@@ -61,8 +62,8 @@ _TABLE: Final[dict[tuple[str, str, str], Row]] = {
     ("DELETE", BUCKET, ""): ("DeleteBucket", buckets.delete_bucket),
     ("POST", BUCKET, ""): ("PostObject", posting.post_object),
     ("GET", BUCKET, "location"): ("GetBucketLocation", buckets.get_location),
-    ("GET", BUCKET, "versioning"): ("GetBucketVersioning", buckets.get_versioning),
-    ("PUT", BUCKET, "versioning"): ("PutBucketVersioning", buckets.put_versioning),
+    ("GET", BUCKET, "versioning"): ("GetBucketVersioning", versioning.get_versioning),
+    ("PUT", BUCKET, "versioning"): ("PutBucketVersioning", versioning.put_versioning),
     ("GET", BUCKET, "policyStatus"): ("GetBucketPolicyStatus", get_policy_status),
     ("GET", BUCKET, "acl"): ("GetBucketAcl", acls.get_bucket_acl),
     ("PUT", BUCKET, "acl"): ("PutBucketAcl", acls.put_bucket_acl),

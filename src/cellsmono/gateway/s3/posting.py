@@ -24,6 +24,7 @@ from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.post_policy import Policy, check_policy, limit_file, parse_policy
 from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
 from cellsmono.gateway.s3.respond import XML_TYPE
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.gateway.s3.writing import written_headers
 from cellsmono.gateway.s3.xml_read import read_tagging
 from cellsmono.interfaces.datasource import WriteOptions
@@ -49,7 +50,8 @@ async def post_object(s3: S3Context, request: S3Request) -> Reply:
     identity, policy = _authorize(s3, request, fields)
     request.exchange.fields = {"bucket": request.bucket, "key": key}
     node = await _store(s3, request, key, fields, identity, policy, reader, file)
-    return _answer(request, fields, key, node)
+    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    return _answer(request, fields, key, node, about)
 
 
 @contextmanager
@@ -182,15 +184,15 @@ async def _read_file(reader: MultipartReader, file: BodyPartReader, limit: int) 
         raise S3Error("IncompleteBody")
 
 
-def _answer(request: S3Request, fields: Mapping[str, str], key: str, node: Node) -> Reply:
+def _answer(request: S3Request, fields: Mapping[str, str], key: str, node: Node, about: list[tuple[str, str]]) -> Reply:
     etag = node.etag or node.effective_etag
     location = f"http://{request.host}/{quote(request.bucket)}/{quote(key)}"
-    headers = [*written_headers(node), ("Location", location)]
+    headers = [*about, ("Location", location)]
     redirect = fields.get("success_action_redirect") or fields.get("redirect", "")
     if redirect:
         target = _redirect_to(redirect, request.bucket, key, etag)
         if target:
-            return Reply(303, [*written_headers(node), ("Location", target)])
+            return Reply(303, [*about, ("Location", target)])
     status = _STATUSES.get(fields.get("success_action_status", ""), 204)
     if status != 201:  # noqa: PLR2004 - Created
         return Reply(status, headers)

@@ -9,9 +9,12 @@ from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import is_header_safe, write_meta
 from cellsmono.gateway.s3.ranges import ByteRange, parse_range
-from cellsmono.gateway.s3.request import S3Context, S3Request, check_version
-from cellsmono.interfaces.node import EMPTY_MD5, Checksum, FolderKind, Node
+from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.versioning import asked_version, content_of, explain_missing, read_visible, version_headers
+from cellsmono.interfaces.datasource import OpenNode
+from cellsmono.interfaces.node import EMPTY_MD5, Checksum, Node
 from cellsmono.interfaces.paths import is_folder
+from cellsmono.kernel.errors import Invalid, NotFound
 
 FOLDER_TYPE: Final = "application/x-directory"
 MAX_PART_NUMBER: Final = 10_000
@@ -28,35 +31,48 @@ _CONDITIONAL: Final = ("if-match", "if-none-match", "if-modified-since", "if-unm
 
 
 async def get_object(s3: S3Context, request: S3Request) -> Reply:
-    """GetObject: the whole object, a range of it, or one of its parts."""
-    check_version(request.query)
+    """GetObject: the whole object or version, a range of it, or one of its parts."""
+    version = asked_version(request)
     if is_folder(request.key):
         return _reply_folder(await read_visible(s3, request), request)
-    opened = await s3.router.open_node(request.actor, request.bucket, request.key)
+    opened = await open_source(s3, request, request.bucket, request.key, version)
     try:
         reply = _reply_node(opened.node, request, opened.reader)
-        reply.headers += expiration_headers(s3, request, opened.node)
+        reply.headers += _about(s3, request, opened.node, version)
         return reply
     except BaseException:
         opened.reader.close()
         raise
 
 
+async def open_source(s3: S3Context, request: S3Request, bucket: str, key: str, version: str | None) -> OpenNode:
+    """Open a leaf, or one version of it, for reading."""
+    try:
+        if version is None:
+            return await s3.router.open_node(request.actor, bucket, key)
+        return await s3.router.open_version(request.actor, bucket, key, version)
+    except NotFound as error:
+        if version is not None:
+            raise
+        raise await explain_missing(s3, request, bucket, key, error) from None
+    except Invalid as error:
+        if error.reason == "marker" and version is not None:
+            content_of(await s3.router.read_version(request.actor, bucket, key, version))
+        raise
+
+
 async def head_object(s3: S3Context, request: S3Request) -> Reply:
     """HeadObject: what GetObject would say, without the bytes."""
-    check_version(request.query)
     node = await read_visible(s3, request)
     reply = _reply_folder(node, request) if node.is_folder else _reply_node(node, request, None)
-    reply.headers += expiration_headers(s3, request, node)
+    reply.headers += _about(s3, request, node, asked_version(request))
     return reply
 
 
-async def read_visible(s3: S3Context, request: S3Request) -> Node:
-    """The node of the request's key. Folders that are only implied by keys below them are no objects: NoSuchKey."""
-    node = await s3.router.read_node(request.actor, request.bucket, request.key)
-    if node.is_folder and node.kind is FolderKind.IMPLICIT:
-        raise S3Error("NoSuchKey")
-    return node
+def _about(s3: S3Context, request: S3Request, node: Node, version: str | None) -> list[tuple[str, str]]:
+    """Which version this is; rules that let an object go are about the current one."""
+    found = version_headers(s3, request.bucket, node.version)
+    return found if version is not None else found + expiration_headers(s3, request, node)
 
 
 def etag_of(node: Node) -> str:

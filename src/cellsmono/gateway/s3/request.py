@@ -99,19 +99,3 @@ def check_expected_owner(headers: MultiMapping[str]) -> None:
     for name in _EXPECTED_OWNERS:
         if headers.get(name, OWNER_ID) != OWNER_ID:
             raise S3Error("AccessDenied", f"The bucket is not owned by who {name} expects; leave the header out.")
-
-
-def check_version(query: Query) -> None:
-    """Refuse version ids other than ``null``: buckets are not versioned, so that the null version is all there is."""
-    if "versionId" not in query:
-        return
-    version = query.get("versionId")
-    if version == "null":
-        return
-    if not version:
-        raise S3Error(
-            "InvalidArgument",
-            "Version id cannot be the empty string",
-            fields={"ArgumentName": "versionId", "ArgumentValue": version},
-        )
-    raise S3Error("NoSuchVersion", fields={"VersionId": version})

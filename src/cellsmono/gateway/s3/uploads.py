@@ -17,6 +17,7 @@ from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.node import Checksum, Node, NodeMeta, PartInfo
 from cellsmono.interfaces.objects import Part, Upload
@@ -233,4 +234,5 @@ async def _find_completed(
 def _answer(s3: S3Context, request: S3Request, node: Node) -> Reply:
     etag = node.etag or node.effective_etag
     document = xml_write.write_complete(request.location, request.bucket, request.key, etag, node.meta.checksum)
-    return reply_xml(document, expiration_headers(s3, request, node))
+    headers = version_headers(s3, request.bucket, node.version)
+    return reply_xml(document, headers + expiration_headers(s3, request, node))

@@ -4,14 +4,14 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_listings, xml_write
 from cellsmono.gateway.s3.checksums import Algorithm, find_algorithm, read_announced
 from cellsmono.gateway.s3.conditions import check_copy_source
-from cellsmono.gateway.s3.copying import read_copy_source, stream_reader
+from cellsmono.gateway.s3.copying import read_copy_source, source_headers, source_version, stream_reader
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.intake import open_upload
 from cellsmono.gateway.s3.metadata import refuse_header
 from cellsmono.gateway.s3.numbers import read_count, read_encoding, read_marker
 from cellsmono.gateway.s3.ranges import ByteRange, parse_copy_range
-from cellsmono.gateway.s3.reading import MAX_PART_NUMBER, checksum_headers, read_part_number
+from cellsmono.gateway.s3.reading import MAX_PART_NUMBER, checksum_headers, open_source, read_part_number
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_xml
 from cellsmono.gateway.s3.settings import OWNER
@@ -71,7 +71,7 @@ async def copy_part(s3: S3Context, request: S3Request) -> Reply:
     upload = await find_upload(s3, request)
     if is_folder(source.key):
         raise invalid_argument("A folder has no content to copy.", "x-amz-copy-source", source.key)
-    opened = await s3.router.open_node(request.actor, source.bucket, source.key)
+    opened = await open_source(s3, request, source.bucket, source.key, source_version(source))
     try:
         node = opened.node
         check_copy_source(request.headers, node.effective_etag, node.mtime_ns)
@@ -83,7 +83,8 @@ async def copy_part(s3: S3Context, request: S3Request) -> Reply:
         part = await s3.router.put_part(request.actor, request.bucket, upload.upload_id, number, body, digest, length)
     finally:
         opened.reader.close()
-    return reply_xml(xml_write.write_copy(part.etag, part.modified_ns, part.checksum, root="CopyPartResult"))
+    document = xml_write.write_copy(part.etag, part.modified_ns, part.checksum, root="CopyPartResult")
+    return reply_xml(document, source_headers(s3, source, node))
 
 
 def _source_range(request: S3Request, size: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import checksum_headers
 from cellsmono.gateway.s3.request import S3Context, S3Request
+from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions, WriteOptions
 from cellsmono.interfaces.node import EMPTY_MD5, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.paths import is_folder
@@ -32,7 +33,8 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
         body.digest,
         WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions),
     )
-    return Reply(200, written_headers(node) + expiration_headers(s3, request, node))
+    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    return Reply(200, about + expiration_headers(s3, request, node))
 
 
 def written_headers(node: Node) -> list[tuple[str, str]]:

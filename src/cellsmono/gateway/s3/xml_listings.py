@@ -1,4 +1,4 @@
-"""The XML documents of listings: objects, versions, buckets, parts and uploads.
+"""The XML documents of listings: objects, buckets, parts and uploads.
 
 A listing of 1,000 keys is one of the hottest things a server does, so each entry is one formatted string and nothing
 is built in between. Times are nanoseconds since the epoch; ETags come without quotes.
@@ -107,33 +107,6 @@ def write_list_v2(page: ListingPage, *, start_after: str = "", token: str | None
         f"{_listing_options(page)}{contents}{prefixes}"
     )
     return document("ListBucketResult", inner)
-
-
-def write_list_versions(page: ListingPage, *, key_marker: str = "", version_marker: str = "") -> bytes:
-    """ListObjectVersions of a bucket that never had versioning: each key is its own ``null`` version."""
-    owner = write_owner(page.owner) if page.owner is not None else ""
-    versions, prefixes = [], []
-    for entry in page.entries:
-        if isinstance(entry, str):
-            prefixes.append(f"<CommonPrefixes><Prefix>{page.encode(entry)}</Prefix></CommonPrefixes>")
-            continue
-        versions.append(
-            f"<Version><Key>{page.encode(entry.path)}</Key><VersionId>null</VersionId><IsLatest>true</IsLatest>"
-            f"<LastModified>{format_iso(entry.mtime_ns)}</LastModified><ETag>&quot;{entry.effective_etag}&quot;</ETag>"
-            f"{checksum_facts(entry.meta.checksum)}<Size>{entry.size}</Size>{owner}"
-            f"<StorageClass>{STANDARD}</StorageClass></Version>"
-        )
-    following = ""
-    if page.is_truncated:
-        following = (
-            f"<NextKeyMarker>{page.encode(page.next)}</NextKeyMarker><NextVersionIdMarker>null</NextVersionIdMarker>"
-        )
-    inner = (
-        f"{_listing_head(page)}<KeyMarker>{page.encode(key_marker)}</KeyMarker>"
-        f"{element('VersionIdMarker', version_marker)}{following}{_listing_options(page)}"
-        f"{''.join(versions)}{''.join(prefixes)}"
-    )
-    return document("ListVersionsResult", inner)
 
 
 def write_list_buckets(

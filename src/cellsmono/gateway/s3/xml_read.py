@@ -214,8 +214,14 @@ def check_tags(pairs: Iterable[tuple[str, str]], limit: int = MAX_TAGS, subject:
 
 
 def read_versioning(body: bytes) -> str:
-    """The Status of a ``VersioningConfiguration``: Enabled, Suspended or empty."""
-    status = child_text(parse_xml(body, "VersioningConfiguration"), "Status", "").strip()
-    if status not in {"", "Enabled", "Suspended"}:
+    """The Status of a ``VersioningConfiguration``: Enabled, Suspended or empty.
+
+    Raises S3Error MalformedXML, and NotImplemented where deletions are to need a second factor.
+    """
+    root = parse_xml(body, "VersioningConfiguration")
+    status, second = child_text(root, "Status", "").strip(), child_text(root, "MfaDelete", "").strip()
+    if status not in {"", "Enabled", "Suspended"} or second not in {"", "Enabled", "Disabled"}:
         raise S3Error("MalformedXML")
+    if second == "Enabled":
+        raise S3Error("NotImplemented", "MFA delete is not implemented.")
     return status

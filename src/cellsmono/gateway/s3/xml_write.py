@@ -93,11 +93,15 @@ def write_copy(etag: str, modified_ns: int, checksum: Checksum | None = None, ro
 
 
 class DeleteOutcome(msgspec.Struct, frozen=True):
-    """What became of one key of a DeleteObjects request; ``error`` None: it is gone."""
+    """What became of one key of a DeleteObjects request; ``error`` None: it is gone.
+
+    ``version_id`` is the one that was asked for, ``marker`` that of the delete marker that was made or removed.
+    """
 
     key: str
     error: S3Error | None = None
     version_id: str = ""
+    marker: str = ""
 
 
 def write_delete_result(outcomes: Iterable[DeleteOutcome], *, quiet: bool) -> bytes:
@@ -109,7 +113,8 @@ def write_delete_result(outcomes: Iterable[DeleteOutcome], *, quiet: bool) -> by
             error = outcome.error
             rows.append(f"<Error>{named}{element('Code', error.code)}{element('Message', error.message)}</Error>")
         elif not quiet:
-            rows.append(f"<Deleted>{named}</Deleted>")
+            marker = f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', outcome.marker)}"
+            rows.append(f"<Deleted>{named}{marker if outcome.marker else ''}</Deleted>")
     return document("DeleteResult", "".join(rows))
 
 

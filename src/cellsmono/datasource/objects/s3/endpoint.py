@@ -18,6 +18,8 @@ REQUESTS_AT_ONCE = 16
 
 CONNECT_SECONDS = 10.0
 
+OLD_SIGNATURE = "s3"
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """Where and how to ask.
@@ -41,6 +43,12 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Endpoint({self.url}, {self.access_key})"
+
+    @property
+    def signs_bodies(self) -> bool:
+        """Whether bodies are part of the signature: unless something else protects them."""
+        is_protected = self.checksums and not self.url.startswith("http://")
+        return self.signature != OLD_SIGNATURE and (self.sign_payload or not is_protected)
 
     @property
     def title(self) -> str:
@@ -68,7 +76,10 @@ class Connection:
                 if self._client is None:
                     # The import takes most of a second, in which others go on.
                     await asyncio.to_thread(importlib.import_module, "aiobotocore.session")
-                    self._client = await self._stack.enter_async_context(_make_client(self.endpoint))
+                    signing = importlib.import_module("cellsmono.datasource.objects.s3.signing")
+                    client = await self._stack.enter_async_context(_make_client(self.endpoint))
+                    signing.teach(client, self.endpoint)
+                    self._client = client
         return self._client
 
     async def close(self) -> None:
@@ -83,7 +94,6 @@ def _make_client(endpoint: Endpoint) -> Any:
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
-    when = "when_supported" if endpoint.checksums else "when_required"
     config = AioConfig(
         region_name=endpoint.region,
         signature_version=endpoint.signature,
@@ -91,12 +101,12 @@ def _make_client(endpoint: Endpoint) -> Any:
         read_timeout=None,  # the time of a whole operation is bounded, not that of each read
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},  # what is repeated is decided in one place: ``patience``
-        request_checksum_calculation=when,
+        request_checksum_calculation="when_required",  # those of bodies are given: ``requests``
         response_checksum_validation="when_required",
         user_agent_appid="cellsmono",
         s3={
             "addressing_style": "path" if endpoint.path_style else "virtual",
-            "payload_signing_enabled": True if endpoint.sign_payload else None,
+            "payload_signing_enabled": endpoint.signs_bodies,
         },
     )
     return get_session().create_client(

@@ -103,6 +103,7 @@ _CODES: dict[str, Explained] = {
     "412": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
     "InvalidObjectState": (Forbidden, "archived", "The object is archived; restore it on the S3 server first."),
     "BucketAlreadyExists": (Conflict, "bucket", "Somebody has a bucket of this name on the S3 server already."),
+    "BucketAlreadyOwnedByYou": (Conflict, "bucket", "There is a bucket of this name on the S3 server already."),
     "BucketNotEmpty": (Conflict, "not_empty", "The bucket is not empty."),
     "MethodNotAllowed": _REFUSED,
     "NotImplemented": (Unavailable, "unsupported", "The S3 server does not know this operation."),

@@ -1,7 +1,7 @@
 """Asking the server: one call with its errors explained, many calls side by side, listings page by page."""
 
 import asyncio
-import os
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from cellsmono.datasource.objects.names import not_found
 from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
+from cellsmono.datasource.objects.s3.spool import encode_crc32
 from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ async def ask(connection: Connection, operation: str, key: str = "", **arguments
     call = await _prepare(connection, operation, arguments)
     patience = connection.patience
     with explained(key):
-        return await patience.insist(call, patience.allowed(operation, _size_of(arguments.get("Body"))))
+        return await patience.insist(call, patience.allowed(operation, len(arguments.get("Body", b""))))
 
 
 async def fetch(connection: Connection, key: str, **arguments: Any) -> tuple[dict[str, Any], bytes]:
@@ -54,23 +55,16 @@ async def _prepare(
 ) -> Callable[[], Awaitable[dict[str, Any]]]:
     """One call of the client, as often as it must be made."""
     client = await connection.client()
-    body = arguments.get("Body")
+    if "Body" in arguments and connection.endpoint.checksums:
+        known = getattr(arguments["Body"], "crc32", "")
+        arguments["ChecksumCRC32"] = known or encode_crc32(zlib.crc32(arguments["Body"]))
 
     async def call() -> dict[str, Any]:
-        if body is not None and not isinstance(body, bytes):
-            body.seek(0)
         with whole_answers():
             answer: dict[str, Any] = await getattr(client, operation)(**arguments)
         return answer
 
     return call
-
-
-def _size_of(body: Any) -> int:
-    """Bytes of a body: bytes themselves, or a file."""
-    if body is None or isinstance(body, bytes):
-        return len(body or b"")
-    return int(body.seek(0, os.SEEK_END))
 
 
 async def ask_many(call: Callable[[T], Awaitable[R]], items: Iterable[T]) -> list[R]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cellsmono.datasource.objects.fingerprint import Fingerprint
 from cellsmono.datasource.objects.names import MARKER, RESERVED, split_read, split_written
@@ -10,7 +10,7 @@ from cellsmono.datasource.objects.s3.facts import facts_of_entry
 from cellsmono.datasource.objects.s3.metadata import read_facts
 from cellsmono.datasource.objects.s3.place import FOLDER_FACTS, Place
 from cellsmono.datasource.objects.s3.reader import open_reader
-from cellsmono.datasource.objects.s3.requests import Page, ask_many, head, list_pages
+from cellsmono.datasource.objects.s3.requests import Page, ask_many, find_head, head, list_pages
 from cellsmono.datasource.objects.s3.service import S3Service
 from cellsmono.datasource.objects.s3.sweep import FolderHash, Times
 from cellsmono.interfaces.node import Facts
@@ -18,6 +18,8 @@ from cellsmono.interfaces.objects import Entry, Listing, Skipped
 from cellsmono.kernel.errors import CellsError, NotFound
 
 _SLICE_BYTES = 1024 * 1024
+_LEAST_GROUP = 3
+"""From so many keys in one folder on, it is listed."""
 
 
 class S3Scanner(S3Service):
@@ -59,23 +61,60 @@ class S3Scanner(S3Service):
         return await self.sweeper.times(place, folders)
 
     async def stat_entries(self, bucket: str, keys: Sequence[str]) -> list[Entry | Skipped | None]:
-        """What stands at these keys."""
+        """What stands at these keys: one request for each, and a listing where several lie in one folder."""
         place = self.place(bucket)
-        return await ask_many(lambda key: self._look(place, key), keys)
+        folders = await self._find_folders(place, keys) if place.has_folders else {}
+        return await ask_many(lambda key: self._look(place, key, folders), keys)
 
-    async def _look(self, place: Place, key: str) -> Entry | Skipped | None:
+    async def _look(self, place: Place, key: str, folders: Mapping[str, bool]) -> Entry | Skipped | None:
         bare = key.rstrip("/")
         if not bare:
             return Entry("", FOLDER_FACTS) if not key else None
         if not is_readable(bare):
             return None
-        answer, is_folder = await asyncio.gather(
-            head(self.connection, place, bare), self.folders.exists(place, bare + "/")
-        )
         name = bare.rsplit("/", 1)[-1]
+        answer = None
+        is_folder: bool | None = folders.get(bare) if place.has_folders else False
+        if is_folder is None:
+            answer, is_folder = await asyncio.gather(
+                head(self.connection, place, bare), self.folders.exists(place, bare + "/")
+            )
+        elif not is_folder:
+            try:
+                answer = await find_head(self.connection, place, bare)
+            except NotFound:
+                return None
         if is_folder:
             return Entry(name + "/", FOLDER_FACTS)
         return None if answer is None else Entry(name, read_facts(answer, answer["ContentLength"]))
+
+    async def _find_folders(self, place: Place, keys: Sequence[str]) -> dict[str, bool]:
+        """Whether a folder is at these keys, for those of which several lie in one folder."""
+        groups: dict[str, list[str]] = {}
+        for key in keys:
+            bare = key.rstrip("/")
+            if bare and is_readable(bare):
+                groups.setdefault(bare[: bare.rfind("/") + 1], []).append(bare)
+        wanted = [(parent, sorted(group)) for parent, group in groups.items() if len(group) >= _LEAST_GROUP]
+        found: dict[str, bool] = {}
+        for part in await ask_many(lambda group: self._find_in_folder(place, *group), wanted):
+            found |= part
+        return found
+
+    async def _find_in_folder(self, place: Place, parent: str, keys: Sequence[str]) -> dict[str, bool]:
+        """The same for keys in this folder; for the first of them alone where it holds very much besides."""
+        folders: set[str] = set()
+        pages, end = 0, parent
+        before = keys[0][:-1]  # sorts before the first key and before its folder
+        async for page in list_pages(self.connection, place, parent, delimiter="/", after=max(before, parent)):
+            folders.update(page.folders)
+            pages += 1
+            end = max([key for key, _ in page.objects[-1:]] + page.folders[-1:], default=end)
+            if end > keys[-1] + "/" or pages == len(keys):
+                break
+        else:
+            end = keys[-1] + "0"  # it sorts behind the folder of the last one
+        return {key: key + "/" in folders for key in keys if key + "/" <= end}
 
     async def read_marker(self, bucket: str, folder: str) -> str:
         """The UUID in the folder's marker."""

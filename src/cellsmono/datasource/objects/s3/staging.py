@@ -13,7 +13,7 @@ from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.failures import code_of
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask, head
-from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool
+from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool, Sums
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
 from cellsmono.kernel.errors import CellsError, Unavailable
@@ -55,6 +55,11 @@ class Courier:
         self.connection = connection
         self.workers = workers
         self._sending = asyncio.Semaphore(SENDING)
+        self._sums = Sums(crc32=connection.endpoint.checksums, sha256=connection.endpoint.signs_bodies)
+
+    def make_spool(self) -> Spool:
+        """An empty piece."""
+        return Spool(self.workers, self._sums)
 
     async def put(self, place: Place, key: str, spool: Spool, options: dict[str, Any]) -> str:
         """Store an object in one call; its ETag."""
@@ -170,7 +175,7 @@ class Intake:
         self._announced = announced
         self._upload: OpenUpload | None = None
         self._number = 1
-        self._spool = Spool(courier.workers)
+        self._spool = courier.make_spool()
         self._sending: asyncio.Task[SentPart] | None = None
 
     async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
@@ -223,7 +228,7 @@ class Intake:
         await self._settle()
         number, spool = self._number, self._spool
         self._number += 1
-        self._spool = Spool(self._courier.workers)
+        self._spool = self._courier.make_spool()
         self._sending = asyncio.create_task(
             self._courier.send_part(self._upload, number, spool), name="objects-s3-part"
         )
