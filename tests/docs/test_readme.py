@@ -198,6 +198,14 @@ def test_workspaces(reader):
     assert re.search(r"(?m)^personal-files +Personal Files +my-files +personal/alice/ +read write$", told)
 
 
+@pytest.mark.client("aws")
+def test_alice(reader):
+    told = reader.follow("alice")
+    assert re.search(r"(?m) reports$", told)
+    assert "from-alice.txt" in told
+    assert (reader.documents / "reports" / "from-alice.txt").read_text() == "hello\n"
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

@@ -155,6 +155,7 @@ def test_tables_are_for_people(run):
     token = run("user", "token", "create", "alice")
     assert re.match(r"token    cmt_\w+\nid       \w+\nexpires  never\n$", token.out)
     assert "it is not shown again" in token.err
+    assert re.fullmatch(r"cmt_\w+\n", run("user", "token", "create", "alice", "--quiet").out)
     assert re.match(r"access key  CU\w+\nsecret key  \w+\n$", run("user", "key", "create", "alice").out)
 
 

@@ -12,16 +12,20 @@ from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
+from cellsmono.app.signers import AllSigners
 from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
+from cellsmono.data.router.workspaces import WorkspaceRouter
 from cellsmono.data.tree.locator import TreeLocator
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.idm.database import open_database
 from cellsmono.idm.people import PeopleStore
+from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.router import NodeRouter
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
 from cellsmono.kernel.clock import Clock, SystemClock
@@ -46,7 +50,8 @@ class Core(msgspec.Struct, frozen=True):
     settings: Settings
     datasources: Datasources
     installation: Installation
-    router: Router
+    router: NodeRouter
+    signers: Signers
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -80,6 +85,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     registry, bus = Registry(), Bus()
 
     def publish(events: tuple[NodeEvent, ...]) -> None:
+        people.views.note_changes(events)  # at once: rights must not lag behind a move
         for event in events:
             bus.publish(INDEX_CHANGES, event)
 
@@ -117,8 +123,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
         installation = Installation(loaded, settings, people, datasources, registry, clock)
-        router = Router(installation, settings.buckets)
-        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
+        router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
+        signers = AllSigners(settings.credentials, people.signers)
+        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers)
 
 
 @asynccontextmanager
@@ -167,7 +174,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         xml_bytes=xml_bytes,
         day_seconds=config.s3.lifecycle_day_seconds,
     )
-    s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
+    s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:

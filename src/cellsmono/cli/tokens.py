@@ -51,6 +51,7 @@ def create_token(
             show_default=False,
         ),
     ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the token and nothing else.")] = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -58,6 +59,9 @@ def create_token(
     """Make a token. It is shown this once."""
     seconds = read_duration(expires)
     made = ask(data_dir, config, CreateToken(login, description, tuple(scope or ()), seconds))
+    if quiet:
+        typer.echo(made.secret)
+        return
     if output is Output.JSON:
         print_json(made)
         return
@@ -86,13 +90,14 @@ def list_tokens(
         print_json(tokens)
         return
     print_table(
-        ("ID", "LOGIN", "CREATED", "EXPIRES", "SCOPES", "DESCRIPTION"),
+        ("ID", "LOGIN", "CREATED", "EXPIRES", "LAST USED", "SCOPES", "DESCRIPTION"),
         [
             (
                 token.id,
                 token.login,
                 format_time(token.created),
                 format_time(token.expires),
+                format_time(token.last_used),
                 " ".join(token.scopes) or "all",
                 token.description,
             )

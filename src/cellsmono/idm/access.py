@@ -1,6 +1,6 @@
 """What a user may do: gathers roles and rows, finds out where their nodes are, and asks the rule."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -8,10 +8,12 @@ from cellsmono.idm.acl import AclService, RightsRow
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces.acls import Explanation, Step
-from cellsmono.interfaces.permissions import Decision, Grant, Marks, Right, compile_marks, decide
+from cellsmono.interfaces.permissions import Decision, Grant, Right, compile_marks, decide
 from cellsmono.interfaces.roles import Role
+from cellsmono.interfaces.tokens import parse_scope
 from cellsmono.interfaces.tree import NodeLocator, TreeNode
 from cellsmono.interfaces.users import User
+from cellsmono.interfaces.views import View, ViewRoot
 from cellsmono.interfaces.workspaces import TEMPLATE_PREFIX, Workspace
 from cellsmono.kernel.errors import NotFound
 
@@ -21,14 +23,6 @@ class Gathered(msgspec.Struct, frozen=True):
 
     roles: list[Role]
     grants: list[Grant]
-
-
-class View(msgspec.Struct, frozen=True):
-    """A workspace as one user sees it: where its roots are (those that are somewhere), and the rights in it."""
-
-    workspace: Workspace
-    paths: Mapping[str, str]
-    marks: Marks
 
 
 class Access:
@@ -41,6 +35,10 @@ class Access:
         self._acls = acls
         self._workspaces = workspaces
         self._locator = locator
+        self.nodes: set[str] = set()
+        """UUIDs of all nodes that were asked for: what happens to them changes what was compiled."""
+        self.places: set[str] = set()
+        """Tree paths where they were found."""
 
     async def gather(self, user: User, workspace: str = "") -> Gathered:
         """Everything that is said to a user about nodes, in a workspace (its UUID) or outside of any."""
@@ -50,8 +48,8 @@ class Access:
         paths = await self._locate(list({row.node for row in rows}), user)
         return Gathered(roles, [_grant_of(row, paths[row.node], order) for row in rows if row.node in paths])
 
-    async def view(self, user: User, workspace: Workspace) -> View | None:
-        """A workspace as a user sees it; None when it is none of the user's.
+    async def view(self, user: User, workspace: Workspace, scopes: Sequence[str] = ()) -> View | None:
+        """A workspace as a user sees it, perhaps through a token with scopes; None when it is none of the user's.
 
         It is the user's when a right was given in it, on one of its roots, to a role of the user, and the user may read
         or write that root: what is given outside of workspaces opens none.
@@ -62,7 +60,27 @@ class Access:
         opened = {grant.path for grant in gathered.grants if grant.in_workspace and not grant.rights & Right.DENY}
         if not any(path in opened and decide(marks, path).rights for path in paths.values()):
             return None
-        return View(workspace, paths, marks)
+        roots = [ViewRoot(root.name, paths[root.node]) for root in workspace.roots if root.node in paths]
+        reach = await self._find_scopes(scopes) if scopes else None
+        view = View(
+            slug=workspace.slug,
+            created=workspace.created,
+            roots=tuple(sorted(roots, key=lambda root: root.name.encode())),
+            has_levels=len(workspace.roots) > 1,
+            marks=marks,
+            scopes=reach,
+            turns=tuple(sorted({*marks, *(reach or ())})),
+        )
+        return view if any(view.allows_below(root.path) for root in roots) else None
+
+    async def _find_scopes(self, scopes: Sequence[str]) -> dict[str, Right]:
+        parsed = [parse_scope(scope) for scope in scopes]
+        paths = await self._locate_nodes([scope.uuid for scope in parsed])
+        found: dict[str, Right] = {}
+        for scope in parsed:
+            if (path := paths.get(scope.uuid)) is not None:
+                found[path] = found.get(path, Right.NONE) | scope.rights
+        return found
 
     async def explain(self, user: User, path: str) -> Explanation:
         """Why a user may do something with the node at a tree path, or not."""
@@ -92,8 +110,14 @@ class Access:
     async def _locate(self, nodes: list[str], user: User) -> dict[str, str]:
         """Where nodes are, and what templates stand for with this user."""
         resolved = {node: self._workspaces.resolve(node, user) for node in nodes if node.startswith(TEMPLATE_PREFIX)}
-        found = await self._locator.locate([node for node in nodes if node not in resolved])
+        found = await self._locate_nodes([node for node in nodes if node not in resolved])
         return {**found, **{node: path for node, path in resolved.items() if path is not None}}
+
+    async def _locate_nodes(self, nodes: list[str]) -> Mapping[str, str]:
+        self.nodes.update(nodes)
+        found = await self._locator.locate(nodes)
+        self.places.update(found.values())
+        return found
 
 
 def place_of(workspace: Workspace, paths: Mapping[str, str], path: str) -> str | None:

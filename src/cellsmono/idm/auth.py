@@ -1,6 +1,7 @@
 """``idm.auth``: tokens and key pairs. All are in memory, since every request asks for one."""
 
 import hashlib
+import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -24,6 +25,8 @@ SECRET_LENGTH = 43
 """Letters and digits of a token's secret part: 256 random bits."""
 LONGEST_DESCRIPTION = 200
 MOST_SCOPES = 100
+USE_SECONDS = 60.0
+"""How exactly the last use of a token is known."""
 LONGEST_LIFE = 100 * 366 * 86_400.0
 
 
@@ -124,7 +127,31 @@ class AuthService:
         await self._database.write(lambda tx: tx.execute("DELETE FROM auth_token WHERE id = ?", (token_id,)).rowcount)
         log.info("token revoked", user=user.login, id=token_id)
 
+    def find_token(self, text: str) -> StoredToken | None:
+        """The token that a text is; None for one that is unknown or expired."""
+        stored = self._tokens.get(text[len(TOKEN_PREFIX) :].partition("_")[0])
+        if stored is None or not hmac.compare_digest(stored.digest, digest_of(text)):
+            return None
+        expires = stored.token.expires
+        return stored if not expires or self._clock.time() < expires else None
+
+    def note_use(self, stored: StoredToken) -> None:
+        """Note that a token was used, at most once a minute; nothing waits for the disk."""
+        now, token = self._clock.time(), stored.token
+        if now - token.last_used < USE_SECONDS or token.id not in self._tokens:
+            return
+        used = msgspec.structs.replace(token, last_used=now)
+        self._tokens[token.id] = msgspec.structs.replace(stored, token=used)
+        done = self._database.submit(
+            lambda tx: tx.execute("UPDATE auth_token SET last_used = ? WHERE id = ?", (now, token.id)).rowcount
+        )
+        done.add_done_callback(lambda future: future.cancelled() or future.exception())
+
     # key pairs
+
+    def find_pair(self, access_key: str) -> StoredKeyPair | None:
+        """The key pair with an access key."""
+        return self._pairs.get(access_key)
 
     async def create_pair(self, user: User, description: str) -> KeyPair:
         """Make a key pair; it is stored when this returns. Raises Invalid."""

@@ -1,10 +1,10 @@
 """Answers to requests about tokens and key pairs."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cellsmono.idm.auth import AuthService
+from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
@@ -13,7 +13,7 @@ from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 class AuthRequests:
     """The handlers; whatever changes something holds ``turn``."""
 
-    def __init__(self, users: UserService, auth: AuthService, turn: asyncio.Lock) -> None:
+    def __init__(self, users: UserService, auth: AuthService, turn: Turn) -> None:
         self._users = users
         self._auth = auth
         self._turn = turn

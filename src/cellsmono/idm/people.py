@@ -1,6 +1,5 @@
 """Everything about people in one place: reads what is stored, and hands each request to who knows its answer."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Self, cast
 
@@ -15,8 +14,11 @@ from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
 from cellsmono.idm.sign_in import SignIn
+from cellsmono.idm.signing import UserSigners
+from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.user_requests import UserRequests
+from cellsmono.idm.views import ViewService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.idm.workspace_requests import WorkspaceRequests
 from cellsmono.interfaces.people import R, Request
@@ -50,8 +52,10 @@ class PeopleStore:
         users, auth, roles, acls = services.user, services.auth, services.role, services.acl
         workspaces = services.workspace
         access = Access(roles, acls, workspaces, locator)
-        turn = asyncio.Lock()
-        sign_in = SignIn(users, passwords, Attempts(clock), turn)
+        turn = Turn()
+        self.signers = UserSigners(users, auth)
+        self.views = ViewService(users, workspaces, access, locator, turn)
+        sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, turn).handlers(),

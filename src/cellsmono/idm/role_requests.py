@@ -1,12 +1,12 @@
 """Answers to requests about roles and rights."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cellsmono.idm.access import Access
 from cellsmono.idm.acl import AclService
 from cellsmono.idm.role import RoleService
+from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces import people as asked
@@ -31,7 +31,7 @@ class RoleRequests:
         workspaces: WorkspaceService,
         access: Access,
         locator: NodeLocator,
-        turn: asyncio.Lock,
+        turn: Turn,
     ) -> None:
         self._database = database
         self._users = users

@@ -1,6 +1,5 @@
 """Answers to requests about users and groups."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.sign_in import SignIn
+from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
 from cellsmono.interfaces.users import LOCK_LOGOUT, Group, User
@@ -29,7 +29,7 @@ class UserRequests:
         acls: AclService,
         sign_in: SignIn,
         passwords: Passwords,
-        turn: asyncio.Lock,
+        turn: Turn,
     ) -> None:
         self._database = database
         self._users = users

@@ -53,8 +53,15 @@ class WorkspaceService:
                 service._workspaces[slug] = Workspace(uuid, slug, label, decoded, description, Scope(scope), created)
             except ValueError as error:
                 raise Corrupt(f"the stored workspace {slug!r} can not be read: {error}") from None
+        await service._note_creation()
         service._templates = {name: Template(name, pattern) for name, pattern in templates}
         return service
+
+    async def _note_creation(self) -> None:
+        """Those that the schema brought along were made now."""
+        for workspace in self.list_workspaces():
+            if not workspace.created:
+                await self._store(msgspec.structs.replace(workspace, created=self._clock.time()))
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -70,6 +77,10 @@ class WorkspaceService:
     def list_workspaces(self) -> list[Workspace]:
         """All workspaces, by slug."""
         return [self._workspaces[slug] for slug in sorted(self._workspaces)]
+
+    def find(self, slug: str) -> Workspace | None:
+        """A workspace, None when there is none."""
+        return self._workspaces.get(slug)
 
     def read(self, slug: str) -> Workspace:
         """A workspace. Raises NotFound."""

@@ -1,18 +1,17 @@
 """Answers to requests about workspaces and templates."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cellsmono.idm.access import Access, name_rights
 from cellsmono.idm.acl import AclService
 from cellsmono.idm.role import RoleService
+from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces import people as asked
 from cellsmono.interfaces.acls import RIGHTS
 from cellsmono.interfaces.paths import is_folder, name_of
-from cellsmono.interfaces.permissions import decide
 from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.interfaces.users import User
 from cellsmono.interfaces.workspaces import (
@@ -40,7 +39,7 @@ class WorkspaceRequests:
         workspaces: WorkspaceService,
         access: Access,
         locator: NodeLocator,
-        turn: asyncio.Lock,
+        turn: Turn,
     ) -> None:
         self._database = database
         self._users = users
@@ -147,14 +146,10 @@ class WorkspaceRequests:
         view = await self._access.view(user, workspace)
         if view is None:
             return None
+        places = {root.name: root.path for root in view.roots}
         roots = tuple(
-            ShownRoot(
-                root.name,
-                root.node,
-                view.paths[root.node],
-                name_rights(decide(view.marks, view.paths[root.node]).rights),
-            )
+            ShownRoot(root.name, root.node, path, name_rights(view.rights(path)))
             for root in workspace.roots
-            if root.node in view.paths
+            if (path := places.get(root.name)) is not None
         )
         return ShownWorkspace(workspace, roots)

@@ -1,10 +1,10 @@
 """What stands for a user without a password: personal access tokens and key pairs."""
 
-import enum
 import re
 
 import msgspec
 
+from cellsmono.interfaces.permissions import Right
 from cellsmono.kernel.errors import Invalid
 
 TOKEN_PREFIX = "cmt_"  # noqa: S105 - what every token begins with, so that scanners for leaked secrets find them
@@ -52,18 +52,11 @@ class KeyPair(msgspec.Struct, frozen=True):
         return f"KeyPair({self.access_key})"
 
 
-class Reach(enum.Flag):
-    """What a scope lets do."""
-
-    READ = enum.auto()
-    WRITE = enum.auto()
-
-
 class NodeScope(msgspec.Struct, frozen=True):
     """A scope that is one node and everything below it."""
 
     uuid: str
-    reach: Reach
+    rights: Right
 
 
 def parse_scope(text: str) -> NodeScope:
@@ -71,4 +64,4 @@ def parse_scope(text: str) -> NodeScope:
     match = _NODE_SCOPE.fullmatch(text)
     if match is None:
         raise Invalid(f"{text!r} is no scope: it is written node:UUID:r, node:UUID:w or node:UUID:rw", reason="scope")
-    return NodeScope(match[1], {"r": Reach.READ, "w": Reach.WRITE, "rw": Reach.READ | Reach.WRITE}[match[2]])
+    return NodeScope(match[1], {"r": Right.READ, "w": Right.WRITE, "rw": Right.READ | Right.WRITE}[match[2]])

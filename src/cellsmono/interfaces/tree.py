@@ -32,5 +32,8 @@ class NodeLocator(Protocol):
         Raises NotFound; Unavailable for a datasource that can not be read now.
         """
 
+    def sources(self) -> tuple[str, ...]:
+        """The datasources that can be looked into now. Never blocks."""
+
     async def locate(self, uuids: Sequence[str]) -> Mapping[str, str]:
         """Where nodes are now, by UUID. One that is nowhere, or in a datasource that can not be read, is left out."""

@@ -35,6 +35,9 @@ class Tree(dict[str, str]):
             return TreeNode(ROOT_UUID, "")
         raise NotFound(f"There is no {path!r}")
 
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted({path.partition("/")[0] for path in self}))
+
     async def locate(self, uuids: Sequence[str]) -> dict[str, str]:
         known = {uuid: path for path, uuid in self.items()} | {ROOT_UUID: ""}
         return {uuid: known[uuid] for uuid in uuids if uuid in known}

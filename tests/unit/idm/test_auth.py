@@ -13,7 +13,8 @@ from cellsmono.interfaces.people import (
     RevokeKeyPair,
     RevokeToken,
 )
-from cellsmono.interfaces.tokens import NodeScope, Reach, parse_scope
+from cellsmono.interfaces.permissions import Right
+from cellsmono.interfaces.tokens import NodeScope, parse_scope
 from cellsmono.kernel.errors import Invalid, NotFound
 
 UUID = "01a22edc-372d-7820-b142-ef3998170b8b"
@@ -75,8 +76,8 @@ async def test_bad_tokens(people, changes):
 
 
 def test_scopes():
-    assert parse_scope(f"node:{UUID}:r") == NodeScope(UUID, Reach.READ)
-    assert parse_scope(f"node:{UUID}:rw") == NodeScope(UUID, Reach.READ | Reach.WRITE)
+    assert parse_scope(f"node:{UUID}:r") == NodeScope(UUID, Right.READ)
+    assert parse_scope(f"node:{UUID}:rw") == NodeScope(UUID, Right.READ | Right.WRITE)
 
 
 async def test_key_pairs_are_told_once_listed_and_revoked(people, open_people):

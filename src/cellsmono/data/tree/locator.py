@@ -40,6 +40,10 @@ class TreeLocator:
             raise NotFound(f"There is no {inner!r} in the datasource {name!r}", path=path)
         return TreeNode(node.uuid, f"{name}/{node.path}")
 
+    def sources(self) -> tuple[str, ...]:
+        """See ``NodeLocator``."""
+        return tuple(self._stores.names())
+
     async def locate(self, uuids: Sequence[str]) -> dict[str, str]:
         """See ``NodeLocator``."""
         names = self._stores.names()
