@@ -1,5 +1,6 @@
 """What all tests share: the markers that say what a test needs, and the real server as a process of its own."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -196,31 +198,67 @@ def flat_server(start_server, tmp_path_factory) -> LiveServer:
     return start_server(place / "data", CELLSMONO_LOG__LEVEL="error")
 
 
-class VersityServer:
-    """versitygw over a folder, on loopback and a free port."""
+class PeerServer:
+    """An S3 server of somebody else's as a process over empty folders, on loopback and a free port."""
 
-    access_key = "versity"
-    secret_key = "versitysecret"
+    access_key = "peerpeer"
+    secret_key = "peersecretpeersecret"
 
-    def __init__(self, command: str, folder: Path, sidecar: Path) -> None:
+    def __init__(self, kind: str, command: str, root: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        keys = ["--access", self.access_key, "--secret", self.secret_key]
+            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        self.url = f"http://{address}"
+        folders = [root / "objects", root / "sidecar"]
+        for folder in folders:
+            folder.mkdir()
+        arguments = {
+            "versitygw": ["--port", address, "posix", "--sidecar", str(folders[1]), str(folders[0])],
+            "minio": ["server", "--quiet", "--address", address, "--console-address", "127.0.0.1:0", str(folders[0])],
+        }
+        keys = {
+            "ROOT_ACCESS_KEY": self.access_key,
+            "ROOT_SECRET_KEY": self.secret_key,
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self.secret_key,
+        }
         self.process = subprocess.Popen(
-            [command, *keys, "--port", f"127.0.0.1:{port}", "posix", "--sidecar", str(sidecar), str(folder)],
+            [command, *arguments[kind]],
+            env={"PATH": os.environ["PATH"], "HOME": str(root), **keys},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self._wait(address)
+
+    def _wait(self, address: str) -> None:
+        host, port = address.split(":")
+        deadline = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), 1):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{self.process.args} does not answer")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def run_peer(kind: str, root: Path) -> Iterator[PeerServer]:
+    command = find_client(kind)
+    if command is None:
+        pytest.skip(f"needs {kind}, which is not installed")
+    server = PeerServer(kind, command, root)
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")
-def versitygw_server(tmp_path_factory) -> Iterator[VersityServer]:
+def versitygw_server(tmp_path_factory) -> Iterator[PeerServer]:
     """A third S3 server, where it is installed."""
-    command = find_client("versitygw")
-    if command is None:
-        pytest.skip("needs versitygw, which is not installed")
-    server = VersityServer(command, tmp_path_factory.mktemp("versity"), tmp_path_factory.mktemp("sidecar"))
-    yield server
-    server.process.terminate()
-    server.process.wait(30)
+    yield from run_peer("versitygw", tmp_path_factory.mktemp("versitygw"))
+
+
+@pytest.fixture(scope="session")
+def minio_server(tmp_path_factory) -> Iterator[PeerServer]:
+    """A fourth one, where it is installed."""
+    yield from run_peer("minio", tmp_path_factory.mktemp("minio"))

@@ -96,6 +96,7 @@ PAIRS = [
     *(f"{each}-{kind}" for each in Format for kind in ("local", "memory")),
     *("structured-moto", "flat-moto", "flat-own", "internal-own"),
     *("flat-sealed-local", "flat-sealed-memory", "flat-sealed-moto", "flat-sealed-own"),
+    *(f"{each}-{kind}" for each in ("structured", "flat") for kind in ("versitygw", "minio")),
 ]
 
 
@@ -104,8 +105,8 @@ def find_servers(request, kind: str) -> dict:
     kind = kind.removeprefix(SEALED)
     if kind == "moto":
         return {kind: (request.getfixturevalue("moto_server"), "access", "secretsecret")}
-    if kind == "own":
-        server = request.getfixturevalue("own_server")
+    if kind in ("own", "versitygw", "minio"):
+        server = request.getfixturevalue(f"{kind}_server")
         return {kind: (server.url, server.access_key, server.secret_key)}
     return {}
 

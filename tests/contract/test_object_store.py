@@ -90,7 +90,9 @@ async def skip_unless_flat(store: S3Store) -> None:
         pytest.skip(f"needs a bucket that is not structured: {error.__class__.__name__}")
 
 
-@pytest.fixture(params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw", "sealing"])
+@pytest.fixture(
+    params=["memory", "durable", "relaxed", "inside", "walked", "moto", "own", "versitygw", "minio", "sealing"]
+)
 async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     made: Any
     register = None
@@ -100,8 +102,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
         server = request.getfixturevalue("own_server")
         made = await make_s3(server.url, server.access_key, server.secret_key)
         await skip_unless_flat(made)
-    elif request.param == "versitygw":
-        server = request.getfixturevalue("versitygw_server")
+    elif request.param in ("versitygw", "minio"):
+        server = request.getfixturevalue(f"{request.param}_server")
         made = await make_s3(server.url, server.access_key, server.secret_key)
     elif request.param == "memory":
         made = MemoryStore(buckets=[BUCKET, OTHER])
@@ -120,7 +122,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyt
     await made.close()
     if register is not None:
         await register.close()
-    if request.param not in ("memory", "moto", "own", "versitygw"):
+    if request.param not in ("memory", "moto", "own", "versitygw", "minio"):
         leftovers = [p for p in tmp_path.rglob("t-*") if ".cellsmono" in p.parts]
         assert leftovers == []
 

@@ -41,6 +41,7 @@ PROMISED = [
     *(("workspace", "template", name) for name in ("set", "list", "delete")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
+    *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

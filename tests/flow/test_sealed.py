@@ -9,10 +9,8 @@ from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.node import is_sealed
-from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import Invalid, Unavailable
 
-OWNER = Actor("owner")
 SECRET = b"TOP-SECRET " * 40_000
 
 
@@ -21,11 +19,12 @@ async def one_chunk(data):
 
 
 async def put(core, key, data=SECRET, root="blobs"):
-    return await core.router.put_node(OWNER, root, key, one_chunk(data), PlainDigest(), WriteOptions())
+    store = core.datasources.triple(root).store  # internal ones are no roots of the router
+    return await store.put_node(key, one_chunk(data), PlainDigest(), WriteOptions())
 
 
 async def read(core, key, root="blobs"):
-    opened = await core.router.open_node(OWNER, root, key)
+    opened = await core.datasources.triple(root).store.open_node(key)
     try:
         return await opened.reader.read(0, 1 << 24)
     finally:
@@ -47,7 +46,7 @@ async def test_nothing_plain_is_in_its_folder_and_everything_is_there_after_a_re
         if path.is_file():
             assert b"TOP-SECRET" not in path.read_bytes()
     async with open_it(source) as core:
-        assert await core.router.read_node(OWNER, "blobs", "a/x") == node
+        assert await core.datasources.triple("blobs").store.read_node("a/x") == node
         assert await read(core, "a/x") == SECRET
         await core.installation.load_snapshot("blobs", "good.db")
         assert await read(core, "a/x") == SECRET

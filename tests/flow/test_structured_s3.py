@@ -69,6 +69,14 @@ class Bucket:
     def delete(self, key):
         self.client.delete_object(Bucket=self.name, Key=PREFIX + key)
 
+    def move_folder(self, source, target):
+        """As other programs do it: object by object, the markers like everything else."""
+        for key in self.list_keys():
+            if key.startswith(source):
+                place = {"Bucket": self.name, "Key": PREFIX + key}
+                self.client.copy_object(Bucket=self.name, Key=PREFIX + target + key[len(source) :], CopySource=place)
+                self.delete(key)
+
     def uploads(self):
         return self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
 
@@ -188,6 +196,34 @@ async def test_changes_behind_the_back_are_found(nodes, bucket):
         await nodes.read_node(old.path)
     assert bucket.get("n/m/.pydio").decode() == (await nodes.index.read_node("n/m/")).uuid
     assert (await nodes.sync.resync()).changed == 0
+
+
+async def test_folders_that_others_moved_keep_uuids_and_times(nodes, bucket, events):
+    for key in ("a/x", "a/sub/deep", "b/y", "z/other"):
+        await put(nodes, key, key.encode())
+    paths = ["a/", "a/x", "a/sub/", "a/sub/deep", "b/", "b/y"]
+    before = {node.path: node for node in await nodes.index.read_nodes(paths)}
+    for source, target in (("a/", "aside/"), ("b/", "a/"), ("aside/", "b/"), ("z/", "y/")):
+        bucket.move_folder(source, target)
+    events.clear()
+    report = await nodes.sync.resync()
+    assert (report.created, report.deleted) == (0, 0)
+    assert {event.kind for event in events} == {EventKind.UPDATE_PATH}
+    goals = ["b/", "b/x", "b/sub/", "b/sub/deep", "a/", "a/y"]
+    for node, old in zip(await nodes.index.read_nodes(goals), before.values(), strict=True):
+        assert (node.uuid, node.etag, node.mtime_ns) == (old.uuid, old.etag, old.mtime_ns)
+    assert (await nodes.sync.resync("", ResyncOptions(full=True))).changed == 0
+
+
+async def test_a_marker_that_others_wrote_or_copied_takes_no_uuid_away(nodes, bucket):
+    await put(nodes, "a/x")
+    await put(nodes, "b/y")
+    before = [node.uuid for node in await nodes.index.read_nodes(["a/", "a/x", "b/", "b/y"])]
+    for text in (b"01890000-0000-7000-8000-000000000000", b"", before[2].encode()):
+        bucket.put("a/.pydio", text)
+        await nodes.sync.resync()
+        assert [node.uuid for node in await nodes.index.read_nodes(["a/", "a/x", "b/", "b/y"])] == before
+        assert bucket.get("a/.pydio").decode() == before[0]
 
 
 async def test_the_next_read_sees_what_was_replaced_in_the_same_second(nodes, bucket):

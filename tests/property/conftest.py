@@ -6,10 +6,9 @@ published events replayed over the old tree give the new one, and comparing once
 
 import asyncio
 import contextlib
-import os
-import shutil
-import tempfile
-from collections.abc import Coroutine
+import importlib.util
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cellsmono.datasource.claims import Claims
-from cellsmono.datasource.index.memory import MemoryIndex
-from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.objects.local import LocalStore
-from cellsmono.datasource.objects.memory import MemoryStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.datasource.sync.aggregator import Hint
 from cellsmono.interfaces.datasource import DatasourceConfig
@@ -32,7 +27,17 @@ from cellsmono.interfaces.sync import ResyncOptions
 from cellsmono.kernel.clock import ManualClock
 from cellsmono.kernel.errors import NotFound
 
-BUCKET = "files"
+
+def _load(name: str) -> Any:
+    """A module beside this one."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+servers, sites = _load("servers"), _load("sites")
+BUCKET = sites.BUCKET
 # Prefix siblings, equal names at several depths, names that differ by a trailing character only.
 NAMES = st.sampled_from(["a", "ab", "a-", "b", "c"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -46,101 +51,15 @@ Row = tuple[str, int, int, int]
 """UUID, and of a file its size, mtime and inode."""
 
 
-class MemorySite:
-    """A storage and an index in memory."""
-
-    def __init__(self, clock: ManualClock, events: list[NodeEvent]) -> None:
-        self.store = MemoryStore(clock=clock, buckets=[BUCKET])
-        self.index = MemoryIndex(datasource=BUCKET, clock=clock, publish=events.extend)
-
-    async def open(self) -> None:
-        """Nothing to open."""
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    def write(self, key: str, data: bytes) -> None:
-        self.store.write_behind(BUCKET, key, data)
-
-    def edit(self, key: str, data: bytes) -> None:
-        self.store.edit_behind(BUCKET, key, data)
-
-    def remove(self, key: str) -> None:
-        self.store.remove_behind(BUCKET, key)
-
-    def make_folder(self, key: str) -> None:
-        self.store.make_folder_behind(BUCKET, key)
-
-    def move(self, source: str, target: str) -> None:
-        self.store.move_behind(BUCKET, source, target)
-
-    def copy(self, source: str, target: str) -> None:
-        self.store.copy_behind(BUCKET, source, target)
-
-
-class DiskSite:
-    """A folder on the disk, and an index in SQLite."""
-
-    def __init__(self, clock: ManualClock, events: list[NodeEvent]) -> None:
-        self._place = tempfile.TemporaryDirectory(prefix="cellsmono-machine-")
-        self._root = Path(self._place.name) / "parent" / BUCKET
-        self._root.mkdir(parents=True)
-        self._events = events
-
-    async def open(self) -> None:
-        self.store = LocalStore("data.objects.local1", self._root.parent)
-        self.store.add_bucket(BUCKET, BUCKET, durability="relaxed")
-        self.index = await SqliteIndex.open(
-            Path(self._place.name) / "index.db", datasource=BUCKET, durability="relaxed", publish=self._events.extend
-        )
-
-    async def close(self) -> None:
-        await self.index.close()
-        await self.store.close()
-        self._place.cleanup()
-
-    def _at(self, key: str) -> Path:
-        path = self._root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def write(self, key: str, data: bytes) -> None:
-        aside = Path(self._place.name) / "aside"
-        aside.write_bytes(data)
-        os.replace(aside, self._at(key))
-
-    def edit(self, key: str, data: bytes) -> None:
-        self._at(key).write_bytes(data)
-
-    def remove(self, key: str) -> None:
-        path = self._at(key)
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def make_folder(self, key: str) -> None:
-        self._at(key).mkdir()
-
-    def move(self, source: str, target: str) -> None:
-        os.replace(self._at(source), self._at(target))
-
-    def copy(self, source: str, target: str) -> None:
-        old, new = self._at(source), self._at(target)
-        if old.is_dir():
-            shutil.copytree(old, new)
-        else:
-            aside = Path(self._place.name) / "aside"
-            shutil.copy2(old, aside)
-            os.replace(aside, new)
-
-
 class SyncMachine(RuleBasedStateMachine):
-    site_type: type[MemorySite] | type[DiskSite] = MemorySite
+    make_site: Callable[..., Any] = sites.MemorySite
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.events: list[NodeEvent] = []
-        self.site = self.site_type(self.clock, self.events)
+        self.site = self.make_site(self.clock, self.events)
         self.run(self.site.open())
         self.store, self.index = self.site.store, self.site.index
         self.claims = Claims()
@@ -200,7 +119,7 @@ class SyncMachine(RuleBasedStateMachine):
         if self._kind(key) == "file":
             self.clock.advance(0.001)
             self.site.edit(key, data)
-            self.is_edited = True
+            self.is_edited = self.site.edits_in_place
             self._change(pause, key)
 
     @rule(pick=PICKS, data=CONTENTS, pause=PAUSES)
@@ -253,6 +172,8 @@ class SyncMachine(RuleBasedStateMachine):
         source = self._choose(source_pick)
         if not self._can_transfer(source, goal) or self._kind(goal) != "none":
             return
+        if self._kind(source) == "file" and not self.site.has_inodes:
+            return
         self.settle()
         suffix = "/" if self._kind(source) == "folder" else ""
         before = self.run(self._read_index())
@@ -274,6 +195,8 @@ class SyncMachine(RuleBasedStateMachine):
     def move_in_two_halves(self, source_pick: int, goal: str) -> None:
         """The halves of a rename come far apart: for a while the file is gone, then it is the same node again."""
         source = self._choose(source_pick)
+        if not self.site.has_inodes:
+            return
         if self._kind(source) != "file" or not self._can_transfer(source, goal) or self._kind(goal) != "none":
             return
         self.settle()
@@ -315,7 +238,7 @@ class SyncMachine(RuleBasedStateMachine):
     def shut_at_rest(self, pick: int) -> None:
         """A folder that can not be read: nothing is concluded from that."""
         key = self._choose(pick)
-        if self._kind(key) != "folder" or not isinstance(self.site, MemorySite):
+        if self._kind(key) != "folder" or not self.site.can_be_shut:
             return
         self.settle()
         before = self.run(self._read_index())
@@ -375,8 +298,9 @@ class SyncMachine(RuleBasedStateMachine):
             source, goal = (one, other) if _is_inside(path, one) else (other, one)
             expected[rebase(path, source, goal) if _is_inside(path, source) else path] = uuid
         touched = sorted(path.rstrip("/") for path in {*before, *expected} if path.startswith((one, other)))
-        self.sync.hint(Hint(touched[pick % len(touched)], True) for pick in told)
-        self.run(self.sync.settle())
+        if self.site.has_inodes:
+            self.sync.hint(Hint(touched[pick % len(touched)], True) for pick in told)
+            self.run(self.sync.settle())
         self.run(self.sync.resync())
         assert {path: row[0] for path, row in self.run(self._read_index()).items()} == expected
         assert {event.kind for event in self.events} == {EventKind.UPDATE_PATH}
@@ -445,7 +369,10 @@ class SyncMachine(RuleBasedStateMachine):
     def settle(self) -> None:
         self.run(self.sync.settle())
         self.clock.advance(5)
-        self.run(self.sync.resync())
+        count = len(self.events)
+        report = self.run(self.sync.resync())
+        told = [event for event in self.events[count:] if not event.path.endswith("/")]
+        assert report.updated == sum(event.kind in (EventKind.UPDATE_CONTENT, EventKind.UPDATE_META) for event in told)
         if self.is_edited:
             # What was rewritten in place and not told does not show in any folder's times.
             self.run(self.sync.resync("", ResyncOptions(full=True)))
@@ -488,9 +415,7 @@ class SyncMachine(RuleBasedStateMachine):
         folders = [""]
         while folders:
             for node in await self.index.list_children(folders.pop(), limit=10_000):
-                facts = node.facts
-                is_file = not node.is_folder
-                found[node.path] = (node.uuid, *((facts.size, facts.mtime_ns, facts.ino) if is_file else (0, 0, 0)))
+                found[node.path] = (node.uuid, *((0, 0, 0) if node.is_folder else self.site.seen(node.facts)))
                 if node.is_folder:
                     folders.append(node.path)
         return found
@@ -508,8 +433,7 @@ class SyncMachine(RuleBasedStateMachine):
                     folders.append(path)
                 else:
                     (row,) = await self.index.read_nodes([path])
-                    facts = entry.facts
-                    found[path] = (row.uuid if row else "missing", facts.size, facts.mtime_ns, facts.ino)
+                    found[path] = (row.uuid if row else "missing", *self.site.seen(entry.facts))
         return found
 
     @invariant()
@@ -522,11 +446,29 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 @pytest.fixture
-def run_machine():
-    """Run the machine, over memory or over a real folder with a real index."""
+def open_site(request):
+    """What makes a site of a kind: memory, a folder of the disk with an index in SQLite, or a bucket elsewhere."""
 
-    def run(*, is_real: bool = False, **options: Any) -> None:
-        machine = type("Machine", (SyncMachine,), {"site_type": DiskSite if is_real else MemorySite})
+    def find(kind: str) -> Callable[..., Any]:
+        match kind:
+            case "memory":
+                return sites.MemorySite
+            case "disk":
+                return sites.DiskSite
+            case "s3":
+                return partial(sites.S3Site, make_server=servers.MemoryServer)
+        url = request.getfixturevalue("moto_server")
+        return partial(sites.S3Site, make_server=partial(servers.MotoServer, url=url))
+
+    return find
+
+
+@pytest.fixture
+def run_machine(open_site):
+    """Run the machine over a site of a kind."""
+
+    def run(kind: str = "memory", **options: Any) -> None:
+        machine = type("Machine", (SyncMachine,), {"make_site": staticmethod(open_site(kind))})
         quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
         run_state_machine_as_test(machine, settings=settings(**quiet, **options))
 

@@ -8,11 +8,15 @@ def test_index_follows_a_random_storage(run_machine):
 
 
 def test_index_follows_a_random_folder_of_the_disk(run_machine):
-    run_machine(is_real=True, max_examples=12, stateful_step_count=15)
+    run_machine("disk", max_examples=12, stateful_step_count=15)
+
+
+def test_index_follows_a_random_bucket(run_machine):
+    run_machine("s3", max_examples=40, stateful_step_count=20)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("is_real", [False, True])
-def test_index_follows_for_long(run_machine, is_real):
-    run_machine(is_real=is_real, max_examples=1000 if is_real else 20_000, stateful_step_count=30)
+@pytest.mark.parametrize(("kind", "examples"), [("memory", 20_000), ("disk", 1000), ("s3", 10_000), ("moto", 30)])
+def test_index_follows_for_long(run_machine, kind, examples):
+    run_machine(kind, max_examples=examples, stateful_step_count=30)

@@ -191,9 +191,7 @@ def test_metadata_that_is_too_large_is_refused(refuse, bucket):
 @pytest.mark.parametrize(
     ("more", "answer"),
     [
-        ({"ServerSideEncryption": "AES256"}, (501, "NotImplemented")),
         ({"ServerSideEncryption": "aws:kms"}, (501, "NotImplemented")),
-        ({"SSECustomerKey": b"k" * 32, "SSECustomerAlgorithm": "AES256"}, (501, "NotImplemented")),
         ({"ACL": "public-read"}, (400, "AccessControlListNotSupported")),
         ({"GrantRead": "id=abc"}, (400, "InvalidArgument")),
         ({"GrantRead": "uri=http://acs.amazonaws.com/groups/global/AllUsers"}, (400, "AccessControlListNotSupported")),
@@ -206,15 +204,7 @@ def test_metadata_that_is_too_large_is_refused(refuse, bucket):
     ],
 )
 def test_what_can_not_be_promised_is_refused_and_stores_nothing(s3, refuse, bucket, more, answer):
-    if "SSECustomerKey" in more:
-        from botocore.exceptions import BotoCoreError  # boto3 itself may insist on https
-
-        try:
-            assert refuse("put_object", Bucket=bucket, Key="x", Body=b"hello", **more) == answer
-        except BotoCoreError:
-            pytest.skip("this boto3 refuses customer keys over http")
-    else:
-        assert refuse("put_object", Bucket=bucket, Key="x", Body=b"hello", **more) == answer
+    assert refuse("put_object", Bucket=bucket, Key="x", Body=b"hello", **more) == answer
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 

@@ -225,7 +225,7 @@ def test_uploads_in_parts_belong_to_who_may_write_there(flat_site):
     assert len(mine.list_parts(**arguments)["Parts"]) == 1
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     mine.complete_multipart_upload(**arguments, MultipartUpload=parts)
-    got = mine.get_object(Bucket=slug, Key="big")
+    got = mine.head_object(Bucket=slug, Key="big")
     assert (got["ContentLength"], got["Metadata"]) == (2000, {"a": "b"})
     other = mine.create_multipart_upload(Bucket=slug, Key="other")["UploadId"]
     mine.abort_multipart_upload(Bucket=slug, Key="other", UploadId=other)
@@ -249,6 +249,39 @@ def test_versions_of_a_workspace_are_those_of_its_folder(flat_site):
     assert len(client.list_object_versions(Bucket=slug)["Versions"]) == 1
     enable = {"Bucket": slug, "VersioningConfiguration": {"Status": "Suspended"}}
     assert code_of(client.put_bucket_versioning, **enable) == "AccessDenied"
+
+
+def test_what_a_datasource_encrypts_it_encrypts_for_users_too(flat_site):
+    site = flat_site
+    alice = site.user("alice")
+    owner = site.make_client()
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    owner.put_bucket_encryption(Bucket=site.source, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    slug = site.workspace("sealed", {"": site.source}, (alice, *BOTH))
+    client = site.sign_in(alice)
+    client.put_object(Bucket=slug, Key="one", Body=b"one")
+    client.put_object(Bucket=slug, Key="two", Body=b"two", ServerSideEncryption="AES256")
+    client.copy_object(Bucket=slug, Key="three", CopySource={"Bucket": slug, "Key": "one"})
+    upload = client.create_multipart_upload(Bucket=slug, Key="four")["UploadId"]
+    arguments = {"Bucket": slug, "Key": "four", "UploadId": upload}
+    part = client.upload_part(**arguments, PartNumber=1, Body=b"x" * 2000)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    client.complete_multipart_upload(**arguments, MultipartUpload=parts)
+    for key in ("one", "two", "three", "four"):
+        assert owner.head_object(Bucket=site.source, Key=key)["ServerSideEncryption"] == "AES256"
+    assert client.get_object(Bucket=slug, Key="three")["Body"].read() == b"one"
+    assert client.head_object(Bucket=slug, Key="four")["ContentLength"] == 2000
+
+
+def test_what_can_not_be_encrypted_is_not_stored(structured_site):
+    site = structured_site
+    alice = site.user("alice")
+    slug = site.workspace("plain", {"": site.source}, (alice, *BOTH))
+    client = site.sign_in(alice)
+    with pytest.raises(ClientError) as caught:
+        client.put_object(Bucket=slug, Key="x", Body=b"", ServerSideEncryption="AES256")
+    assert caught.value.response["Error"]["Code"] == "NotImplemented"
+    assert site.source not in str(caught.value.response)
 
 
 def test_nobody_opens_a_workspace_to_everybody(site):

@@ -37,7 +37,7 @@ TABLE = {
         GetBucketAccelerateConfiguration GetBucketNotificationConfiguration GetBucketAnalyticsConfiguration
         GetBucketIntelligentTieringConfiguration GetBucketInventoryConfiguration GetBucketMetricsConfiguration
         DeleteObjects GetObjectRetention GetObjectLegalHold PutObjectRetention PutObjectLegalHold
-        PutBucketEncryption PutBucketWebsite PutBucketReplication PutObjectLockConfiguration PutBucketLogging
+        PutBucketWebsite PutBucketReplication PutObjectLockConfiguration PutBucketLogging
         PutBucketRequestPayment PutBucketAccelerateConfiguration PutBucketNotificationConfiguration
         PutBucketAnalyticsConfiguration PutBucketIntelligentTieringConfiguration PutBucketInventoryConfiguration
         PutBucketMetricsConfiguration
@@ -54,7 +54,8 @@ TABLE = {
         CreateBucket DeleteBucket PutBucketVersioning PutBucketAcl PutBucketTagging DeleteBucketTagging PutBucketCors
         DeleteBucketCors PutBucketPolicy DeleteBucketPolicy PutPublicAccessBlock DeletePublicAccessBlock
         PutBucketOwnershipControls DeleteBucketOwnershipControls PutBucketLifecycleConfiguration
-        DeleteBucketLifecycleConfiguration DeleteBucketEncryption DeleteBucketWebsite DeleteBucketReplication
+        DeleteBucketLifecycleConfiguration PutBucketEncryption DeleteBucketEncryption
+        DeleteBucketWebsite DeleteBucketReplication
         DeleteObjectLockConfiguration DeleteBucketLogging DeleteBucketRequestPayment
         DeleteBucketAccelerateConfiguration DeleteBucketNotificationConfiguration DeleteBucketAnalyticsConfiguration
         DeleteBucketIntelligentTieringConfiguration DeleteBucketInventoryConfiguration

@@ -14,6 +14,7 @@ from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.settings import Settings
 from cellsmono.app.signers import AllSigners
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
@@ -122,7 +123,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             except CellsError as error:
                 # Two sources of configuration can contradict each other; one bad row must not stop the rest.
                 datasources.note_failure(source, error.message)
-        installation = Installation(loaded, settings, people, datasources, registry, clock)
+        for service in make_services(vault):
+            await supervisor.start(service, kind=Kind.GRPC, optional=True)
+        installation = Installation(loaded, settings, people, datasources, registry, clock, vault)
         router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
         signers = AllSigners(settings.credentials, people.signers)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers)
@@ -173,6 +176,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         max_object_bytes=config.s3.max_object_size,
         xml_bytes=xml_bytes,
         day_seconds=config.s3.lifecycle_day_seconds,
+        insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from cellsmono.interfaces.datasource import DatasourceConfig, Format
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 366)]
 Hours = Annotated[float, msgspec.Meta(ge=0, le=24 * 366 * 10)]
@@ -60,9 +60,10 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The S3 endpoint.
 
     ``domains`` are host names whose sub-domains are buckets (virtual-host style). ``sigv2`` accepts the older
-    signatures too. ``bucket_root`` is the folder in which CreateBucket makes new ones (empty: ``buckets`` in the data
-    folder), ``bucket_format`` the format that they get. ``max_object_size`` is in bytes. ``lifecycle_day_seconds`` is
-    how long a day of lifecycle rules lasts.
+    signatures too. ``bucket_root`` is the folder in which CreateBucket makes new ones (empty: ``buckets`` in the
+    data folder), ``bucket_format`` and ``bucket_encryption`` are what they get. ``max_object_size`` is in bytes.
+    ``lifecycle_day_seconds`` is how long a day of lifecycle rules lasts. ``client_keys_over_http`` takes the keys
+    of SSE-C over connections without TLS from other machines, too.
     """
 
     listen: str = "127.0.0.1:9000"
@@ -71,6 +72,8 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sigv2: bool = True
     bucket_root: str = ""
     bucket_format: Format = Format.FLAT
+    bucket_encryption: Encryption = Encryption.NONE
+    client_keys_over_http: bool = False
     clock_skew_seconds: Seconds = 900.0
     stale_upload_hours: Hours = 168.0
     max_object_size: Bytes = 5 * 1024**4

@@ -42,6 +42,8 @@ TEXTS = {
     "s3.bucket_root": 'Folder in which CreateBucket makes buckets. Empty: "buckets" in the data folder.',
     "s3.bucket_format": 'Format of the buckets that CreateBucket makes: "flat" takes every key that S3 takes, '
     '"structured" keeps plain files (see "format" of a datasource).',
+    "s3.bucket_encryption": 'Encryption of the buckets that CreateBucket makes (see "encryption" of a datasource).',
+    "s3.client_keys_over_http": "Take keys of clients (SSE-C) from other machines without TLS, too.",
     "s3.clock_skew_seconds": "How far the clocks of clients may be off, in seconds.",
     "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
     "s3.max_object_size": "Largest object, in bytes.",

@@ -183,6 +183,7 @@ class _Gathered:
         config = Config(**tables, datasource=tuple(self.sources))
         self._check_listeners(config)
         self._check_owner(config)
+        self._check_buckets(config)
         data_dir = config.server.data_dir or str(default_data_dir(environ))
         bucket_root = config.s3.bucket_root or str(Path(data_dir) / "buckets")
         config = msgspec.structs.replace(
@@ -209,6 +210,15 @@ class _Gathered:
                 parse_address(text)
             except ValueError as error:
                 raise Invalid(f"{key} = {text!r} ({self.origins.get(key, 'default')}) is no address: {error}") from None
+
+    def _check_buckets(self, config: Config) -> None:
+        s3 = config.s3
+        if s3.bucket_format is Format.STRUCTURED and s3.bucket_encryption is not Encryption.NONE:
+            raise Invalid(
+                f"s3.bucket_encryption = {s3.bucket_encryption.value!r} "
+                f"({self.origins.get('s3.bucket_encryption', 'default')}) needs s3.bucket_format = 'flat': the "
+                "files of structured buckets are plain files"
+            )
 
     def _check_owner(self, config: Config) -> None:
         owner = config.owner

@@ -15,6 +15,7 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
@@ -147,6 +148,21 @@ class ControlClient:
         """See ``Operations``."""
         target = _datasource(name) + "/migrate"
         return await self._follow(target, options, MigrationReport, progress, MigrationProgress)
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """See ``Operations``."""
+        return self._call("GET", "/encryption", EncryptionInfo)
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """See ``Operations``."""
+        body = {"rewrite": rewrite}
+        return await self._follow(_datasource(name) + "/rotate", body, RotationReport, progress, Progress)
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """See ``Operations``."""
+        return self._call("POST", "/encryption/import", ImportReport, bundle)
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""

@@ -9,27 +9,35 @@ import msgspec
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.settings import FILE_NAME, Settings
 from cellsmono.app.snapshots import read_file
+from cellsmono.data.keys.vault import BundleVault
 from cellsmono.datasource.flat.layout import key_of_leaf, read_record
 from cellsmono.datasource.hosting import Objects, open_alone
+from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.datasource.snapshots.catalog import list_snapshots
 from cellsmono.datasource.snapshots.export import Blobs, export_snapshot
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.encryption import KeyBundle
+from cellsmono.interfaces.sealing import KeyVault
 from cellsmono.interfaces.snapshots import ExportReport, SnapshotPlace, SnapshotProgress
 from cellsmono.kernel.clock import SystemClock
 from cellsmono.kernel.errors import Invalid, NotFound
 
+NO_KEYS = BundleVault(KeyBundle([], []), "an export of keys (`ds export --keys FILE`)")
+"""For blobs that are not sealed."""
 Note = Callable[[SnapshotProgress], None]
 
 
-async def export_datasource(config: DatasourceConfig, snapshot: str, target: Path, note: Note) -> ExportReport:
-    """Export the blobs that lie where a configuration says; nothing is changed there.
+async def export_datasource(
+    config: DatasourceConfig, snapshot: str, target: Path, note: Note, keys: KeyVault = NO_KEYS
+) -> ExportReport:
+    """Export the blobs that lie where a configuration says, with the keys of those that are sealed; nothing is changed.
 
     ``snapshot`` is the path of a file (with a ``/`` in it), or the basename of one that lies with the blobs; empty
     takes the newest of those that is whole. Raises NotFound, Unavailable, Invalid for a place that is no flat store,
-    and what ``export_snapshot`` raises.
+    and what ``Sealing.open_keys`` and ``export_snapshot`` raise.
     """
     async with open_alone("export", msgspec.structs.replace(config, read_only=True)) as objects:
-        blobs = await _find_blobs(objects, config)
+        blobs = await _find_blobs(objects, config, keys)
         pieces, name = await _find_snapshot(objects.snapshots(config.name), snapshot, config)
         return await export_snapshot(pieces, name, blobs, target, note)
 
@@ -54,7 +62,7 @@ async def find_stored(loaded: LoadedConfig, name: str) -> DatasourceConfig:
     )
 
 
-async def _find_blobs(objects: Objects, config: DatasourceConfig) -> Blobs:
+async def _find_blobs(objects: Objects, config: DatasourceConfig, keys: KeyVault) -> Blobs:
     record = await read_record(objects, config.name)
     if record is None:
         raise Invalid(
@@ -62,7 +70,9 @@ async def _find_blobs(objects: Objects, config: DatasourceConfig) -> Blobs:
             "their own names already.",
             reason="format",
         )
-    return Blobs(objects, config.name, partial(key_of_leaf, record.layout))
+    sealed = SealedStore(objects, config.name, keys, is_kept=False)
+    await sealed.open_keys(config.name, record.id, make=False)
+    return Blobs(sealed, config.name, partial(key_of_leaf, record.layout))
 
 
 async def _find_snapshot(

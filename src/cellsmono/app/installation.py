@@ -8,14 +8,17 @@ import msgspec
 
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.defaults import refuse_reserved
+from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
+from cellsmono.data.keys.vault import Vault
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
 from cellsmono.interfaces.credentials import AccessKey
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, NodeStore, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
@@ -42,6 +45,7 @@ class Installation:
         datasources: Datasources,
         registry: Registry,
         clock: Clock,
+        vault: Vault,
     ) -> None:
         self.people = people
         self._loaded = loaded
@@ -50,7 +54,8 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
-        self.migrations = Migrations(datasources, settings, self.snapshots, clock)
+        self.encryption = EncryptionKeys(datasources, vault, clock)
+        self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
     # roots of the router
 
@@ -111,11 +116,13 @@ class Installation:
         return Path(self._loaded.config.s3.bucket_root or self._loaded.data_dir / "buckets")
 
     def _make_config(self, name: str, folder: Path, format_: Format) -> DatasourceConfig:
+        is_plain = format_ is Format.STRUCTURED
         try:
             table = {
                 "name": name,
                 "folder": str(folder),
                 "format": format_,
+                "encryption": Encryption.NONE if is_plain else self._loaded.config.s3.bucket_encryption,
                 "created": self._clock.time(),
             }
             return msgspec.convert(table, DatasourceConfig)
@@ -261,6 +268,21 @@ class Installation:
     ) -> RehashReport:
         """See ``Operations``."""
         return await self._datasources.triple(name).hashes.rehash(path, options, progress)
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """See ``Operations``."""
+        return await self.encryption.read()
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """See ``Operations``."""
+        self.migrations.refuse_busy(name)
+        return await self.encryption.rotate(name, rewrite, progress)
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """See ``Operations``."""
+        return await self.encryption.take(bundle)
 
     async def list_keys(self) -> list[AccessKey]:
         """See ``Operations``."""

@@ -27,6 +27,7 @@ from cellsmono.interfaces.migration import (
     MigrationReport,
     MigrationState,
 )
+from cellsmono.interfaces.sealing import KeyVault
 from cellsmono.interfaces.sync import ResyncOptions, SyncState
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound
@@ -42,7 +43,10 @@ _NOT_NOW = (SyncState.STARTING, SyncState.SCANNING, SyncState.HELD, SyncState.OF
 class Migrations:
     """What ``Operations.migrate`` does. One at a time for each datasource; the others get an error."""
 
-    def __init__(self, datasources: Datasources, settings: Settings, snapshots: Snapshots, clock: Clock) -> None:
+    def __init__(
+        self, datasources: Datasources, settings: Settings, snapshots: Snapshots, clock: Clock, vault: KeyVault
+    ) -> None:
+        self._vault = vault
         self._datasources = datasources
         self._settings = settings
         self._snapshots = snapshots
@@ -134,7 +138,10 @@ class Migrations:
         stats = await triple.index.stats()
         journal = await Journal.open(self._datasources.migration(config.name).journal) if is_begun else None
         try:
-            async with open_source(state.source) as source, open_target(state.target, make=False) as target:
+            async with (
+                open_source(state.source, self._vault) as source,
+                open_target(state.target, self._vault, make=False) as target,
+            ):
                 if not is_begun and await target.objects.has_bucket(target.bucket):
                     await check_empty(target)
                 meter.begin("looking", stats.files)
@@ -171,7 +178,7 @@ class Migrations:
         """Make sure of the target, and remember what is to be done."""
         name = state.source.name
         self._check_sync(name, self._datasources.inner(name))
-        async with open_target(state.target) as target:
+        async with open_target(state.target, self._vault) as target:
             await check_empty(target)
             self._datasources.migration(name).write(state)
         log.info("migration begun", datasource=name, source=state.source.place, target=state.target.place)
@@ -194,7 +201,7 @@ class Migrations:
             return msgspec.structs.replace(report, phase=MigrationPhase.SWITCHED)
         finally:
             if self._datasources.is_open(triple):
-                if not is_begun and await _is_untouched(state.target):
+                if not is_begun and await _is_untouched(state.target, self._vault):
                     self._datasources.migration(name).forget()
                 await self._datasources.release(name)
 
@@ -202,7 +209,10 @@ class Migrations:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source) as source, open_target(state.target) as target:
+            async with (
+                open_source(state.source, self._vault) as source,
+                open_target(state.target, self._vault) as target,
+            ):
                 follow = await self._follow(triple, compare=not state.move or not (await journal.total())[0])
                 work = Migration(source, target, triple.index, journal, meter, moves=state.move, follow=follow)
                 return await work.run(files.prepared)
@@ -268,7 +278,7 @@ class Migrations:
             raise Conflict(f"The index of {name!r} contradicts itself ({violations[0]}); nothing was removed.")
         journal = await Journal.open(self._datasources.migration(name).journal)
         try:
-            async with open_source(state.target) as target:
+            async with open_source(state.target, self._vault) as target:
                 meter.begin("checking", (await journal.total())[0])
                 lost = await count_lost(target, triple.index, journal, meter)
         finally:
@@ -284,7 +294,7 @@ class Migrations:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source, is_whole=False) as source:
+            async with open_source(state.source, self._vault, is_whole=False) as source:
                 meter.begin("removing", (await journal.total())[0])
                 removal = await remove_source(source, journal, meter)
         finally:
@@ -311,7 +321,7 @@ class Migrations:
                 )
             files.write(msgspec.structs.replace(state, phase=MigrationPhase.ABORTING))
             triple = self._datasources.inner(name)
-            async with open_target(state.target) as target:
+            async with open_target(state.target, self._vault) as target:
                 meter.begin("removing", done[0])
                 removal = await remove_target(target, triple.index, journal, meter)
         finally:
@@ -358,9 +368,9 @@ class Migrations:
         )
 
 
-async def _is_untouched(config: DatasourceConfig) -> bool:
+async def _is_untouched(config: DatasourceConfig, vault: KeyVault) -> bool:
     try:
-        async with open_target(config) as target:
+        async with open_target(config, vault) as target:
             await check_empty(target)
     except CellsError:
         return False

@@ -8,7 +8,7 @@ import msgspec
 
 from cellsmono.app.remote import SCHEME
 from cellsmono.datasource.migration.state import is_same_place
-from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage
+from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage
 from cellsmono.interfaces.migration import MigrationOptions
 from cellsmono.kernel.errors import Conflict, Invalid
 
@@ -37,13 +37,25 @@ def make_target(source: DatasourceConfig, options: MigrationOptions) -> Datasour
         raise Invalid("Say where to migrate to: --to flat|structured and --target-bucket PLACE")
     if Format.INTERNAL in (options.format, source.format) and options.format is not source.format:
         raise Invalid("Internal datasources are for the program itself: they keep their format.", reason="format")
-    place = _read_place(source, options.target, options.values)
+    values = dict(options.values)
+    encryption = values.pop("encryption", None)
+    if options.format is Format.STRUCTURED:
+        if source.encryption is not Encryption.NONE and encryption != Encryption.NONE:
+            raise Invalid(
+                f"{source.name!r} is encrypted, and structured datasources are plain files, which anybody who has the "
+                "disk can read. If that is meant, say so: --encryption none",
+                reason="encryption",
+            )
+        encryption = Encryption.NONE if encryption is None else encryption
+    place = _read_place(source, options.target, values)
     known = {field.name for field in msgspec.structs.fields(DatasourceConfig)}
     if strange := set(options.values) - known:
         raise Invalid(f"A datasource has no {', '.join(sorted(strange))}")
     target = msgspec.structs.replace(
         source, format=options.format, **(_forget_place() | place | {"migrated_from": describe_place(source)})
     )
+    if encryption is not None:
+        target = msgspec.structs.replace(target, encryption=encryption)
     try:
         target = msgspec.convert(msgspec.to_builtins(target), DatasourceConfig)
     except msgspec.ValidationError as error:
@@ -58,6 +70,8 @@ def make_target(source: DatasourceConfig, options: MigrationOptions) -> Datasour
                 "structured datasources there, and both formats in local folders.",
                 reason="storage",
             )
+    if target.format is Format.STRUCTURED and target.encryption is not Encryption.NONE:
+        raise Invalid("A structured datasource can not be encrypted: its files are plain files.", reason="encryption")
     if target.read_only:
         raise Invalid("The target can not be read-only while everything is copied to it.")
     return target

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cellsmono.app.config_sources import LoadedConfig
+from cellsmono.cli.encryption import PasswordFile, read_key_file
 from cellsmono.cli.keys import ask_secret
 from cellsmono.cli.options import (
     AuthorityFile,
@@ -24,6 +25,7 @@ from cellsmono.cli.options import (
 )
 from cellsmono.cli.output import Output, print_json, tell
 from cellsmono.interfaces.datasource import DatasourceConfig, Signature
+from cellsmono.interfaces.sealing import KeyVault
 
 PARTIAL = 5
 SHOWN = 20
@@ -35,6 +37,8 @@ EXPORT_EPILOG = """Examples:
   cellsmono ds export --blobs /mnt/disk/archive /rescued
 
   cellsmono ds export --snapshot kept.db --blobs /mnt/disk/archive /rescued
+
+  cellsmono ds export --blobs /mnt/disk/sealed --keys keys.json /rescued
 
   cellsmono ds export --blobs s3://bucket/base --access-key AK /rescued"""
 
@@ -60,6 +64,16 @@ def export_tree(
             metavar="FOLDER", help="Where the blobs are, instead of NAME; or s3://BUCKET/PREFIX.", show_default=False
         ),
     ] = "",
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys",
+            metavar="FILE",
+            help="Keys of encrypted content, from `encryption export`; else those of the data folder.",
+            show_default=False,
+        ),
+    ] = None,
+    password_file: PasswordFile = None,
     endpoint: Endpoint = "",
     region: Region = "us-east-1",
     access_key: RemoteKey = "",
@@ -74,8 +88,8 @@ def export_tree(
 ) -> None:
     """Write a flat datasource as plain files, without a server.
 
-    All that it takes is a snapshot and the blobs. Nothing is changed but DEST. Exit code 5 when files are missing or
-    are not what the snapshot says.
+    All that it takes is a snapshot and the blobs, and the keys of what is encrypted. Nothing is changed but DEST. Exit
+    code 5 when files are missing or are not what the snapshot says.
     """
     from cellsmono.app.export import export_datasource
     from cellsmono.app.remote import read_bare_place
@@ -83,6 +97,8 @@ def export_tree(
     from cellsmono.cli.output import print_fields
     from cellsmono.cli.progress import show_snapshot_progress
     from cellsmono.cli.session import load_for
+    from cellsmono.data.keys.vault import BundleVault, Vault
+    from cellsmono.kernel.clock import SystemClock
 
     if len(target) != (1 if blobs else 2) or (snapshot is not None and basename):
         tell("error: give NAME and DEST, or --blobs and DEST; and at most one of --snapshot FILE and --basename")
@@ -102,9 +118,13 @@ def export_tree(
         source = read_bare_place(blobs, given)
     else:
         source = _find_config(load_for(data_dir, config), target[0])
+    if keys is None:
+        vault: KeyVault = Vault(load_for(data_dir, config).data_dir, SystemClock())
+    else:
+        vault = BundleVault(read_key_file(keys, password_file), str(keys))
     chosen = basename if snapshot is None else str(snapshot.absolute())
     with show_snapshot_progress("export") as note:
-        report = asyncio.run(export_datasource(source, chosen, Path(target[-1]).absolute(), note))
+        report = asyncio.run(export_datasource(source, chosen, Path(target[-1]).absolute(), note, vault))
     if output is Output.JSON:
         print_json(report)
     else:

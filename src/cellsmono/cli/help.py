@@ -12,17 +12,18 @@ Examples:
   cellsmono ds resync photos             compare a bucket with its folder now
 
 Commands:
-  serve      Serve folders until Ctrl-C.
-  ps         List the services of the running server.
-  ds         Datasources: the folders that are served.
-  key        Access keys: who may sign requests.
-  user       Users: people who share this installation.
-  group      Groups: the tree in which users are.
-  role       Roles: what rights are given to, and users have.
-  acl        Rights: who may do what with which files.
-  workspace  Workspaces: what users see of the files.
-  config     Show, check and begin the configuration.
-  doctor     Look for what would get in the way, with remedies.
+  serve       Serve folders until Ctrl-C.
+  ps          List the services of the running server.
+  ds          Datasources: the folders that are served.
+  key         Access keys: who may sign requests.
+  user        Users: people who share this installation.
+  group       Groups: the tree in which users are.
+  role        Roles: what rights are given to, and users have.
+  acl         Rights: who may do what with which files.
+  workspace   Workspaces: what users see of the files.
+  config      Show, check and begin the configuration.
+  encryption  Keys of encrypted content: list, renew, save and restore.
+  doctor      Look for what would get in the way, with remedies.
 
 Options:
   --debug               Show tracebacks of errors.

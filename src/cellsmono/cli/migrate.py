@@ -9,7 +9,7 @@ import typer
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, print_json, tell
-from cellsmono.interfaces.datasource import Format, Signature
+from cellsmono.interfaces.datasource import Encryption, Format, Signature
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions, MigrationReport
 
 REFUSED = 4
@@ -49,6 +49,10 @@ def migrate_datasource(
         bool, typer.Option("--finish", help="After the switch: remove what lies in the old place.")
     ] = False,
     abort: Annotated[bool, typer.Option("--abort", help="Before the switch: remove the copies, stay here.")] = False,
+    encryption: Annotated[
+        Encryption | None,
+        typer.Option(help="Whether content is encrypted there; as it is here if not given.", show_default=False),
+    ] = None,
     endpoint: Annotated[
         str | None, typer.Option(metavar="URL", help="The S3 server of the target.", show_default=False)
     ] = None,
@@ -94,6 +98,7 @@ def migrate_datasource(
     from cellsmono.cli.session import load_for, perform
 
     given = {
+        "encryption": encryption,
         "endpoint": endpoint,
         "region": region,
         "access_key": access_key,

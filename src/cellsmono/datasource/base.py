@@ -23,6 +23,7 @@ from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.sealing import Sealing, SealWish, no_encryption
 from cellsmono.interfaces.version import Removal, Version, Versioning, missing_version, new_version_id
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, PreconditionFailed, Unavailable
@@ -52,6 +53,16 @@ class BaseStore(ABC):
         self._uploads = uploads
         self._claims = claims
         self._bucket = config.name
+
+    @property
+    def can_seal(self) -> bool:
+        """See ``NodeStore``."""
+        return isinstance(self._objects, Sealing)
+
+    def _check_seal(self, wish: SealWish | None) -> None:
+        """Raise Invalid (reason ``encryption``) when encryption is asked for that is not to be had."""
+        if wish is not None and not self.can_seal:
+            raise no_encryption(self.config.name)
 
     # what a format decides
 
@@ -212,6 +223,7 @@ class BaseStore(ABC):
     ) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(options.seal)
         await self._check_conditions(path, options.conditions)
         target = await self._target(path, options)
         staged = await self._objects.stage(self._bucket, body, [digest], options.size, target)
@@ -223,7 +235,9 @@ class BaseStore(ABC):
         checksum = digest.checksum()
         meta = options.meta if checksum is None else msgspec.structs.replace(options.meta, checksum=checksum)
         etag = digest.etag()
-        return await self._commit_leaf(path, staged, etag, etag, meta, options.mtime_ns, options.conditions)
+        is_secret = options.seal is not None and bool(options.seal.client_key)
+        content_hash = "" if is_secret else etag
+        return await self._commit_leaf(path, staged, etag, content_hash, meta, options.mtime_ns, options.conditions)
 
     async def _commit_copy(self, path: str, node: Node, staged: Staged, options: CopyOptions) -> Node:
         """Make a staged copy of a node's content the leaf at a path."""
@@ -239,6 +253,7 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_seal(None if options is None else options.seal)
         target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
 
@@ -266,7 +281,7 @@ class BaseStore(ABC):
         """See ``NodeStore``."""
         upload = await self.read_upload(upload_id)
         await self._check_conditions(upload.key, options.conditions)
-        staged = await self._uploads.stage_upload(self._bucket, upload_id, parts)
+        staged = await self._stage_upload(upload_id, parts, options.seal)
         if staged.size != sum(part.size for part in parts):
             await self._objects.discard(staged)
             raise Corrupt("The stored parts do not add up to the sizes that were acknowledged", path=upload.key)
@@ -274,6 +289,11 @@ class BaseStore(ABC):
         with suppress(NotFound):  # somebody aborted it in the same moment: the object is whole and stays
             await self._uploads.finish_upload(self._bucket, upload_id)
         return node
+
+    async def _stage_upload(self, upload_id: str, parts: Sequence[Part], wish: SealWish | None) -> Staged:
+        if wish is not None and wish.client_key and isinstance(self._objects, Sealing):
+            return await self._objects.stage_upload_with(self._bucket, upload_id, parts, wish.client_key)
+        return await self._uploads.stage_upload(self._bucket, upload_id, parts)
 
     async def abort_upload(self, upload_id: str) -> None:
         """See ``NodeStore``."""

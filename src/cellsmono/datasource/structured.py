@@ -226,6 +226,7 @@ class StructuredStore(BaseStore):
     @guarded
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
+        self._check_seal(options.seal)
         self._check_leaf(path)
         if source == path:
             return await self._rewrite_meta(path, options)

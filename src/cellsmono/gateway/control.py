@@ -16,6 +16,7 @@ from aiohttp import web
 
 from cellsmono.gateway.http import Listener, build_app_handler
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
+from cellsmono.interfaces.encryption import KeyBundle
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.migration import MigrationOptions
 from cellsmono.interfaces.operations import Operations, no_synchronizer
@@ -73,6 +74,12 @@ class RehashRequest(RehashOptions, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/rehash`` takes."""
 
     path: str = ""
+
+
+class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/rotate`` takes."""
+
+    rewrite: bool = False
 
 
 class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,6 +141,9 @@ def build_control_app(operations: Operations) -> web.Application:
             web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/dump", _dump_snapshot),
             web.post("/datasources/{name}/snapshots/{basename}/load", _load_snapshot),
+            web.post("/datasources/{name}/rotate", _rotate),
+            web.get("/encryption", _read_encryption),
+            web.post("/encryption/import", _import_keys),
             web.get("/keys", _list_keys),
             web.post("/keys", _create_key),
             web.delete("/keys/{key}", _revoke_key),
@@ -218,6 +228,21 @@ async def _rehash(request: web.Request) -> web.StreamResponse:
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.rehash(name, body.path, body, note), f"rehash {name}")
+
+
+async def _rotate(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, RotateRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.rotate_key(name, body.rewrite, note), f"rotate {name}")
+
+
+async def _read_encryption(request: web.Request) -> web.Response:
+    return _json(await request.app[OPERATIONS].read_encryption())
+
+
+async def _import_keys(request: web.Request) -> web.Response:
+    return _json(await request.app[OPERATIONS].import_keys(await _read_body(request, KeyBundle)))
 
 
 async def _migrate(request: web.Request) -> web.StreamResponse:

@@ -49,7 +49,10 @@ NO_BLOCK = PublicAccessBlock()
 
 
 class BucketSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The settings of one bucket. ``policy`` is the document as it was put, empty when there is none."""
+    """The settings of one bucket. ``policy`` is the document as it was put, empty when there is none.
+
+    ``encryption``: new content is encrypted at rest, also where the datasource is not set to do that.
+    """
 
     tags: dict[str, str] = {}
     cors: tuple[CorsRule, ...] = ()
@@ -58,6 +61,7 @@ class BucketSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     acl: CannedAcl = ""
     public_access_block: PublicAccessBlock | None = None
     lifecycle: tuple[LifecycleRule, ...] = ()
+    encryption: Literal["", "AES256"] = ""
 
     @property
     def has_acls(self) -> bool:

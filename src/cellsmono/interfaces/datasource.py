@@ -9,6 +9,7 @@ import msgspec
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.interfaces.sync import Syncer
 from cellsmono.interfaces.version import Removal, Version, Versioning
 from cellsmono.kernel.text import HIDDEN
@@ -180,19 +181,26 @@ NO_CONDITIONS = Conditions()
 
 
 class WriteOptions(msgspec.Struct, frozen=True):
-    """How to store a leaf. ``mtime_ns`` None means now. ``size`` is the announced length, None when not known."""
+    """How to store a leaf. ``mtime_ns`` None means now. ``size`` is the announced length, None when not known.
+
+    ``seal`` asks for encryption; None: as the datasource is set. One that can not raises Invalid (reason
+    ``encryption``).
+    """
 
     meta: NodeMeta = NodeMeta()
     mtime_ns: int | None = None
     size: int | None = None
     conditions: Conditions = NO_CONDITIONS
+    seal: SealWish | None = None
 
 
 class CopyOptions(msgspec.Struct, frozen=True):
     """How to copy. ``meta`` None copies the source's, ``mtime_ns`` None keeps the source's mtime.
 
     ``source_etag`` pins the content to be copied (empty: any); other content raises PreconditionFailed (reason
-    ``source_changed``). ``source_version`` is the id of the version to be copied, None for the current one.
+    ``source_changed``). ``source_version`` is the id of the version to be copied, None for the current one. ``seal`` is
+    as in ``WriteOptions``; a copy of encrypted content is encrypted in any case, and a copy of a leaf to itself
+    encrypts it, if it is to be and is not yet.
     """
 
     meta: NodeMeta | None = None
@@ -200,6 +208,7 @@ class CopyOptions(msgspec.Struct, frozen=True):
     conditions: Conditions = NO_CONDITIONS
     source_etag: str = ""
     source_version: str | None = None
+    seal: SealWish | None = None
 
 
 class OpenNode(msgspec.Struct, frozen=True):
@@ -223,6 +232,10 @@ class NodeStore(Protocol):
 
     config: DatasourceConfig
     index: NodeIndex
+
+    @property
+    def can_seal(self) -> bool:
+        """Whether content can be encrypted at rest."""
 
     @property
     def sync(self) -> Syncer | None:

@@ -152,6 +152,11 @@ class Node(msgspec.Struct, frozen=True):
         return is_folder(self.path)
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether the content is encrypted on the storage."""
+        return is_sealed(self.blob)
+
+    @property
     def size(self) -> int:
         """Bytes of content; 0 for a folder."""
         return self.facts.size

@@ -68,7 +68,8 @@ class Target(msgspec.Struct, frozen=True):
     """What is known about an object before its bytes are stored: a store that can not rename needs it then.
 
     ``path`` is as in ``NodeAttributes``. ``is_free``: the index knows of no folder at this key, which spares a store of
-    prefixes from asking.
+    prefixes from asking. ``client_key`` seals the bytes, where the key's form says that they are sealed (see
+    ``interfaces.sealing``).
     """
 
     key: str
@@ -76,6 +77,10 @@ class Target(msgspec.Struct, frozen=True):
     mtime_ns: int | None = None
     is_free: bool = False
     path: str = ""
+    client_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Target({self.key!r})"
 
 
 class Committed(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import msgspec
 
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
@@ -241,6 +242,23 @@ class Operations(Protocol):
         Cancelling the awaiting task stops it; what was found stays. Raises NotFound, Invalid, and Unavailable when the
         storage is out of reach.
         """
+
+    async def read_encryption(self) -> EncryptionInfo:
+        """All keys of encrypted content, without their secrets."""
+
+    async def rotate_key(
+        self, name: str, rewrite: bool = False, progress: Callable[[Progress], None] | None = None
+    ) -> RotationReport:
+        """Give a datasource a new data key for what is sealed from now on; what was sealed before stays readable.
+
+        With ``rewrite`` everything that an older key sealed is sealed anew with the newest one, and a new key is made
+        only when all is sealed with that already, so that a run that was broken off goes on when it is repeated.
+        Cancelling the awaiting task stops it; what was done stays. Raises NotFound, Invalid (reason ``format``) for a
+        structured datasource, Unavailable.
+        """
+
+    async def import_keys(self, bundle: KeyBundle) -> ImportReport:
+        """Take in keys that are not there, and open the datasources that can be opened with them."""
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first. The secrets are empty in what is returned."""

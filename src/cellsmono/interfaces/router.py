@@ -105,6 +105,12 @@ class NodeRouter(Protocol):
     async def is_public(self, actor: Actor, root: str) -> bool:
         """Whether the policy of a root lets in everybody. Raises NotFound (reason ``policy``) when it has none."""
 
+    def is_sealing(self, root: str) -> bool:
+        """Whether content is encrypted here that nobody asks to be. As ``find_settings`` it asks for no right."""
+
+    async def check_sealing(self, actor: Actor, root: str) -> None:
+        """Raise Invalid (reason ``encryption``) for a root that can not encrypt."""
+
     def find_versioning(self, root: str) -> Versioning:
         """Whether a root keeps versions; OFF also for one that is not there.
 

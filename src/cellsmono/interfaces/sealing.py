@@ -6,6 +6,28 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from cellsmono.interfaces.node import NodeAttributes
+from cellsmono.interfaces.objects import Part, Staged
+from cellsmono.kernel.errors import Invalid
+
+
+class SealWish(msgspec.Struct, frozen=True):
+    """That content is to be sealed, whatever the datasource is set to.
+
+    With a ``client_key`` (32 bytes) it is sealed with that one, which is kept nowhere: whoever reads must bring it.
+    """
+
+    client_key: bytes = b""
+
+    def __repr__(self) -> str:
+        return "SealWish(...)"
+
+
+@runtime_checkable
+class Locked(Protocol):
+    """A reader of content that is sealed with a client's key: nothing can be read before it is unlocked."""
+
+    async def unlock(self, client_key: bytes) -> None:
+        """Raises Forbidden (reason ``client_key``) for another key than the one that it was sealed with."""
 
 
 class WrappedKey(msgspec.Struct, frozen=True):
@@ -54,8 +76,21 @@ class Sealing(Protocol):
         Raises Unavailable (reason ``key``) when the keys that seal it are not at hand, Corrupt when they were altered.
         """
 
+    async def stage_upload_with(self, bucket: str, upload_id: str, parts: Sequence[Part], client_key: bytes) -> Staged:
+        """As ``Multipart.stage_upload``, sealed with a client's key."""
+
     async def cover(self, key: str, attributes: NodeAttributes) -> NodeAttributes:
         """What may lie openly beside a blob: of a sealed one neither its name nor what tells of its content."""
 
     async def uncover(self, key: str, attributes: NodeAttributes) -> NodeAttributes:
         """What ``cover`` was given; nothing but size and time where that can not be told."""
+
+
+def no_encryption(name: str) -> Invalid:
+    """The error for encryption that is asked of a datasource whose files are plain files."""
+    return Invalid(
+        f"{name!r} is structured: its files are plain files, which this server does not encrypt. Ask without "
+        "encryption, or use a flat bucket.",
+        reason="encryption",
+        path=name,
+    )

@@ -255,3 +255,10 @@ def test_the_structs_are_closed() -> None:
 
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"s3": {"x": 1}}, Config)
+
+
+def test_encryption_of_new_buckets_needs_buckets_that_can(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "CELLSMONO_S3__BUCKET_ENCRYPTION": "aes256"}
+    assert load_config(environ=environ).config.s3.bucket_encryption == "aes256"
+    with pytest.raises(Invalid, match=r"environment CELLSMONO_S3__BUCKET_ENCRYPTION.*bucket_format = 'flat'"):
+        load_config(environ=environ | {"CELLSMONO_S3__BUCKET_FORMAT": "structured"})

@@ -60,7 +60,7 @@ class MasterKeys:
         if found is None:
             raise Unavailable(
                 f"It is sealed under the master key {key_id}, which is not in {self.path}. `cellsmono encryption "
-                "import FILE` brings it back from an export.",
+                "import FILE` brings it back from an export (`ds export` takes one with --keys).",
                 reason="key",
             )
         return found

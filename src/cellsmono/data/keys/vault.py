@@ -10,24 +10,17 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from cellsmono.data.keys.master import KEY_BYTES, MasterKeys
+from cellsmono.data.keys.master import KEY_BYTES, MasterKey, MasterKeys
+from cellsmono.interfaces.encryption import ImportReport, KeyBundle, MasterSecret, StoredKeys
 from cellsmono.interfaces.sealing import WrappedKey
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Corrupt
+from cellsmono.kernel.errors import Corrupt, Invalid, Unavailable
 from cellsmono.kernel.private_files import write_private
 
 FILE_NAME = "data_keys.json"
 VERSION = 1
 _ID_BYTES = 8
 _NONCE_BYTES = 12
-
-
-class StoredKeys(msgspec.Struct, frozen=True):
-    """The wrapped data keys of one store. ``name`` is the datasource that it was last seen as."""
-
-    store: str
-    name: str
-    keys: list[WrappedKey]
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -57,15 +50,7 @@ class Vault:
         """See ``KeyVault``."""
         with self._lock:
             master = self.masters.find(key.master)
-        try:
-            data = base64.b64decode(key.wrapped, validate=True)
-            return AESGCM(master.secret).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound(store, key.id))
-        except (InvalidTag, ValueError):
-            raise Corrupt(
-                f"The data key {key.id} of the store {store} was altered, or is that of another store; put "
-                "'cellsmono-keys.json' back from a backup.",
-                reason="data_key",
-            ) from None
+        return _unwrap(master.secret, store, key)
 
     def remember(self, store: str, name: str, keys: Sequence[WrappedKey]) -> None:
         """See ``KeyVault``."""
@@ -83,6 +68,26 @@ class Vault:
         """See ``KeyVault``."""
         return next((each.keys for each in self.list_stores() if each.store == store), [])
 
+    def export(self) -> KeyBundle:
+        """All keys. Raises Invalid when there are none, Corrupt."""
+        masters = [MasterSecret(key.created, key.secret) for key in self.masters.list_keys()]
+        if not masters:
+            raise Invalid(f"There are no keys in {self.path.parent}: nothing was encrypted yet.")
+        return KeyBundle(masters, self.list_stores())
+
+    def take(self, bundle: KeyBundle) -> ImportReport:
+        """Take keys in that are not there. Raises Corrupt."""
+        with self._lock:
+            masters = sum(self.masters.add(MasterKey(each.created, each.secret)) for each in bundle.masters)
+        keys = 0
+        for each in bundle.stores:
+            known = {key.id for key in self.recall(each.store)}
+            fresh = [key for key in each.keys if key.id not in known]
+            keys += len(fresh)
+            if fresh:
+                self.remember(each.store, each.name, fresh)
+        return ImportReport(masters, keys)
+
     def list_stores(self) -> list[StoredKeys]:
         """What is remembered, by store. Raises Corrupt for a file that can not be read."""
         try:
@@ -97,6 +102,49 @@ class Vault:
                 path=str(self.path),
             ) from error
         return found.stores
+
+
+class BundleVault:
+    """``KeyVault`` over an export that was opened: it makes and keeps nothing. ``name`` is the file, for messages."""
+
+    def __init__(self, bundle: KeyBundle, name: str) -> None:
+        self._masters = {MasterKey(each.created, each.secret).id: each.secret for each in bundle.masters}
+        self._stores = {each.store: each.keys for each in bundle.stores}
+        self._name = name
+
+    def make_key(self, store: str) -> tuple[WrappedKey, bytes]:
+        """See ``KeyVault``: there is none. Raises Unavailable (reason ``key``)."""
+        raise Unavailable(f"{self._name} is an export of keys, in which none can be made.", reason="key")
+
+    def unwrap(self, store: str, key: WrappedKey) -> bytes:
+        """See ``KeyVault``."""
+        secret = self._masters.get(key.master)
+        if secret is None:
+            raise Unavailable(
+                f"It is sealed under the master key {key.master}, which is not in {self._name}: that is the export of "
+                "another installation, or an older one.",
+                reason="key",
+            )
+        return _unwrap(secret, store, key)
+
+    def remember(self, store: str, name: str, keys: Sequence[WrappedKey]) -> None:
+        """See ``KeyVault``: an export stays as it is."""
+
+    def recall(self, store: str) -> list[WrappedKey]:
+        """See ``KeyVault``."""
+        return self._stores.get(store, [])
+
+
+def _unwrap(master: bytes, store: str, key: WrappedKey) -> bytes:
+    try:
+        data = base64.b64decode(key.wrapped, validate=True)
+        return AESGCM(master).decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], _bound(store, key.id))
+    except (InvalidTag, ValueError):
+        raise Corrupt(
+            f"The data key {key.id} of the store {store} was altered, or is that of another store; put "
+            "'cellsmono-keys.json' back from a backup.",
+            reason="data_key",
+        ) from None
 
 
 def _bound(store: str, key_id: str) -> bytes:

@@ -35,6 +35,7 @@ KEYS: Final = frozenset(
         "s3:x-amz-content-sha256",
         "s3:x-amz-copy-source",
         "s3:x-amz-metadata-directive",
+        "s3:x-amz-server-side-encryption",
         "s3:x-amz-storage-class",
     }
 )

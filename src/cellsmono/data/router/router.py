@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 
+import msgspec
+
 from cellsmono.data.policy.document import parse_policy
 from cellsmono.data.router.base import Roots
 from cellsmono.data.router.digest import PlainDigest
@@ -23,6 +25,7 @@ from cellsmono.interfaces.datasource import (
     Conditions,
     ContentDigest,
     CopyOptions,
+    Encryption,
     NodeStore,
     OpenNode,
     WriteOptions,
@@ -31,6 +34,7 @@ from cellsmono.interfaces.index import KeyPage, Usage
 from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.router import Actor, Root
+from cellsmono.interfaces.sealing import SealWish, no_encryption
 from cellsmono.interfaces.version import Removal
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, PreconditionFailed, Unavailable
 
@@ -104,6 +108,22 @@ class Router(VersionRouter):
             raise NotFound(f"The bucket {root!r} has no policy", reason="policy", path=root)
         return parse_policy(settings.policy, root).is_public
 
+    def is_sealing(self, root: str) -> bool:
+        """See ``NodeRouter``."""
+        store, settings = self._roots.find(root), self._settings.find(root)
+        is_set = settings is not None and bool(settings.encryption)
+        return is_set or (store is not None and store.config.encryption is not Encryption.NONE)
+
+    async def check_sealing(self, actor: Actor, root: str) -> None:
+        """See ``NodeRouter``."""
+        if not self._find(actor, root).can_seal:
+            raise no_encryption(root)
+
+    def _wish(self, root: str, wish: SealWish | None) -> SealWish | None:
+        """What is wished for content, or by the bucket's own setting; the datasource knows its own."""
+        settings = self._settings.find(root)
+        return SealWish() if wish is None and settings is not None and settings.encryption else wish
+
     async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
         """See ``NodeRouter``."""
         self._allow(actor, root, PUT, path, meta)
@@ -147,7 +167,9 @@ class Router(VersionRouter):
         options: WriteOptions,
     ) -> Node:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, PUT, path, options.meta).put_node(path, body, digest, options)
+        store = self._allow(actor, root, PUT, path, options.meta)
+        options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
+        return await store.put_node(path, body, digest, options)
 
     async def create_folder(
         self, actor: Actor, root: str, path: str, kind: FolderKind, meta: NodeMeta | None = None
@@ -161,6 +183,7 @@ class Router(VersionRouter):
     ) -> Node:
         """See ``NodeRouter``."""
         target = self._allow(actor, root, PUT, path, options.meta or NO_META)
+        options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
         version = options.source_version
         origin, verdict = self._judge_reading(actor, source_root, source, version)
         if origin is target and verdict is Verdict.YES:
@@ -180,6 +203,7 @@ class Router(VersionRouter):
                 mtime_ns=node.mtime_ns if options.mtime_ns is None else options.mtime_ns,
                 size=node.size,
                 conditions=options.conditions,
+                seal=options.seal,
             )
             return await target.put_node(path, _read_all(opened.reader, node.size), PlainDigest(), write)
         finally:
@@ -237,7 +261,10 @@ class Router(VersionRouter):
         self, actor: Actor, root: str, path: str, context: bytes, options: WriteOptions | None = None
     ) -> Upload:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, PUT, path).create_upload(path, context, options)
+        store = self._allow(actor, root, PUT, path)
+        if options is not None:
+            options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
+        return await store.create_upload(path, context, options)
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
         """See ``NodeRouter``."""

@@ -7,7 +7,7 @@ then asked on behalf of an actor of the kind ``system``, and refuses users that 
 
 from collections.abc import Awaitable
 
-from cellsmono.data.router.places import Place
+from cellsmono.data.router.places import Place, top_of
 from cellsmono.data.router.workspace_base import READ, admit, refuse
 from cellsmono.data.router.workspace_listing import Fetch, Sight, list_workspace
 from cellsmono.data.router.workspace_nodes import WorkspaceNodes
@@ -18,7 +18,8 @@ from cellsmono.interfaces.index import KeyPage, Usage
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.paths import name_of
 from cellsmono.interfaces.router import Actor, Root
-from cellsmono.kernel.errors import NotFound
+from cellsmono.interfaces.sealing import no_encryption
+from cellsmono.kernel.errors import Invalid, NotFound
 
 
 class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions):
@@ -82,6 +83,22 @@ class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions):
             return await self._below.is_public(actor, root)
         await self._open(actor, root)
         raise NotFound(f"The bucket {root!r} has no policy", reason="policy", path=root)
+
+    def is_sealing(self, root: str) -> bool:
+        """See ``NodeRouter``."""
+        return self._below.is_sealing(root)
+
+    async def check_sealing(self, actor: Actor, root: str) -> None:
+        """See ``NodeRouter``: each root of the workspace must be able to."""
+        if actor.kind != "user":
+            return await self._below.check_sealing(actor, root)
+        view = await self._open(actor, root)
+        for each in view.roots:
+            try:
+                await self._below.check_sealing(admit(actor), top_of(view, each).root)
+            except Invalid:
+                raise no_encryption(root) from None  # which datasource it is is nobody's business
+        return None
 
     # listings
 

@@ -83,6 +83,7 @@ class Blobs:
         self._last = 0
         self._changing: set[str] = set()
         self._dropped: dict[str, None] = {}  # in the order in which they were dropped
+        self._renewing: dict[str, bool] = {}  # and whether it was dropped meanwhile
         self._dropper: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.checking = asyncio.Lock()
@@ -252,6 +253,13 @@ class Blobs:
         finally:
             reader.close()
 
+    async def stage_twin(self, node: Node) -> Staged:
+        """Stage a copy of a leaf's content as it lies there, for a blob with a UUID that no node had before.
+
+        So it needs no key, not even that of a client. Raises NotFound.
+        """
+        return (await self.objects.stage_copy(self.bucket, self.bucket, self.key_of(node)))[0]
+
     async def find_size(self, key: str) -> int | None:
         """Bytes of a blob, None when there is none."""
         try:
@@ -286,12 +294,23 @@ class Blobs:
         finally:
             self._changing.difference_update(keys)
 
+    @contextmanager
+    def renewing(self, key: str) -> Iterator[None]:
+        """This blob is being replaced by the same content: whoever drops it meanwhile means the new one as well."""
+        self._renewing[key] = False
+        try:
+            yield
+        finally:
+            if self._renewing.pop(key):
+                self.drop(key)
+
     def drop(self, *keys: str) -> None:
         """Remove blobs that nothing refers to any more, soon and together with others.
 
         What can not be removed now is found by the next look for blobs without a node.
         """
         self._dropped.update(dict.fromkeys(keys))
+        self._renewing.update(dict.fromkeys(self._renewing.keys() & set(keys), True))
         if keys and self._dropper is None:
             self._dropper = create_task(self._remove_dropped(), f"data.blobs.{self.bucket}:drop")
 

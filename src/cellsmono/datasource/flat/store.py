@@ -116,15 +116,17 @@ class FlatStore(VersionedStore):
 
         Sealed content is told by the name, of which elsewhere nothing but the number of the seal matters by now.
         """
-        seal = self.blobs.new_seal()
+        seal = self.blobs.new_seal(asked=options.seal is not None)
+        client_key = b"" if options.seal is None else options.seal.client_key
         if self.blobs.can_rename:
-            return Target(self.blobs.key(new_uuid(), seal)) if seal else None
+            return Target(self.blobs.key(new_uuid(), seal), client_key=client_key) if seal else None
         name = await self._name(await self._find(path), seal)
-        return Target(self.blobs.key(*name), options.meta, options.mtime_ns, path=path)
+        key = self.blobs.key(*name)
+        return Target(key, options.meta, options.mtime_ns, path=path, client_key=client_key)
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
-        seal = self.blobs.new_seal()
+        seal = self.blobs.new_seal(asked=options is not None and options.seal is not None)
         return Target(self.blobs.key(new_uuid(), seal)) if seal else None
 
     async def _is_name_of(self, name: tuple[str, int], old: Node | None) -> bool:
@@ -225,11 +227,27 @@ class FlatStore(VersionedStore):
     async def copy_node(self, source: str, path: str, options: CopyOptions = CopyOptions()) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
-        if source == path and options.source_version is None and await self._may_rewrite(path):
-            return await self._rewrite_meta(path, options)
+        self._check_seal(options.seal)
+        seals = options.seal is not None
+        if source == path and options.source_version is None:
+            is_right = (await self._read_leaf(path)).is_sealed or not self.blobs.new_seal(asked=seals)
+            if is_right and await self._may_rewrite(path):
+                return await self._rewrite_meta(path, options)
+            if not is_right:
+                return await self._seal_in_place(path, options)
         await self._check_conditions(path, options.conditions)
-        node, staged = await self._stage_source(source, options.source_etag, options.source_version)
+        node, staged = await self._stage_source(source, options.source_etag, options.source_version, seals=seals)
         return await self._commit_copy(path, node, staged, options)
+
+    async def _seal_in_place(self, path: str, options: CopyOptions) -> Node:
+        """Make a sealed copy of a leaf's content its content, unless that was changed meanwhile."""
+        await self._check_conditions(path, options.conditions)
+        node, staged = await self._stage_source(path, options.source_etag, None, seals=True)
+        try:
+            same = Conditions(if_match=node.effective_etag)
+            return await self._commit_copy(path, node, staged, replace(options, conditions=same))
+        except PreconditionFailed as error:
+            raise PreconditionFailed(error.message, reason="source_changed", path=path) from None
 
     async def _may_rewrite(self, path: str) -> bool:
         """Whether a copy to itself leaves no version behind, so that the bytes may stay where they are."""
@@ -237,8 +255,11 @@ class FlatStore(VersionedStore):
             return not (await self._read_leaf(path)).version
         return self.versioning is Versioning.OFF
 
-    async def _stage_source(self, source: str, etag: str, version: str | None) -> tuple[Node, Staged]:
-        """A node, or one version of it, and a staged copy of exactly its content."""
+    async def _stage_source(self, source: str, etag: str, version: str | None, *, seals: bool) -> tuple[Node, Staged]:
+        """A node, or one version of it, and a staged copy of exactly its content.
+
+        ``seals``: a sealed copy, if it can be chosen.
+        """
         seen = ""
         for _ in range(_LOOKS):
             if version is None:
@@ -247,7 +268,7 @@ class FlatStore(VersionedStore):
                 node = self._content_of(await self.read_version(source, version))
             check_source(node, etag)
             try:
-                staged = await self.blobs.stage_copy(node)
+                staged = await self.blobs.stage_copy(node, seals=seals)
             except NotFound:
                 key = self.blobs.key_of(node)
                 if key == seen:

@@ -158,7 +158,7 @@ class VersionedStore(BaseStore):
     async def _copy_version(self, kept: Node, promote: PromoteVersion) -> PromoteVersion:
         """Give a version that becomes current a blob with a UUID of its own: the node that it was of is elsewhere."""
         try:
-            staged = await self.blobs.stage_copy(kept)
+            staged = await self.blobs.stage_twin(kept)
         except NotFound:
             raise await self._missing(kept.path) from None
         uuid, blob = await self._name(None, staged.seal)

@@ -23,6 +23,7 @@ _TOGETHER = 500
 
 _LEAF = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, blob = NULL WHERE uuid = ?"
 _FOLDER = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ? WHERE uuid = ?"
+_RENUMBER = "UPDATE index_node SET blob = ? WHERE uuid = ?"
 _FORGET_SCANS = "UPDATE index_folder SET mtime_ns = 0, ctime_ns = 0, fingerprint = NULL"
 _LEAVES = (
     "SELECT parent, name, uuid, size, mtime_ns, ino, etag FROM index_node"
@@ -82,6 +83,11 @@ class Relocator:
         last: Position | None = BEGIN
         while last is not None:
             last = await self._database.write(partial(_relocate_page, after=last))
+
+    async def renumber(self, leaves: Sequence[tuple[str, int]]) -> None:
+        """Enter which blob holds the content of the leaves of these UUIDs."""
+        rows = [(blob or None, pack_uuid(uuid)) for uuid, blob in leaves]
+        await self._database.write(lambda tx: tx.executemany(_RENUMBER, rows))
 
     async def read_blobs(self, uuids: Sequence[str]) -> dict[str, int]:
         """The leaves among these, each with the number of its blob."""

@@ -10,7 +10,7 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, blob_at, with_sides
+from cellsmono.datasource.migration.side import Side, blob_at, local_of, with_sides
 from cellsmono.datasource.migration.streaming import attributes_of, copy_object, is_expected
 from cellsmono.datasource.objects.copy_pool import open_pool
 from cellsmono.datasource.objects.local import LocalStore
@@ -148,9 +148,9 @@ class Copying:
 
     async def _make_safe(self, fresh: Sequence[Copy]) -> None:
         """Bring copies to the disk, then into the journal, and only then remove their sources."""
-        objects = self._target.objects
-        if isinstance(objects, LocalStore):
-            await objects.workers.run(flush_bucket, objects.bucket(self._target.bucket))
+        folders = local_of(self._target.objects)
+        if folders is not None:
+            await folders.workers.run(flush_bucket, folders.bucket(self._target.bucket))
         await self._journal.add(fresh)
         if self._moves:
             await self._remove_sources(fresh)
@@ -248,7 +248,7 @@ async def list_leaves(index: SqliteIndex) -> AsyncGenerator[list[Node], None]:
 
 def keys_of(source: Side, target: Side, node: Node) -> tuple[str, str]:
     """Where a leaf's content lies at the source, and where at the target."""
-    return source.key(node, node.blob), target.key(node, blob_at(target, node))
+    return source.key(node, node.blob), target.key(node, blob_at(target, node.uuid, node.blob))
 
 
 def is_copy_of(source: Side, target: Side, node: Node, copy: Copy) -> bool:

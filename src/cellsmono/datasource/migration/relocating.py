@@ -16,7 +16,7 @@ from cellsmono.datasource.migration.copying import is_unchanged
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, find_leaves, list_all
+from cellsmono.datasource.migration.side import Side, blob_at, find_leaves, list_all
 from cellsmono.interfaces.migration import Obstacle
 from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.objects import Entry, Listing
@@ -104,15 +104,19 @@ class Relocating:
         await self._index.relocator.relocate(places, [])
 
     async def _take_blobs(self, found: Sequence[tuple[str, Facts]]) -> None:
-        """Compare only: what the index says of a leaf does not depend on its blob."""
+        """Compare only: what the index says of a leaf does not depend on its blob, but for the number of a seal."""
         layout = self._target.layout or Layout.PLAIN
         parsed = [parse_key(layout, key) for key, _ in found]
         uuids = ["" if each is None else each[0] for each in parsed]
         blobs = await self._index.relocator.read_blobs([uuid for uuid in uuids if uuid])
         copies = await self._journal.find(uuids)
+        numbers = {uuid: blob_at(self._target, uuid, blob) for uuid, blob in blobs.items()}
         for (key, facts), each, copy in zip(found, parsed, copies, strict=True):
-            is_current = each is not None and blobs.get(each[0]) == each[1]
+            is_current = each is not None and numbers.get(each[0]) == each[1]
             self._leaves += self._is_copy(copy if is_current else None, key, facts)
+        changed = [(uuid, number) for uuid, number in numbers.items() if number != blobs[uuid]]
+        if changed:
+            await self._index.relocator.renumber(changed)
 
     def _is_copy(self, copy: Copy | None, key: str, facts: Facts) -> bool:
         if copy is None or copy.target != key:

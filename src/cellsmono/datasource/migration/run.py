@@ -14,8 +14,7 @@ from cellsmono.datasource.migration.planning import check_room, find_problems, f
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
 from cellsmono.datasource.migration.relocating import Relocating
-from cellsmono.datasource.migration.side import Side, claim_target, with_sides
-from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.migration.side import Side, claim_target, local_of, with_sides
 from cellsmono.datasource.objects.mass_copying import flush_bucket
 from cellsmono.interfaces.migration import Obstacle
 from cellsmono.kernel.errors import Conflict
@@ -137,9 +136,9 @@ class Migration:
 
     async def _prepare(self, prepared: Path) -> Outcome:
         await set_folder_times(self._target, self._index)
-        objects = self._target.objects
-        if isinstance(objects, LocalStore):
-            await objects.workers.run(flush_bucket, objects.bucket(self._target.bucket))
+        folders = local_of(self._target.objects)
+        if folders is not None:
+            await folders.workers.run(flush_bucket, folders.bucket(self._target.bucket))
         summary = await self._index.back_up(prepared)
         self._meter.begin("checking", summary.usage.files)
         index = await SqliteIndex.open(prepared, datasource=self._source.config.name, durability="relaxed")

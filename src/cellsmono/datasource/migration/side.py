@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import xxhash
 
 from cellsmono.datasource.flat.blobs import SIDE
 from cellsmono.datasource.flat.layout import (
@@ -20,9 +21,13 @@ from cellsmono.datasource.flat.layout import (
 )
 from cellsmono.datasource.hosting import Objects, open_alone
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Format, Markers, Storage
-from cellsmono.interfaces.node import Node
+from cellsmono.datasource.objects.local import LocalStore
+from cellsmono.datasource.sealing.keys import read_keys
+from cellsmono.datasource.sealing.store import SealedStore
+from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Encryption, Format, Markers, Storage
+from cellsmono.interfaces.node import SEALED, Node, is_sealed
 from cellsmono.interfaces.objects import Holder, Listing
+from cellsmono.interfaces.sealing import KeyVault
 from cellsmono.kernel.errors import Conflict, Unavailable
 
 NAME = "data.migration"
@@ -48,6 +53,11 @@ class Side(msgspec.Struct, frozen=True):
         return self.layout is not None
 
     @property
+    def seals(self) -> bool:
+        """Whether what is written there is sealed."""
+        return self.is_flat and self.config.encryption is not Encryption.NONE
+
+    @property
     def uses_markers(self) -> bool:
         """Whether folders have markers with their UUIDs."""
         return not self.is_flat and self.config.markers is Markers.FILE
@@ -61,16 +71,34 @@ class Side(msgspec.Struct, frozen=True):
         return [key + SIDE] if self.is_flat and not self.has_attributes else []
 
 
-def blob_at(target: Side, node: Node) -> int:
-    """The number of a leaf's blob once it is at the target, where the source may know no blobs."""
-    return node.blob if target.is_flat else 0
+def blob_at(target: Side, uuid: str, blob: int) -> int:
+    """The number that the blob of a leaf has at the target; the source may know no blobs, or seal none, or all.
+
+    The number of a seal that is made there follows from the leaf, so that the next run finds the same.
+    """
+    if not target.is_flat:
+        return 0
+    if not target.seals:
+        return 0 if is_sealed(blob) else blob
+    if is_sealed(blob):
+        return blob
+    return SEALED + 1 + xxhash.xxh3_64_intdigest(f"{uuid}.{blob:x}".encode()) % ((1 << 60) - 1)
+
+
+def local_of(objects: Objects) -> LocalStore | None:
+    """The store of local folders that an object service is, or seals in; None for another one."""
+    below = objects.below if isinstance(objects, SealedStore) else objects
+    return below if isinstance(below, LocalStore) else None
 
 
 @asynccontextmanager
-async def open_source(config: DatasourceConfig, *, is_whole: bool = True) -> AsyncIterator[Side]:
-    """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole."""
+async def open_source(config: DatasourceConfig, vault: KeyVault, *, is_whole: bool = True) -> AsyncIterator[Side]:
+    """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole.
+
+    Also when it holds sealed content whose keys are not at hand.
+    """
     async with _opened(config) as objects:
-        layout = None
+        layout, record = None, None
         if config.format is not Format.STRUCTURED:
             # What need not be whole may be gone altogether: a kill may have come just after its folder was removed.
             is_there = is_whole or await objects.has_bucket(config.name)
@@ -78,11 +106,21 @@ async def open_source(config: DatasourceConfig, *, is_whole: bool = True) -> Asy
             if record is None and is_whole:
                 raise Unavailable(f"{config.place} is no flat store; is its disk mounted?", reason="offline")
             layout = Layout.PLAIN if record is None else record.layout
-        yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
+        used = objects if record is None else await _unsealing(objects, config, record.id, vault)
+        yield Side(config, used, layout, objects.capabilities(config.name).attributes)
+
+
+async def _unsealing(objects: Objects, config: DatasourceConfig, store: str, vault: KeyVault) -> Objects:
+    """A store whose sealed content is read as what it is; one that has no keys is left as it is, which is quicker."""
+    if await read_keys(objects, config.name) is None and not await asyncio.to_thread(vault.recall, store):
+        return objects
+    sealed = SealedStore(objects, config.name, vault, is_kept=False)
+    await sealed.open_keys(config.name, store, make=False)
+    return sealed
 
 
 @asynccontextmanager
-async def open_target(config: DatasourceConfig, *, make: bool = True) -> AsyncIterator[Side]:
+async def open_target(config: DatasourceConfig, vault: KeyVault, *, make: bool = True) -> AsyncIterator[Side]:
     """The side that is written, held for this process; a folder that is missing is made, unless only to be looked at.
 
     Raises Locked, Unavailable.
@@ -96,7 +134,9 @@ async def open_target(config: DatasourceConfig, *, make: bool = True) -> AsyncIt
         if is_there and isinstance(objects, Holder):
             await objects.hold_bucket(config.name)
         layout = await _find_layout(objects, config, is_there=is_there)
-        yield Side(config, objects, layout, objects.capabilities(config.name).attributes)
+        is_plain = config.encryption is Encryption.NONE
+        used = objects if is_plain else SealedStore(objects, config.name, vault)
+        yield Side(config, used, layout, objects.capabilities(config.name).attributes)
 
 
 async def _find_layout(objects: Objects, config: DatasourceConfig, *, is_there: bool) -> Layout | None:
@@ -119,9 +159,11 @@ async def check_empty(target: Side) -> None:
 
 
 async def claim_target(target: Side, root: str) -> None:
-    """Note in a flat target that it is the store of this root."""
+    """Note in a flat target that it is the store of this root, and give it a key if it is to be sealed."""
     if target.layout is not None and await read_record(target.objects, target.bucket) is None:
         await write_record(target.objects, target.bucket, FlatRecord(1, target.layout, root))
+    if isinstance(target.objects, SealedStore):
+        await target.objects.open_keys(target.bucket, root, make=True)
 
 
 async def list_all(side: Side) -> AsyncGenerator[list[Listing], None]:

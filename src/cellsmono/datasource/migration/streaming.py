@@ -12,7 +12,8 @@ from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileCopi
 from cellsmono.datasource.objects.s3.facts import make_facts
 from cellsmono.interfaces.node import BY_CONTENT, Facts, Node, NodeAttributes
 from cellsmono.interfaces.objects import ObjectReader, Target
-from cellsmono.kernel.errors import CellsError, Corrupt, NotFound
+from cellsmono.interfaces.sealing import Sealing
+from cellsmono.kernel.errors import CellsError, Corrupt, Invalid, NotFound
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -23,6 +24,8 @@ async def copy_object(source: Side, target: Side, node: Node, source_key: str, t
         reader = await source.objects.open(source.bucket, source_key)
     except NotFound:
         return Changed(None)
+    except (Corrupt, Invalid) as error:  # sealed content that was altered, or that its client alone can read
+        return Damaged(f"it can not be read: {error.message}")
     try:
         if not is_expected(source, node, reader.info.facts):
             return Changed(reader.info.facts)
@@ -47,10 +50,10 @@ def attributes_of(target: Side, node: Node) -> NodeAttributes:
 async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Outcome:
     md5, quick = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128()
     wanted = Target(key, node.meta, node.mtime_ns)
-    failures: list[Corrupt] = []
+    failures: list[Corrupt | Invalid] = []
     try:
         staged = await target.objects.stage(target.bucket, _pieces(reader, failures), [md5, quick], node.size, wanted)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:
         if error not in failures:
             raise
         return Damaged(f"it can not be read: {error.message}")
@@ -64,6 +67,8 @@ async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Out
         return msgspec.structs.replace(kept, size=facts.size, mtime_ns=facts.mtime_ns)
 
     for side in target.sides(key):
+        if isinstance(target.objects, Sealing):
+            kept = await target.objects.cover(key, kept)
         beside = await target.objects.stage(target.bucket, once(msgspec.json.encode(kept)))
         await target.objects.commit(beside, side)
     committed = await target.objects.commit(staged, key, mtime_ns=node.mtime_ns, attributes=describe)
@@ -82,13 +87,13 @@ def _judge(node: Node, size: int, md5: str) -> Outcome | None:
     return None
 
 
-async def _pieces(reader: ObjectReader, failures: list[Corrupt]) -> AsyncIterator[bytes]:
+async def _pieces(reader: ObjectReader, failures: list[Corrupt | Invalid]) -> AsyncIterator[bytes]:
     offset = 0
     try:
         while data := await reader.read(offset, _PIECE_BYTES):
             yield data
             offset += len(data)
-    except Corrupt as error:
+    except (Corrupt, Invalid) as error:  # the latter: sealed content that only its client can read
         failures.append(error)
         raise
 

@@ -10,7 +10,8 @@ import base64
 import msgspec
 
 from cellsmono.datasource.flat.layout import KEYS, once
-from cellsmono.datasource.sealing.format import WITH_DATA_KEY, Frames, Header, Sealer
+from cellsmono.datasource.sealing.format import NO_KEY, WITH_CLIENT_KEY, WITH_DATA_KEY, Frames, Header, Sealer
+from cellsmono.datasource.sealing.reader import client_key_needed
 from cellsmono.interfaces.objects import ObjectStore
 from cellsmono.interfaces.sealing import KeyVault, WrappedKey
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
@@ -33,10 +34,11 @@ class KeyRecord(msgspec.Struct, frozen=True):
 
 
 class StoreKeys:
-    """The keys of a store that is open."""
+    """The keys of a store that is open. ``is_kept``: what its record and the vault lack is written there."""
 
-    def __init__(self, objects: ObjectStore, bucket: str, vault: KeyVault) -> None:
+    def __init__(self, objects: ObjectStore, bucket: str, vault: KeyVault, *, is_kept: bool = True) -> None:
         self.bucket = bucket
+        self._is_kept = is_kept
         self.store = ""
         self._objects = objects
         self._vault = vault
@@ -65,6 +67,8 @@ class StoreKeys:
         self._wrapped = dict(sorted(merged.items(), key=lambda item: item[1].created))
         if self._wrapped:
             await self.current()
+            if not self._is_kept:
+                return
             if len(noted) < len(merged) and self._objects.capabilities(self.bucket).writable:
                 await self._write()
             if len(remembered) < len(merged):
@@ -101,17 +105,17 @@ class StoreKeys:
         newest = next(reversed(self._wrapped.values()))
         return bytes.fromhex(newest.id), await self.find_secret(bytes.fromhex(newest.id))
 
-    async def sealer(self, seal: int) -> Sealer:
-        """Seals one content for the blob with this number."""
+    async def sealer(self, seal: int, client_key: bytes = b"") -> Sealer:
+        """Seals one content for the blob with this number, with the newest data key or that of a client."""
+        if client_key:
+            return Sealer(client_key, NO_KEY, seal, WITH_CLIENT_KEY)
         key, secret = await self.current()
         return Sealer(secret, key, seal)
 
     async def frames(self, header: Header, name: str) -> Frames:
         """What decrypts the blob with this header. Raises Unavailable (reason ``key``), Corrupt, Invalid."""
         if header.kind != WITH_DATA_KEY:
-            raise Invalid(
-                f"'{name}' is sealed with a key of its client, who alone can read it.", reason="client_key", path=name
-            )
+            raise client_key_needed(name)
         frames = Frames(await self.find_secret(header.key, name), header)
         if not frames.fits(header):
             raise Corrupt(

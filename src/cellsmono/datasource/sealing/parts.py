@@ -10,7 +10,7 @@ from contextlib import aclosing
 from msgspec.structs import replace
 
 from cellsmono.datasource.flat.layout import new_seal, seal_of
-from cellsmono.datasource.sealing.format import plain_size, read_header, sealed_size
+from cellsmono.datasource.sealing.format import Sealer, plain_size, read_header, sealed_size
 from cellsmono.datasource.sealing.keys import StoreKeys
 from cellsmono.datasource.sealing.passing import Passing
 from cellsmono.datasource.sealing.streams import Counter, seal_body, unseal
@@ -88,13 +88,19 @@ class SealedParts(Passing):
         """Join parts: those of a sealed upload are read and sealed as one."""
         if not await self._is_sealed(bucket, upload_id):
             return await self.below.stage_upload(bucket, upload_id, parts)
+        return await self.stage_upload_with(bucket, upload_id, parts, b"")
+
+    async def stage_upload_with(self, bucket: str, upload_id: str, parts: Sequence[Part], client_key: bytes) -> Staged:
+        """See ``Sealing``; without a key of a client it is sealed with the newest data key."""
 
         async def read() -> AsyncGenerator[bytes, None]:
             for part in parts:
                 async for data in self.read_part(bucket, upload_id, part):
                     yield data
 
-        return await self.stage_sealed(bucket, read(), (), sum(part.size for part in parts), new_seal(), None)
+        seal, size = new_seal(), sum(part.size for part in parts)
+        sealer = await self.keys.sealer(seal, client_key)
+        return await self.stage_sealed(bucket, read(), (), size, seal, sealer, None)
 
     async def stage_sealed(
         self,
@@ -103,6 +109,7 @@ class SealedParts(Passing):
         hashers: Sequence[Hasher],
         size: int | None,
         seal: int,
+        sealer: Sealer,
         target: Target | None,
     ) -> Staged:
         """Seal a body under a number and store it in a temporary place."""

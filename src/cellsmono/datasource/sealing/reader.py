@@ -10,14 +10,55 @@ from cellsmono.datasource.sealing.format import (
     HEADER_BYTES,
     SEALED_FRAME_BYTES,
     Frames,
+    Header,
     count_frames,
     sealed_size,
 )
 from cellsmono.datasource.sealing.streams import INLINE_BYTES
 from cellsmono.interfaces.objects import ObjectReader
-from cellsmono.kernel.errors import Corrupt, Unavailable
+from cellsmono.kernel.errors import Corrupt, Forbidden, Invalid, Unavailable
 
+Unlocked = Callable[[Frames], Awaitable["SealedReader"]]
 Reopen = Callable[[], Awaitable[tuple[ObjectReader, Frames]]]
+
+
+class LockedReader:
+    """An open object that is sealed with a client's key. ``make`` makes the reader of it once the key is there."""
+
+    def __init__(self, inner: ObjectReader, header: Header, plain: int, make: Unlocked) -> None:
+        self.info = replace(inner.info, facts=replace(inner.info.facts, size=plain))
+        self._inner = inner
+        self._header = header
+        self._make = make
+        self._open: SealedReader | None = None
+
+    async def unlock(self, client_key: bytes) -> None:
+        """See ``Locked``."""
+        frames = Frames(client_key, self._header)
+        if not frames.fits(self._header):
+            raise Forbidden(
+                f"{self.info.key!r} is sealed with another key of its client.", reason="client_key", path=self.info.key
+            )
+        self._open = await self._make(frames)
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """See ``ObjectReader``. Raises Invalid (reason ``client_key``) before it is unlocked."""
+        if self._open is None:
+            raise client_key_needed(self.info.key)
+        return await self._open.read(offset, length)
+
+    def fileno(self) -> int | None:
+        """None: what lies behind a descriptor is sealed."""
+        return None
+
+    def close(self) -> None:
+        """Release it."""
+        self._inner.close() if self._open is None else self._open.close()
+
+
+def client_key_needed(key: str) -> Invalid:
+    """The error for content that only its client can read."""
+    return Invalid(f"'{key}' is sealed with a key of its client, who alone can read it.", reason="client_key", path=key)
 
 
 class SealedReader:

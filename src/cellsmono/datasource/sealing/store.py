@@ -7,16 +7,26 @@ it. What the name of an object does not call sealed passes as it is.
 
 import hashlib
 from collections.abc import AsyncIterable, Callable, Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from cellsmono.datasource.flat.layout import seal_of
 from cellsmono.datasource.sealing.below import Below
 from cellsmono.datasource.sealing.covering import DAMAGED, bare, cover, find_key, to_plain, uncover
-from cellsmono.datasource.sealing.format import HEADER_BYTES, Frames, plain_size, read_header, sealed_size
+from cellsmono.datasource.sealing.format import (
+    HEADER_BYTES,
+    WITH_CLIENT_KEY,
+    Frames,
+    Header,
+    Sealer,
+    plain_size,
+    read_header,
+    sealed_size,
+)
 from cellsmono.datasource.sealing.keys import StoreKeys
 from cellsmono.datasource.sealing.parts import SealedParts
-from cellsmono.datasource.sealing.reader import SealedReader
+from cellsmono.datasource.sealing.reader import LockedReader, SealedReader
 from cellsmono.datasource.sealing.streams import Counter, seal_body
 from cellsmono.interfaces.node import Facts, NodeAttributes
 from cellsmono.interfaces.objects import (
@@ -37,11 +47,14 @@ _PIECE = 1024 * 1024
 
 
 class SealedStore(SealedParts):
-    """ObjectStore, FolderScanner, Multipart, Holder and Sealing over one bucket of another store."""
+    """ObjectStore, FolderScanner, Multipart, Holder and Sealing over one bucket of another store.
 
-    def __init__(self, below: Below, bucket: str, vault: KeyVault) -> None:
+    ``is_kept`` is as for ``StoreKeys``.
+    """
+
+    def __init__(self, below: Below, bucket: str, vault: KeyVault, *, is_kept: bool = True) -> None:
         super().__init__(below)
-        self.keys = StoreKeys(below, bucket, vault)
+        self.keys = StoreKeys(below, bucket, vault, is_kept=is_kept)
 
     async def open_keys(self, bucket: str, store: str, *, make: bool) -> None:
         """See ``Sealing``."""
@@ -57,31 +70,38 @@ class SealedStore(SealedParts):
         """Open an object for reading. Raises Corrupt for a sealed one that was altered, Unavailable without its key."""
         if not seal_of(key):
             return await self.below.open(bucket, key)
-        inner, frames = await self._open(bucket, key)
-        size = plain_size(inner.info.facts.size)
-        if size is None:
-            inner.close()
-            raise Corrupt(f"The sealed blob '{key}' was cut off.", reason="seal", path=key)
-        reader = SealedReader(inner, frames, size, lambda: self._open(bucket, key))
+        inner, header = await self._open(bucket, key)
         try:
-            if not size:
-                await reader.check()
+            size = plain_size(inner.info.facts.size)
+            if size is None:
+                raise Corrupt(f"The sealed blob '{key}' was cut off.", reason="seal", path=key)
+            if header.kind == WITH_CLIENT_KEY:
+                return LockedReader(inner, header, size, partial(self._make_reader, bucket, key, inner, size))
+            return await self._make_reader(bucket, key, inner, size, await self.keys.frames(header, key))
         except BaseException:
-            reader.close()
+            inner.close()
             raise
-        return reader
 
-    async def _open(self, bucket: str, key: str) -> tuple[ObjectReader, Frames]:
+    async def _open(self, bucket: str, key: str) -> tuple[ObjectReader, Header]:
         inner = await self.below.open(bucket, key)
         try:
             header = read_header(await inner.read(0, HEADER_BYTES), key)
-            frames = await self.keys.frames(header, key)
             if header.seal != seal_of(key):
                 raise Corrupt(f"The sealed blob '{key}' was put in the place of another.", reason="seal", path=key)
         except BaseException:
             inner.close()
             raise
-        return inner, frames
+        return inner, header
+
+    async def _make_reader(self, bucket: str, key: str, inner: ObjectReader, size: int, frames: Frames) -> SealedReader:
+        async def reopen() -> tuple[ObjectReader, Frames]:
+            again, header = await self._open(bucket, key)
+            return again, await self.keys.frames(header, key)
+
+        reader = SealedReader(inner, frames, size, reopen)
+        if not size:
+            await reader.check()
+        return reader
 
     async def hash_object(self, bucket: str, key: str) -> tuple[Facts, str] | None:
         """MD5 of an object's content and its facts; None when it changed meanwhile or is gone."""
@@ -131,7 +151,9 @@ class SealedStore(SealedParts):
         if target is None or not seal:
             return await self.below.stage(bucket, body, hashers, size, target)
         covered = await self.cover(target.key, NodeAttributes(0, 0, "", target.meta, target.path))
-        return await self.stage_sealed(bucket, body, hashers, size, seal, replace(target, meta=covered.meta, path=""))
+        sealer = await self.keys.sealer(seal, target.client_key)
+        target = replace(target, meta=covered.meta, path="", client_key=b"")
+        return await self.stage_sealed(bucket, body, hashers, size, seal, sealer, target)
 
     async def stage_sealed(
         self,
@@ -140,11 +162,12 @@ class SealedStore(SealedParts):
         hashers: Sequence[Hasher],
         size: int | None,
         seal: int,
+        sealer: Sealer,
         target: Target | None,
     ) -> Staged:
         """Seal a body under a number and store it in a temporary place."""
         counter = Counter()
-        sealed = seal_body(body, await self.keys.sealer(seal), hashers, counter)
+        sealed = seal_body(body, sealer, hashers, counter)
         staged = await self.below.stage(bucket, sealed, (), None if size is None else sealed_size(size), target)
         return replace(staged, size=counter.size, seal=seal)
 

@@ -176,7 +176,7 @@ class _Export:
             return name
         try:
             reader = await self._blobs.objects.open(self._blobs.bucket, self._blobs.key_of(node))
-        except (NotFound, Forbidden):
+        except (NotFound, Forbidden, Corrupt, Invalid):  # the last two: sealed content that can not be opened
             self._note_problem("missing", node.path)
             return None
         try:
@@ -197,7 +197,7 @@ class _Export:
             while data := await reader.read(size, _PIECE):
                 await asyncio.to_thread(_take, file, digest, data)
                 size += len(data)
-        except Corrupt:
+        except (Corrupt, Invalid):  # the latter: sealed content that only its client can read
             self._note_problem("differing", node.path)
         else:
             is_hashed = bool(node.content_hash)

@@ -167,7 +167,10 @@ async def _compare_folder(
     if not path and row is not None and not round_.accept and await is_stranger(context, row, listing):
         round_.tally.held = explain_empty_root(context.config.name, context.config.place)
         return
-    identity = await identify_folder(context, listing, row, kin)
+    if section.visit.is_settled and row is not None:
+        identity = Identity(row.uuid, mark=context.uses_markers and listing.marker != row.uuid)
+    else:
+        identity = await identify_folder(context, listing, row, kin)
     if identity.source is not None and path:
         round_.relocations[path] = identity.uuid
         if row is not None:

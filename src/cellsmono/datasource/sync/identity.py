@@ -52,11 +52,14 @@ async def identify_folder(context: SyncContext, listing: Listing, row: Node | No
 def _is_same_place(row: Node, listing: Listing) -> bool:
     """Whether the folder at this path is the one that the row was made for.
 
-    A marker that is gone or was edited says nothing against it while the inode is the same: the index wins.
+    A marker that is gone or was edited says nothing against it while the inode is the same: the index wins. Where there
+    are no inodes only a marker can tell, and it does.
     """
     if listing.marker and listing.marker == row.uuid:
         return True
-    return not row.facts.ino or not listing.facts.ino or row.facts.ino == listing.facts.ino
+    if not listing.facts.ino:
+        return not listing.marker
+    return row.facts.ino in (0, listing.facts.ino)
 
 
 async def _identify_new(context: SyncContext, listing: Listing, kin: Kin) -> Identity:
@@ -74,7 +77,7 @@ async def _identify_new(context: SyncContext, listing: Listing, kin: Kin) -> Ide
 
 
 async def _identify_other(context: SyncContext, listing: Listing, row: Node, kin: Kin) -> Identity:
-    """Another inode stands where the row's folder stood."""
+    """Another folder stands where the row's folder stood, or one with a marker that was edited."""
     if not context.uses_markers or not listing.marker:
         source = await _find_by_inode(context, listing, kin)
         if source is not None and source.path != row.path:
@@ -89,13 +92,20 @@ async def _identify_other(context: SyncContext, listing: Listing, row: Node, kin
 
 
 async def still_stands(context: SyncContext, node: Node) -> bool:
-    """Whether the storage still has this very folder at the path that the index knows."""
+    """Whether the storage still has this very folder at the path that the index knows.
+
+    Where there are no inodes a marker of another one says that it has not.
+    """
     (entry,) = await context.look([node.path])
     if not is_folder_entry(entry) or not isinstance(entry, Entry):
         return False
-    if context.uses_markers and await context.objects.read_marker(context.bucket, node.path) == node.uuid:
-        return True
-    return not node.facts.ino or node.facts.ino == entry.facts.ino
+    if context.uses_markers:
+        marker = await context.objects.read_marker(context.bucket, node.path)
+        if marker == node.uuid:
+            return True
+        if marker and not entry.facts.ino:
+            return False
+    return node.facts.ino in (0, entry.facts.ino)
 
 
 async def _find_by_inode(context: SyncContext, listing: Listing, kin: Kin) -> Node | None:

@@ -88,7 +88,7 @@ async def _confirm(context: SyncContext, node: Node, target: str) -> Facts | Non
         marker = await context.objects.read_marker(context.bucket, target)
         if marker:
             return entry.facts if marker == node.uuid else None
-    return entry.facts if entry.facts.ino == node.facts.ino else None
+    return entry.facts if entry.facts.ino == node.facts.ino != 0 else None
 
 
 async def _is_swapped(context: SyncContext, occupant: Node, node: Node, pending: dict[str, str]) -> bool:
@@ -128,5 +128,5 @@ def _plan_move(node: Node, target: str, facts: Facts, occupant: Node | None, *, 
             steps.append(Step(target, DeleteNode(target)))
     # A copy that carries its marker may have been taken for it: what stands where it came from is listed once more.
     steps.insert(0, Step(source, FolderScanned(parent_of(source), 0, 0)))
-    steps.append(Step(target, MoveNode(aside, target, folder_facts(facts)), "moved"))
+    steps.append(Step(target, MoveNode(aside, target, None if facts.is_void else folder_facts(facts)), "moved"))
     return steps

@@ -3,16 +3,14 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
-from cellsmono.datasource.sync.context import SyncContext, is_folder_entry
-from cellsmono.datasource.sync.differ import folder_facts
+from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.folders import visit_folders
 from cellsmono.datasource.sync.leaves import look_at_leaves
 from cellsmono.datasource.sync.relocation import relocate_folders
 from cellsmono.datasource.sync.removal import check_root, outermost, remove_gone
 from cellsmono.datasource.sync.round import Round, Visit
 from cellsmono.interfaces.index import FolderState
-from cellsmono.interfaces.objects import Entry
-from cellsmono.interfaces.patch import FolderScanned, Patch, PutFolder
+from cellsmono.interfaces.patch import FolderScanned, Patch
 from cellsmono.interfaces.paths import ancestors_of, is_below
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.errors import CellsError, NotFound
@@ -165,22 +163,15 @@ class TreeWalk:
     async def _settle_foreign(self) -> None:
         """Folders of unknown origin stand where the index has others: whose row is still there keeps the path.
 
-        Its UUID was claimed by no other place in this round, so the index wins: the inode is taken over, and the next
-        visit sees the row's own folder and rewrites the marker.
+        Its UUID was claimed by no other place in this round, so the index wins: the next visit takes the inode over and
+        rewrites the marker.
         """
         context, round_ = self._context, self._round
         foreign = sorted(round_.foreign)
         round_.foreign.clear()
         await context.settle_index()
-        entries = await context.look(foreign)
-        rows = await context.read_rows(foreign)
-        for path, entry, row in zip(foreign, entries, rows, strict=True):
-            if round_.dry_run:
-                continue
-            if row is not None and isinstance(entry, Entry) and is_folder_entry(entry):
-                patch = Patch((PutFolder(path, facts=folder_facts(entry.facts)),), origin=round_.origin)
-                await context.index.apply(patch)
-            round_.visits.append(Visit(path))
+        if not round_.dry_run:
+            round_.visits += [Visit(path, is_settled=True) for path in foreign]
 
     async def _wait_for_busy(self) -> None:
         """Wait for those who were at work in these folders, then visit the folders again."""

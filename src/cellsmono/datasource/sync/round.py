@@ -16,7 +16,8 @@ Count = Literal["created", "updated", "moved", ""]
 class Visit(msgspec.Struct, frozen=True):
     """A folder to be listed. ``fingerprint`` is the listing that its rows are known to equal, empty: none.
 
-    ``discover``: find out only which known folders turned up here or below; rows are compared later.
+    ``discover``: find out only which known folders turned up here or below; rows are compared later. ``is_settled``: it
+    was found out, and the row keeps the path, whatever the folder's marker says.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Visit(msgspec.Struct, frozen=True):
     mtime_ns: int = 0
     ctime_ns: int = 0
     discover: bool = False
+    is_settled: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):

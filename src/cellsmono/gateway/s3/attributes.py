@@ -4,12 +4,13 @@ from typing import Final
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_write
+from cellsmono.gateway.s3.client_keys import check_key
 from cellsmono.gateway.s3.dates import format_http
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.reading import MAX_PART_NUMBER, check_read_conditions, etag_of
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_xml
-from cellsmono.gateway.s3.versioning import read_visible, version_headers
+from cellsmono.gateway.s3.versioning import asked_version, read_visible, version_headers
 from cellsmono.interfaces.node import Node, PartInfo
 
 _NAMES: Final = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
@@ -22,6 +23,7 @@ async def get_attributes(s3: S3Context, request: S3Request) -> Reply:
     limit = _read_number(request, "x-amz-max-parts", _MAX_PARTS, _MAX_PARTS)
     marker = _read_number(request, "x-amz-part-number-marker", 0, MAX_PART_NUMBER)
     node = await read_visible(s3, request)
+    await check_key(s3, request, node, asked_version(request))
     check_read_conditions(request, etag_of(node), node.mtime_ns)
     parts = node.meta.parts if "ObjectParts" in wanted else ()
     chosen = _choose_parts(node, marker, limit) if parts else []

@@ -70,6 +70,7 @@ _FROM_HEADERS: Final = {
     "s3:x-amz-content-sha256": "x-amz-content-sha256",
     "s3:x-amz-copy-source": "x-amz-copy-source",
     "s3:x-amz-metadata-directive": "x-amz-metadata-directive",
+    "s3:x-amz-server-side-encryption": "x-amz-server-side-encryption",
     "s3:x-amz-storage-class": "x-amz-storage-class",
 }
 _AUTH_TYPES: Final = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "post": "POST"}

@@ -9,8 +9,10 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_write
 from cellsmono.gateway.s3.addressing import CopySource, parse_copy_source
 from cellsmono.gateway.s3.checksums import find_algorithm
+from cellsmono.gateway.s3.client_keys import COPY_PREFIX, ClientKey, is_client_sealed, read_client_key, unlock
 from cellsmono.gateway.s3.conditions import check_copy_source, parse_write_conditions
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import Wish, read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import read_meta
@@ -46,13 +48,16 @@ async def copy_object(s3: S3Context, request: S3Request) -> Reply:
     replaces_tags = _read_directive(request, "x-amz-tagging-directive") == "REPLACE"
     asked = read_meta(headers, request.key)
     conditions = parse_write_conditions(headers)
+    wish = await read_wish(s3, request)
     algorithm = headers.get("x-amz-checksum-algorithm", "")
     if algorithm:
         algorithm = find_algorithm(algorithm).name
     await _check_empty_body(request)
     for _ in range(_LOOKS):
         try:
-            return await _copy_version(s3, request, source, asked, replaces_meta, replaces_tags, conditions, algorithm)
+            return await _copy_version(
+                s3, request, source, asked, replaces_meta, replaces_tags, conditions, algorithm, wish
+            )
         except PreconditionFailed as error:
             # The source was replaced after it was looked at: the new one is copied, if the client's conditions allow.
             if error.reason != "source_changed":
@@ -69,18 +74,24 @@ async def _copy_version(
     replaces_tags: bool,
     conditions: Conditions,
     algorithm: str,
+    wish: Wish,
 ) -> Reply:
     """Copy the version of the source that is there now."""
+    headers = request.headers
     node, is_current = await read_source(s3, request, source)
     is_same = is_current and (source.bucket, source.key) == (request.bucket, request.key)
-    if is_same and not replaces_meta and not _changes_otherwise(node, asked):
+    if is_same and not replaces_meta and wish == Wish() and not _changes_otherwise(node, asked):
         raise S3Error("InvalidRequest", _SELF)
-    meta = merge_meta(node.meta, asked, replaces_meta=replaces_meta, replaces_tags=replaces_tags)
+    meta = wish.mark(merge_meta(node.meta, asked, replaces_meta=replaces_meta, replaces_tags=replaces_tags))
+    source_key = read_client_key(s3, request.exchange, headers, COPY_PREFIX)
+    is_secret = is_client_sealed(node) or source_key is not None or wish.client_key is not None
     mtime_ns = read_mtime(meta.user)
     if is_folder(request.key) or node.is_folder:
         copied = await _copy_folder(s3, request, node, meta, conditions)
-    elif algorithm and (meta.checksum is None or meta.checksum.algorithm != algorithm):
-        copied = await _copy_with_checksum(s3, request, source, node, meta, mtime_ns, conditions, algorithm)
+    elif is_secret or (algorithm and (meta.checksum is None or meta.checksum.algorithm != algorithm)):
+        copied = await _copy_by_reading(
+            s3, request, source, node, meta, mtime_ns, conditions, algorithm, wish, source_key
+        )
     else:
         options = CopyOptions(
             meta=meta,
@@ -88,13 +99,14 @@ async def _copy_version(
             conditions=conditions,
             source_etag=node.effective_etag,
             source_version=source_version(source),
+            seal=wish.seal,
         )
         copied = await s3.router.copy_node(
             request.actor, source.bucket, source.key, request.bucket, request.key, options
         )
-    headers = source_headers(s3, source, node) + version_headers(s3, request.bucket, copied.version)
-    headers += expiration_headers(s3, request, copied)
-    return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum), headers)
+    about = source_headers(s3, source, node) + version_headers(s3, request.bucket, copied.version)
+    about += wish.headers(copied) + expiration_headers(s3, request, copied)
+    return reply_xml(xml_write.write_copy(etag_of(copied), copied.mtime_ns, copied.meta.checksum), about)
 
 
 def read_copy_source(request: S3Request) -> CopySource:
@@ -176,7 +188,7 @@ async def _copy_folder(s3: S3Context, request: S3Request, node: Node, meta: Node
     return await s3.router.create_folder(request.actor, request.bucket, request.key, FolderKind.MARKER, meta)
 
 
-async def _copy_with_checksum(
+async def _copy_by_reading(
     s3: S3Context,
     request: S3Request,
     source: CopySource,
@@ -185,10 +197,13 @@ async def _copy_with_checksum(
     mtime_ns: int | None,
     conditions: Conditions,
     algorithm: str,
+    wish: Wish,
+    source_key: ClientKey | None,
 ) -> Node:
-    """Copy by reading, because a checksum is asked for that nobody has computed yet."""
+    """Copy by reading, because a checksum is asked for that nobody has computed yet, or a client's key is needed."""
     opened = await open_source(s3, request, source.bucket, source.key, source_version(source))
     try:
+        await unlock(opened, source_key)
         if opened.node.effective_etag != node.effective_etag:
             raise S3Error("OperationAborted", "The source changed while it was copied. Please try again.")
         size = opened.node.size
@@ -197,8 +212,11 @@ async def _copy_with_checksum(
             mtime_ns=node.mtime_ns if mtime_ns is None else mtime_ns,
             size=size,
             conditions=conditions,
+            seal=wish.seal,
         )
-        digest = BodyDigest(algorithm=find_algorithm(algorithm))
+        known = meta.checksum.algorithm if meta.checksum is not None else ""
+        chosen = algorithm or known
+        digest = wish.hide(BodyDigest(algorithm=find_algorithm(chosen) if chosen else None))
         body = stream_reader(opened.reader, 0, size)
         return await s3.router.put_node(request.actor, request.bucket, request.key, body, digest, options)
     finally:

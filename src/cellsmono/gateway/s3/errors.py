@@ -227,6 +227,7 @@ _INVALID_REASONS: Final[dict[str, tuple[str, bool]]] = {
     "policy": ("MalformedPolicy", True),
     "acl": ("AccessControlListNotSupported", False),
     "acl_ownership": ("InvalidBucketAclWithObjectOwnership", False),
+    "encryption": ("NotImplemented", True),
     "key": ("InvalidArgument", True),
     "part": ("InvalidPart", False),
     "part_order": ("InvalidPartOrder", False),

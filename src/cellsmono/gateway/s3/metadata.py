@@ -21,6 +21,7 @@ MAX_USER_BYTES: Final = 2048
 """AWS's limit on names and values of user metadata together."""
 
 _META: Final = "x-amz-meta-"
+_SSE: Final = "x-amz-server-side-encryption"
 _STANDARD: Final = frozenset(
     {"cache-control", "content-disposition", "content-language", "expires", "x-amz-website-redirect-location"}
 )
@@ -39,8 +40,8 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
     """The metadata that a request asks to be stored with an object.
 
-    Raises S3Error for headers that promise what this server does not do (encryption, object lock, some ACLs): storing
-    the object without it would be a lie.
+    Raises S3Error for headers that promise what this server does not do (object lock, some ACLs): storing the object
+    without it would be a lie. What they say about encryption must be asked of ``encryption.read_wish``.
     """
     content_type: str | None = None
     standard: dict[str, str] = {}
@@ -60,7 +61,7 @@ def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
                 standard[name] = value
             elif is_acl_header(name):
                 has_acl = True
-            else:
+            elif not name.startswith(_SSE):  # what is said about encryption is read by ``encryption``
                 refuse_header(name, value)
         elif name == "content-type":
             content_type = value
@@ -97,10 +98,8 @@ def strip_aws_chunked(value: str) -> str:
 
 def refuse_header(name: str, value: str) -> None:
     """Raise S3Error for an ``x-amz-`` header whose promise can not be kept."""
-    if name.startswith("x-amz-server-side-encryption"):
-        raise S3Error(
-            "NotImplemented", "Server side encryption is not implemented; leave it out.", fields={"Header": name}
-        )
+    if name.startswith(_SSE):
+        raise invalid_argument(f"{name} header is not supported for this operation.", name, value)
     elif name.startswith("x-amz-object-lock-"):
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
     elif name == "x-amz-write-offset-bytes":

@@ -18,6 +18,7 @@ from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.checksums import decode_content_md5, read_announced
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
+from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
@@ -49,8 +50,8 @@ async def post_object(s3: S3Context, request: S3Request) -> Reply:
     key = _read_key(fields, file.filename or "")
     identity, policy = _authorize(s3, request, fields)
     request.exchange.fields = {"bucket": request.bucket, "key": key}
-    node = await _store(s3, request, key, fields, identity, policy, reader, file)
-    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    node, about = await _store(s3, request, key, fields, identity, policy, reader, file)
+    about += version_headers(s3, request.bucket, node.version)
     return _answer(request, fields, key, node, about)
 
 
@@ -125,7 +126,8 @@ async def _store(
     policy: Policy,
     reader: MultipartReader,
     file: BodyPartReader,
-) -> Node:
+) -> tuple[Node, list[tuple[str, str]]]:
+    """The new object, and what the answer says of it."""
     headers = _as_headers(fields, file)
     meta = _read_meta(headers, key, fields)
     md5 = headers.get("content-md5")
@@ -136,10 +138,12 @@ async def _store(
         checksum=announced.value if announced is not None else None,
     )
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
     now = s3.clock.time()
     actor = with_circumstances(s3.find_actor(identity), identity, request.exchange, headers, request.query, now)
-    return await s3.router.put_node(actor, request.bucket, key, body, digest, options)
+    wish = await read_wish(s3, request, headers=headers, actor=actor)
+    options = WriteOptions(meta=wish.mark(meta), mtime_ns=read_mtime(meta.user), seal=wish.seal)
+    node = await s3.router.put_node(actor, request.bucket, key, body, wish.hide(digest), options)
+    return node, written_headers(node) + wish.headers(node)
 
 
 def _as_headers(fields: Mapping[str, str], file: BodyPartReader) -> CIMultiDict[str]:

@@ -4,7 +4,9 @@ from typing import Final
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import conditions
+from cellsmono.gateway.s3.client_keys import check_key, is_client_sealed, read_client_key, unlock
 from cellsmono.gateway.s3.dates import format_http
+from cellsmono.gateway.s3.encryption import sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.metadata import is_header_safe, write_meta
@@ -37,7 +39,11 @@ async def get_object(s3: S3Context, request: S3Request) -> Reply:
         return _reply_folder(await read_visible(s3, request), request)
     opened = await open_source(s3, request, request.bucket, request.key, version)
     try:
+        client_key = read_client_key(s3, request.exchange, request.headers)
+        await unlock(opened, client_key)
         reply = _reply_node(opened.node, request, opened.reader)
+        if client_key is not None:
+            reply.headers += client_key.headers(has_mark=not is_client_sealed(opened.node))
         reply.headers += _about(s3, request, opened.node, version)
         return reply
     except BaseException:
@@ -64,8 +70,10 @@ async def open_source(s3: S3Context, request: S3Request, bucket: str, key: str, 
 async def head_object(s3: S3Context, request: S3Request) -> Reply:
     """HeadObject: what GetObject would say, without the bytes."""
     node = await read_visible(s3, request)
+    version = asked_version(request)
+    about_key = [] if node.is_folder else await check_key(s3, request, node, version)
     reply = _reply_folder(node, request) if node.is_folder else _reply_node(node, request, None)
-    reply.headers += _about(s3, request, node, asked_version(request))
+    reply.headers += about_key + _about(s3, request, node, version)
     return reply
 
 
@@ -98,6 +106,7 @@ def _reply_node(node: Node, request: S3Request, file: object) -> Reply:
     check_read_conditions(request, etag, mtime_ns)
     headers = [("ETag", f'"{etag}"'), ("Last-Modified", format_http(mtime_ns)), ("Accept-Ranges", "bytes")]
     headers += write_meta(node.meta, node.path)
+    headers += sealed_headers(node)
     query = request.query
     part = read_part_number(request) if query and "partNumber" in query else 0
     found = _part_range(node, part, request) if part else _asked_range(request, etag, mtime_ns, size)

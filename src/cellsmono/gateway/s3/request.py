@@ -15,6 +15,7 @@ from cellsmono.gateway.s3.addressing import Query
 from cellsmono.gateway.s3.authentication import Authenticator, Identity
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.settings import OWNER_ID, OWNER_NAME, S3Settings
+from cellsmono.gateway.s3.upload_keys import UploadKeys
 from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.kernel.clock import Clock
@@ -72,6 +73,7 @@ class S3Context:
         self._signers = signers
         self.settings = settings
         self.clock = clock
+        self.upload_keys = UploadKeys()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def find_actor(self, identity: Identity) -> Actor:

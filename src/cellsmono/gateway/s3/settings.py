@@ -39,7 +39,8 @@ class S3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     ``domains`` are host names whose sub-domains are buckets. ``sigv2`` accepts the older signatures too.
     ``max_put_bytes`` bounds a single PUT or part, ``max_object_bytes`` a multipart upload, ``xml_bytes`` an XML body,
     ``form_bytes`` the fields of a POST form. ``min_part_bytes`` is the least size of every part but the last.
-    ``day_seconds`` is the length of a day in lifecycle rules.
+    ``day_seconds`` is the length of a day in lifecycle rules. ``insecure_client_keys`` takes keys of clients (SSE-C)
+    also over connections that others can read.
     """
 
     region: str = "us-east-1"
@@ -52,3 +53,4 @@ class S3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     xml_bytes: int = 2 * MIB
     form_bytes: int = 64 * 1024
     day_seconds: float = DAY_SECONDS
+    insecure_client_keys: bool = False

@@ -9,7 +9,6 @@ from cellsmono.gateway.s3.respond import build_empty_document, element, reply_em
 
 MISSING: Final = {
     "website": ("BucketWebsite", "NoSuchWebsiteConfiguration"),
-    "encryption": ("BucketEncryption", "ServerSideEncryptionConfigurationNotFoundError"),
     "replication": ("BucketReplication", "ReplicationConfigurationNotFoundError"),
     "object-lock": ("ObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"),
 }

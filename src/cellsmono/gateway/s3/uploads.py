@@ -9,7 +9,9 @@ import msgspec
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_read, xml_write
 from cellsmono.gateway.s3.checksums import COMPOSITE, combine_parts, find_by_header, multipart_etag, resolve_type
+from cellsmono.gateway.s3.client_keys import ClientKey, read_client_key
 from cellsmono.gateway.s3.conditions import parse_write_conditions
+from cellsmono.gateway.s3.encryption import SEALED, read_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, invalid_argument
 from cellsmono.gateway.s3.expiration import abort_headers, expiration_headers
 from cellsmono.gateway.s3.intake import read_document
@@ -22,6 +24,7 @@ from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.node import Checksum, Node, NodeMeta, PartInfo
 from cellsmono.interfaces.objects import Part, Upload
 from cellsmono.interfaces.paths import is_folder
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.kernel.errors import NotFound
 
 PAGE: Final = 1000
@@ -30,12 +33,15 @@ PAGE: Final = 1000
 class UploadContext(msgspec.Struct, frozen=True, omit_defaults=True):
     """What CreateMultipartUpload said and the completed object needs; kept with the upload.
 
-    ``algorithm`` and ``type`` are those of the additional checksum, empty when none was asked for.
+    ``algorithm`` and ``type`` are those of the additional checksum, empty when none was asked for. ``is_sealed``: the
+    parts are encrypted. ``key_check`` knows the client's key again (SSE-C); empty: there is none.
     """
 
     meta: NodeMeta = NodeMeta()
     algorithm: str = ""
     type: str = ""
+    is_sealed: bool = False
+    key_check: bytes = b""
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -70,10 +76,18 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     algorithm, kind = resolve_type(headers.get("x-amz-checksum-algorithm", ""), headers.get("x-amz-checksum-type", ""))
     await read_document(s3, request)
     await s3.router.check_meta(request.actor, request.bucket, request.key, meta)
-    context = _encoder.encode(UploadContext(meta, algorithm, kind))
-    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user))
+    wish = await read_wish(s3, request)
+    is_sealed = wish.seal is not None or s3.router.is_sealing(request.bucket)
+    check = b"" if wish.client_key is None else wish.client_key.make_check()
+    context = _encoder.encode(UploadContext(wish.mark(meta), algorithm, kind, is_sealed, check))
+    options = WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), seal=wish.seal)
     upload = await s3.router.create_upload(request.actor, request.bucket, request.key, context, options)
     answer = [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", kind)] if algorithm else []
+    if wish.client_key is not None:
+        s3.upload_keys.keep(upload.upload_id, wish.client_key.secret)
+        answer += wish.client_key.headers()
+    else:
+        answer += SEALED if is_sealed else ()
     answer += abort_headers(s3, request, upload)
     return reply_xml(xml_write.write_initiate(request.bucket, request.key, upload.upload_id), answer)
 
@@ -82,6 +96,7 @@ async def abort_upload(s3: S3Context, request: S3Request) -> Reply:
     """AbortMultipartUpload."""
     upload = await find_upload(s3, request)
     await s3.router.abort_upload(request.actor, request.bucket, upload.upload_id)
+    s3.upload_keys.forget(upload.upload_id)
     return reply_empty(204)
 
 
@@ -98,6 +113,7 @@ async def complete_upload(s3: S3Context, request: S3Request) -> Reply:
                 raise
             return _answer(s3, request, await _find_completed(s3, request, wanted, error))
         context = read_context(upload)
+        client_key = find_upload_key(s3, request, upload, context)
         parts = _choose_parts(wanted, await read_parts(s3, request, upload.upload_id), context, s3)
         checksum = _combine(parts, context, request)
         infos = tuple(PartInfo(part.number, part.size, _own_checksum(part, context)) for part in parts)
@@ -106,10 +122,34 @@ async def complete_upload(s3: S3Context, request: S3Request) -> Reply:
             mtime_ns=read_mtime(context.meta.user),
             size=sum(part.size for part in parts),
             conditions=conditions,
+            seal=None if client_key is None else SealWish(client_key.secret),
         )
         etag = multipart_etag(part.etag for part in parts)
         node = await s3.router.complete_upload(request.actor, request.bucket, upload.upload_id, parts, etag, options)
+    s3.upload_keys.forget(upload.upload_id)
     return _answer(s3, request, node)
+
+
+def find_upload_key(s3: S3Context, request: S3Request, upload: Upload, context: UploadContext) -> ClientKey | None:
+    """The client's key of an upload that was begun with one: from the request, else as it was told before.
+
+    Raises S3Error InvalidRequest for another key, or one too many, or when it is not known any more.
+    """
+    given = read_client_key(s3, request.exchange, request.headers)
+    if not context.key_check:
+        if given is not None:
+            raise S3Error("InvalidRequest", "The multipart upload was not initiated with encryption parameters.")
+        return None
+    if given is not None and not given.fits(context.key_check):
+        raise S3Error("InvalidRequest", "The encryption key is not the one that the multipart upload was begun with.")
+    told = s3.upload_keys.find(upload.upload_id)
+    if given is None and told is None:
+        raise S3Error(
+            "InvalidRequest",
+            "The server does not keep the encryption key, and was started anew since it was told. Repeat the request "
+            "with the encryption parameters.",
+        )
+    return given or ClientKey(told or b"")
 
 
 async def read_parts(s3: S3Context, request: S3Request, upload_id: str) -> dict[int, Part]:
@@ -235,4 +275,4 @@ def _answer(s3: S3Context, request: S3Request, node: Node) -> Reply:
     etag = node.etag or node.effective_etag
     document = xml_write.write_complete(request.location, request.bucket, request.key, etag, node.meta.checksum)
     headers = version_headers(s3, request.bucket, node.version)
-    return reply_xml(document, headers + expiration_headers(s3, request, node))
+    return reply_xml(document, headers + sealed_headers(node) + expiration_headers(s3, request, node))

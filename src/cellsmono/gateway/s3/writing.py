@@ -3,6 +3,7 @@
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3.body import IncomingBody
 from cellsmono.gateway.s3.conditions import parse_write_conditions
+from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.intake import open_upload
@@ -22,6 +23,7 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
     headers = request.headers
     meta = read_meta(headers, request.key)
     conditions = parse_write_conditions(headers)
+    wish = await read_wish(s3, request)
     body = open_upload(s3, request)
     if is_folder(request.key):
         return await _put_folder(s3, request, body, meta, conditions)
@@ -30,10 +32,10 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
         request.bucket,
         request.key,
         body.stream,
-        body.digest,
-        WriteOptions(meta=meta, mtime_ns=read_mtime(meta.user), size=body.size, conditions=conditions),
+        wish.hide(body.digest),
+        WriteOptions(wish.mark(meta), read_mtime(meta.user), body.size, conditions, wish.seal),
     )
-    about = written_headers(node) + version_headers(s3, request.bucket, node.version)
+    about = written_headers(node) + wish.headers(node) + version_headers(s3, request.bucket, node.version)
     return Reply(200, about + expiration_headers(s3, request, node))
 
 

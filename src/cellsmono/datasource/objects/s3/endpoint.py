@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +21,11 @@ REQUESTS_AT_ONCE = 16
 CONNECT_SECONDS = 10.0
 
 OLD_SIGNATURE = "s3"
+
+DIRECT = frozenset({"get_object", "head_object", "put_object", "upload_part"})
+"""Calls that are made without the client's model (see ``direct``)."""
+
+Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -51,6 +58,16 @@ class Endpoint(msgspec.Struct, frozen=True):
         return self.signature != OLD_SIGNATURE and (self.sign_payload or not is_protected)
 
     @property
+    def verify(self) -> bool | str:
+        """Whose certificates are trusted, as the client takes it."""
+        return (self.ca_file or True) if self.verify_tls else False
+
+    @property
+    def connect_seconds(self) -> float:
+        """How long making a connection may take."""
+        return min(CONNECT_SECONDS, self.seconds / 2)
+
+    @property
     def title(self) -> str:
         """What people see of it: address and access key, never the secret."""
         return f"{self.url or 'AWS'} as {self.access_key}"
@@ -65,7 +82,20 @@ class Connection:
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._client: Any = None
+        self._direct: Any = None
         self._is_closed = False
+
+    async def caller(self, operation: str) -> Call:
+        """Who makes a call of the client, by its name and its arguments. Raises Unavailable once it is closed."""
+        client = await self.client()
+        if self._direct is not None and operation in DIRECT:
+            return partial(self._direct.call, operation)
+
+        async def call(arguments: dict[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
+            return answer
+
+        return call
 
     async def client(self) -> Any:
         """The client. Raises Unavailable once it is closed."""
@@ -79,6 +109,9 @@ class Connection:
                     signing = importlib.import_module("cellsmono.datasource.objects.s3.signing")
                     client = await self._stack.enter_async_context(_make_client(self.endpoint))
                     signing.teach(client, self.endpoint)
+                    if self.endpoint.url and self.endpoint.signature != OLD_SIGNATURE:
+                        direct = importlib.import_module("cellsmono.datasource.objects.s3.direct")
+                        self._direct = await self._stack.enter_async_context(direct.Direct(self.endpoint))
                     self._client = client
         return self._client
 
@@ -86,7 +119,7 @@ class Connection:
         """End the connections."""
         async with self._lock:
             self._is_closed = True
-            self._client = None
+            self._client = self._direct = None
             await self._stack.aclose()
 
 
@@ -97,7 +130,7 @@ def _make_client(endpoint: Endpoint) -> Any:
     config = AioConfig(
         region_name=endpoint.region,
         signature_version=endpoint.signature,
-        connect_timeout=min(CONNECT_SECONDS, endpoint.seconds / 2),
+        connect_timeout=endpoint.connect_seconds,
         read_timeout=None,  # the time of a whole operation is bounded, not that of each read
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": 1},  # what is repeated is decided in one place: ``patience``
@@ -114,6 +147,6 @@ def _make_client(endpoint: Endpoint) -> Any:
         endpoint_url=endpoint.url or None,
         aws_access_key_id=endpoint.access_key,
         aws_secret_access_key=endpoint.secret_key,
-        verify=(endpoint.ca_file or True) if endpoint.verify_tls else False,
+        verify=endpoint.verify,
         config=config,
     )

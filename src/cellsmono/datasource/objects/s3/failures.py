@@ -101,6 +101,7 @@ _CODES: dict[str, Explained] = {
     "PreconditionFailed": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
     "ConditionalRequestConflict": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
     "412": (PreconditionFailed, "changed", "The object was replaced meanwhile."),
+    "XMinioInvalidObjectName": (Invalid, "key", "The S3 server takes no object of this name; choose another one."),
     "InvalidObjectState": (Forbidden, "archived", "The object is archived; restore it on the S3 server first."),
     "BucketAlreadyExists": (Conflict, "bucket", "Somebody has a bucket of this name on the S3 server already."),
     "BucketAlreadyOwnedByYou": (Conflict, "bucket", "There is a bucket of this name on the S3 server already."),
@@ -110,9 +111,13 @@ _CODES: dict[str, Explained] = {
 }
 
 _ABSENT = frozenset({"NoSuchKey", "NoSuchVersion"})
-_ABSENT_HEAD = _ABSENT | {"404", "NotFound"}
+_UNNAMEABLE = frozenset({"XMinioInvalidObjectName"})
+_ABSENT_READ = _ABSENT | _UNNAMEABLE
+_ABSENT_HEAD = _ABSENT_READ | {"404", "NotFound"}
 """Codes that mean: there is no such object. A HEAD has no body, so no better code than its status; anywhere else a bare
-404 comes from something that is no S3 server, and tells nothing about objects."""
+404 comes from something that is no S3 server, and tells nothing about objects. At a name that can not be there is
+nothing."""
+_ABSENT_BY_OPERATION = {"HeadObject": _ABSENT_HEAD, "GetObject": _ABSENT_READ}
 
 _PASSING = frozenset({"RequestTimeout", "RequestTimeoutException", "SlowDown", "Throttling", "TooManyRequests", "429"})
 _NOT_PASSING_STATUS = 501
@@ -164,7 +169,7 @@ def explain(error: BaseException, key: str = "") -> CellsError:
 
 def _explain_refusal(error: boto.ClientError, key: str) -> CellsError:
     code, status = code_of(error), _status_of(error)
-    if code in (_ABSENT_HEAD if error.operation_name == "HeadObject" else _ABSENT):
+    if code in _ABSENT_BY_OPERATION.get(error.operation_name, _ABSENT):
         return NotFound(f"There is nothing at '{key}'.", reason="key", path=key)
     found = _CODES.get(code)
     if found is None and status >= _FIRST_SERVER_ERROR:

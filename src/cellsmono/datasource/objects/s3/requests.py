@@ -54,15 +54,14 @@ async def _prepare(
     connection: Connection, operation: str, arguments: dict[str, Any]
 ) -> Callable[[], Awaitable[dict[str, Any]]]:
     """One call of the client, as often as it must be made."""
-    client = await connection.client()
+    send = await connection.caller(operation)
     if "Body" in arguments and connection.endpoint.checksums:
         known = getattr(arguments["Body"], "crc32", "")
         arguments["ChecksumCRC32"] = known or encode_crc32(zlib.crc32(arguments["Body"]))
 
     async def call() -> dict[str, Any]:
         with whole_answers():
-            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
-        return answer
+            return await send(arguments)
 
     return call
 
