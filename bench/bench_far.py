@@ -2,9 +2,9 @@
 
     .venv/bin/python bench/bench_far.py [--peer versitygw] [--rounds 5] [--format structured] [--transfers]
 
-The client is boto3 with its defaults, one request at a time, first to the other server and then through ours, round by
-round. Figures are medians. ``--transfers`` measures instead how much memory 16 objects of 1 GiB need that are stored
-and read at once.
+The client is boto3 with its defaults, which sends and reads whole bodies, one request at a time, first to the other
+server and then through ours, round by round. Figures are medians. ``--transfers`` measures instead how much memory 16
+objects of 1 GiB need that are stored and read at once.
 """
 
 import argparse
@@ -16,13 +16,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from load_proc import read_memory, reset_peak
+from load_proc import read_cpu, read_memory, reset_peak
 from peers import ACCESS_KEY, BUCKET, OTHERS, SECRET_KEY, Peer, Server, free_port, run_server
 
 MIB = 1 << 20
@@ -62,7 +63,7 @@ def clock(call: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def time_puts(client: Any, bucket: str, size: int, body: bytes) -> list[float]:
+def time_puts(client: Any, bucket: str, size: int, *, body: bytes) -> list[float]:
     return [
         clock(lambda number=number: client.put_object(Bucket=bucket, Key=f"{size}/{number}", Body=body))
         for number in range(COUNTS[size])
@@ -71,11 +72,8 @@ def time_puts(client: Any, bucket: str, size: int, body: bytes) -> list[float]:
 
 def time_gets(client: Any, bucket: str, size: int) -> list[float]:
     def read(number: int) -> None:
-        got = client.get_object(Bucket=bucket, Key=f"{size}/{number}")["Body"]
-        left = size * MIB
-        while piece := got.read(MIB):
-            left -= len(piece)
-        assert not left
+        got = client.get_object(Bucket=bucket, Key=f"{size}/{number}")["Body"].read()
+        assert len(got) == size * MIB
 
     return [clock(lambda number=number: read(number)) for number in range(COUNTS[size])]
 
@@ -84,18 +82,24 @@ def compare(other: Server, ours: Server, rounds: int) -> None:
     clients = {"far": make_client(other.url), BUCKET: make_client(ours.url)}
     bodies = {size: os.urandom(size * MIB) for size in COUNTS}
     taken: dict[tuple[str, int, str], list[float]] = {}
+    spent: dict[tuple[str, int], float] = {}
     for number in range(rounds + 1):
         for size, body in bodies.items():
             for bucket, client in clients.items():
-                puts, gets = time_puts(client, bucket, size, body), time_gets(client, bucket, size)
-                if number:  # the first round makes connections and warms up
-                    taken.setdefault(("PUT", size, bucket), []).extend(puts)
-                    taken.setdefault(("GET", size, bucket), []).extend(gets)
+                for what, times in (("PUT", partial(time_puts, body=body)), ("GET", time_gets)):
+                    before = read_cpu(ours.pid)
+                    found = times(client, bucket, size)
+                    if number:  # the first round makes connections and warms up
+                        taken.setdefault((what, size, bucket), []).extend(found)
+                        spent[what, size] = spent.get((what, size), 0.0) + read_cpu(ours.pid) - before
     for what in ("PUT", "GET"):
         for size in COUNTS:
             direct, through = (statistics.median(taken[what, size, bucket]) * 1000 for bucket in clients)
-            print(f"{what} {size} MiB: {direct:.1f} ms to {other.name}, {through:.1f} ms through ours: "
-                  f"{through / direct - 1:+.0%}")  # fmt: skip
+            cpu = spent[what, size] / len(taken[what, size, BUCKET]) * 1000
+            print(
+                f"{what} {size} MiB: {direct:.1f} ms to {other.name}, {through:.1f} ms through ours: "
+                f"{through / direct - 1:+.0%} (processor time of ours {cpu:.1f} ms)"
+            )
 
 
 class Generated(io.RawIOBase):

@@ -22,7 +22,9 @@ from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
+from cellsmono.datasource.versions.keeper import Keeper
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch
+from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.clock import SystemClock
 
 BUCKET = "docs"
@@ -55,7 +57,14 @@ async def open_objects(kind: str, parent: Path, config: DatasourceConfig, server
 
 
 @asynccontextmanager
-async def open_store(kind: str, format_: Format, place: Path, events: list, servers: dict | None = None):
+async def open_store(
+    kind: str,
+    format_: Format,
+    place: Path,
+    events: list,
+    servers: dict | None = None,
+    keeper: Keeper | None = None,
+):
     """A datasource over its own storage: below ``place``, or a new bucket of one of the servers.
 
     A kind that begins with ``sealed-`` encrypts all content.
@@ -75,7 +84,7 @@ async def open_store(kind: str, format_: Format, place: Path, events: list, serv
             if format_ is Format.STRUCTURED:
                 claims = Claims()
                 sync = Synchronizer(config, objects, index, claims)
-                yield StructuredStore(config, objects, objects, index, sync, claims)
+                yield StructuredStore(config, objects, objects, index, sync, claims, keeper)
                 return
             if is_sealed:
                 vault = Vault(place / "keys", SystemClock())
@@ -90,6 +99,21 @@ async def open_store(kind: str, format_: Format, place: Path, events: list, serv
                 await blobs.close()
     finally:
         await index.close()
+
+
+@asynccontextmanager
+async def open_versioned(kind: str, format_: Format, place: Path, events: list, servers: dict | None = None):
+    """As ``open_store``; a structured datasource has a place to keep versions, which stands in ``kept`` as well."""
+    if format_ is not Format.STRUCTURED:
+        async with open_store(kind, format_, place, events, servers) as store:
+            yield store
+        return
+    (place / "keeper").mkdir()
+    async with open_store(kind, Format.INTERNAL, place / "keeper", [], servers) as kept:
+        keeper = Keeper(lambda: kept, SystemClock())
+        async with open_store(kind, format_, place, events, servers, keeper) as store:
+            store.kept = kept
+            yield store
 
 
 PAIRS = [
@@ -137,6 +161,21 @@ async def flat(request, tmp_path, events):
 def find_servers_by_kind(request):
     """``find_servers``, by the kind alone."""
     return partial(find_servers, request)
+
+
+@pytest.fixture(params=PAIRS)
+async def versioned_nodes(request, tmp_path, events):
+    """An empty datasource that keeps versions, of each format on each storage."""
+    format_, _, kind = request.param.partition("-")
+    async with open_versioned(kind, Format(format_), tmp_path, events, find_servers(request, kind)) as store:
+        await store.set_versioning(Versioning.ENABLED)
+        yield store
+
+
+@pytest.fixture(scope="session")
+def open_any_versioned():
+    """``open_versioned``, for tests that open many."""
+    return open_versioned
 
 
 @pytest.fixture(scope="session")

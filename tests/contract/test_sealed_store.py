@@ -10,6 +10,7 @@ from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.layout import KEYS, RECORD, new_seal
 from cellsmono.datasource.sealing.format import HEADER_BYTES, sealed_size
+from cellsmono.datasource.sealing.rewriting import Rewriting
 from cellsmono.interfaces.datasource import CopyOptions, Format, WriteOptions
 from cellsmono.interfaces.node import NodeMeta, is_sealed, new_uuid
 from cellsmono.interfaces.objects import Target
@@ -251,3 +252,25 @@ async def test_a_blob_of_an_unknown_data_key_says_which(sealed):
     await overwrite(sealed, sealed.blobs.key_of(node), bytes(raw))
     with pytest.raises(Unavailable, match=raw[16:24].hex()):
         await read(sealed, "x")
+
+
+async def test_whoever_reads_while_everything_is_sealed_anew_reads_on(sealed):
+    data = content(3 * 1024 * 1024 + 5)
+    node = await put(sealed, "x", data, meta=NodeMeta(user={"k": "v"}), mtime_ns=10**18)
+    store = sealed.blobs.objects
+    before = await stored(sealed, sealed.blobs.key_of(node))
+    opened = await sealed.open_node("x")
+    assert await opened.reader.read(0, 100) == data[:100]
+    newest = await store.keys.renew()
+    report = await Rewriting(sealed.blobs, store, SystemClock()).run()
+    assert (report.key, report.blobs, report.rewritten, report.bytes) == (newest.id, 1, 1, len(data))
+    after = await stored(sealed, sealed.blobs.key_of(node))
+    assert after[16:24].hex() == newest.id
+    assert after[96:] != before[96:]
+    for offset in (2_500_000, 70_000, len(data) - 7):  # not in order, so that nothing of an open stream serves
+        assert await opened.reader.read(offset, 200_000) == data[offset : offset + 200_000]
+    opened.reader.close()
+    assert await read(sealed, "x") == data
+    kept = await sealed.blobs.read_attributes(sealed.blobs.key_of(node))
+    assert (kept.path, kept.meta.user, kept.mtime_ns) == ("x", {"k": "v"}, 10**18)
+    assert not await Rewriting(sealed.blobs, store, SystemClock()).has_old()

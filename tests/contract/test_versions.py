@@ -244,8 +244,8 @@ async def test_a_check_tells_of_versions_without_content_and_keeps_those_with_it
         await read(versioned, "x", first.version)
     assert await read(versioned, "x") == b"2"
     # A blob that a crash left beside versions is removed, they are not.
-    staged = await versioned.blobs.objects.stage(versioned.blobs.bucket, chunks(b"left"))
-    orphan = replace(second, blob=second.blob + 1)
+    staged = await versioned.blobs.stage_copy(second)
+    orphan = replace(second, blob=staged.seal or second.blob + 1)
     await versioned.blobs.commit(staged, versioned.blobs.key_of(orphan), None, NodeAttributes(0, 0, path="x"))
     found = await check(versioned, Repair.SUPERSEDED)
     assert [problem for problem, _, _ in found] == [BlobProblem.SUPERSEDED]
@@ -271,3 +271,36 @@ async def test_markers_and_versions_know_since_when_they_are_not_shown(versioned
     current, marker, first = await versioned.index.read_versions("x")
     assert (current.since_ns, current.is_latest) == (0, True)
     assert 0 < first.since_ns <= marker.since_ns
+
+
+async def test_every_datasource_keeps_versions_alike(versioned_nodes):
+    store = versioned_nodes
+    meta = NodeMeta(user={"n": "1"}, content_type="text/x")
+    first = await put(store, "a/x", b"1", meta=meta, mtime_ns=1_600_000_000_000_000_000)
+    second = await put(store, "a/x", b"22")
+    removal = await store.remove_node("a/x")
+    assert await rows(store) == [("a/x", None, True), ("a/x", b"22", False), ("a/x", b"1", False)]
+    kept = (await store.read_version("a/x", first.version)).node
+    assert (kept.meta, kept.mtime_ns, kept.etag, kept.content_hash) == (
+        meta,
+        first.mtime_ns,
+        first.etag,
+        first.content_hash,
+    )
+    copy = await store.copy_node("a/x", "copy", CopyOptions(source_version=first.version))
+    assert (await read(store, "copy"), copy.meta) == (b"1", meta)
+    await store.delete_version("a/x", removal.marker)
+    await store.delete_version("a/x", second.version)
+    back = await store.read_node("a/x")
+    assert (back.uuid, back.version, back.meta, back.etag) == (first.uuid, first.version, meta, first.etag)
+    assert await read(store, "a/x") == b"1"
+    await store.update_version_meta("a/x", first.version, lambda meta: NodeMeta(tags={"k": "v"}))
+    assert (await store.read_node("a/x")).meta.tags == {"k": "v"}
+    await store.move_node("copy", "a/x")
+    assert await rows(store) == [("a/x", b"1", True), ("a/x", b"1", False)]
+    assert [bool(marker) for marker in await store.delete_nodes(["a/x", "none"])] == [True, True]
+    for version in await store.index.read_versions("a/x"):
+        await store.delete_version("a/x", version.id)
+    assert await rows(store) == [("none", None, True)]
+    assert (await store.index.usage("")).folders == 0
+    assert await store.index.verify() == []

@@ -42,6 +42,7 @@ PROMISED = [
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
+    *((("versions", name)) for name in ("list", "restore", "prune")),
     *((("config", name)) for name in ("show", "check", "init")),
 ]  # fmt: skip
 

@@ -228,7 +228,11 @@ def test_a_flat_datasource(reader):
     listed = reader.follow("versions")
     assert "DeleteMarkers" in listed
     assert '"Size": 6' in listed
-    assert re.search(r"written +\d+ folders, 1 files", reader.follow("export"))
+    shown = reader.follow("versions-cli")
+    assert re.search(r"(?m)^notes\.txt +[0-9a-f]{32} .* deleted, current", shown)
+    assert re.search(r"keys +\d", shown)
+    assert '"Mode": "GOVERNANCE"' in reader.follow("locks")
+    assert re.search(r"written +\d+ folders, 2 files", reader.follow("export"))
     assert [path.read_text() for path in (reader.home / "my-files").rglob("every key goes")] == ["hello\n"]
 
 

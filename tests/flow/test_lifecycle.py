@@ -196,7 +196,10 @@ async def test_the_service_says_what_it_did(bucket, nodes, clock):
     assert await service.step() is True
     assert service.status().detail.startswith("running: 1 objects")
     assert await service.step() is False
-    assert service.status().detail == "last run: 1 objects in 1 buckets, 1 expired, 0 uploads aborted, 0 failed"
+    assert (
+        service.status().detail
+        == "last run: 1 objects in 1 buckets, 1 expired, 0 versions removed, 0 uploads aborted, 0 failed"
+    )
 
 
 def test_days_end_at_the_beginning_of_one():

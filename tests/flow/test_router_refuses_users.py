@@ -7,6 +7,7 @@ import pytest
 
 from cellsmono.data.router.router import Router
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.interfaces.version import Versioning
@@ -18,7 +19,7 @@ VALUES = {
     "kind": FolderKind.FOUND,
     "meta": NodeMeta(), "version": "", "versioning": Versioning.ENABLED, "limit": 10, "number": 1, "after": "",
     "upload_id": "x", "etag": "", "parts": [], "context": b"", "prefix": "", "after_key": "", "after_id": "",
-    "action": "s3:GetObject", "change": lambda old: old, "digest": None, "body": None, "size": 1,
+    "action": "s3:GetObject", "change": lambda old: old, "digest": None, "rule": LockRule(), "body": None, "size": 1,
 }  # fmt: skip
 METHODS = [
     name

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cellsmono.app.config_sources import S3_KEYS
+from cellsmono.app.datasource_checks import S3_KEYS
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.s3 import copying, staging
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
@@ -279,6 +279,7 @@ def store_keys(behind):
 def test_every_option_has_a_flag(moto_server, behind, tmp_path, authority):
     """``ds add`` with each of them, and what is stored then; all differ from what they are by default."""
     (tmp_path / "secret").write_text("secret/of+options")
+    (tmp_path / "token").write_text("token of sixteen or more characters")
     flags = {
         "endpoint": moto_server,
         "region": "eu-central-7",
@@ -294,6 +295,7 @@ def test_every_option_has_a_flag(moto_server, behind, tmp_path, authority):
         "ca_file": str(authority.file),
         "sign_payload": True,
         "request_seconds": 7.5,
+        "notify_token_file": str(tmp_path / "token"),
     }
     words = ["ds", "add", f"docs=s3://{behind.name}/base", "--data-dir", str(tmp_path / "data"), "-o", "json"]
     for name, value in flags.items():
@@ -304,4 +306,4 @@ def test_every_option_has_a_flag(moto_server, behind, tmp_path, authority):
     assert done.returncode == 0, done.stderr
     config = json.loads(done.stdout)["config"]
     assert {name: config[name] for name in flags} == flags
-    assert set(S3_KEYS) - set(flags) == {"bucket", "prefix", "secret_key"}
+    assert set(S3_KEYS) - set(flags) == {"bucket", "prefix", "secret_key", "notify_token"}

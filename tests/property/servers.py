@@ -72,7 +72,7 @@ class MemoryServer:
         part = data[int(first) : int(last) + 1 if last else None]
         return found | {"ContentLength": len(part), "Body": _Body(part)}
 
-    async def put_object(self, Bucket: str, Key: str, Body: bytes) -> dict[str, Any]:
+    async def put_object(self, Bucket: str, Key: str, Body: bytes, ChecksumCRC32: str = "") -> dict[str, Any]:
         self.put(Key, Body)
         return self._describe("PutObject", Key)
 

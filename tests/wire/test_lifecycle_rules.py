@@ -34,6 +34,19 @@ def test_rules_are_kept_as_they_were_put(s3, refuse, bucket):
             "Expiration": {"Days": 30},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
         },
+        {
+            "ID": "versions",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "v/"},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 3, "NewerNoncurrentVersions": 2},
+        },
+        {
+            "ID": "old versions",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "w/"},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+        },
     ]
     put(s3, bucket, *rules)
     answer = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
@@ -61,8 +74,21 @@ ABORT = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
         ({"Expiration": {"Days": -1}}, (400, "InvalidArgument")),
         ({"Expiration": {"Date": "2030-01-01T10:00:00Z"}}, (400, "InvalidArgument")),
         ({"Expiration": {"Days": 1, "Date": "2030-01-01T00:00:00Z"}}, (400, "MalformedXML")),
-        ({"Expiration": {"ExpiredObjectDeleteMarker": True}}, (501, "NotImplemented")),
-        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}, (501, "NotImplemented")),
+        ({"Expiration": {"ExpiredObjectDeleteMarker": False}}, (400, "MalformedXML")),
+        (
+            {"Expiration": {"ExpiredObjectDeleteMarker": True}, "Filter": {"Tag": {"Key": "a", "Value": ""}}},
+            (400, "InvalidRequest"),
+        ),
+        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 0}}, (400, "InvalidArgument")),
+        ({"NoncurrentVersionExpiration": {"NewerNoncurrentVersions": 1}}, (400, "MalformedXML")),
+        (
+            {"NoncurrentVersionExpiration": {"NoncurrentDays": 1, "NewerNoncurrentVersions": 101}},
+            (400, "InvalidArgument"),
+        ),
+        (
+            {"NoncurrentVersionTransitions": [{"NoncurrentDays": 1, "StorageClass": "GLACIER"}]},
+            (501, "NotImplemented"),
+        ),
         ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}, (501, "NotImplemented")),
         ({"ID": "x" * 256}, (400, "InvalidArgument")),
         ({"Filter": {"Prefix": "x" * 1025}}, (400, "InvalidRequest")),

@@ -1,5 +1,6 @@
 """What users see and do through S3, over real datasources: boto3 with tokens and key pairs."""
 
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -282,6 +283,38 @@ def test_what_can_not_be_encrypted_is_not_stored(structured_site):
         client.put_object(Bucket=slug, Key="x", Body=b"", ServerSideEncryption="AES256")
     assert caught.value.response["Error"]["Code"] == "NotImplemented"
     assert site.source not in str(caught.value.response)
+
+
+def test_locks_hold_against_users_and_are_set_by_none(flat_site):
+    site = flat_site
+    alice = site.user("alice")
+    owner = site.make_client()
+    owner.put_bucket_versioning(Bucket=site.source, VersioningConfiguration={"Status": "Enabled"})
+    owner.put_object_lock_configuration(
+        Bucket=site.source,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+        },
+    )
+    slug = site.workspace("locked", {"": site.source}, (alice, *BOTH))
+    client = site.sign_in(alice)
+    client.put_object(Bucket=slug, Key="x", Body=b"x")
+    [version] = [each["VersionId"] for each in client.list_object_versions(Bucket=slug)["Versions"]]
+    named = {"Bucket": slug, "Key": "x", "VersionId": version}
+    assert code_of(client.delete_object, **named) == "AccessDenied"
+    assert code_of(client.delete_object, **named, BypassGovernanceRetention=True) == "AccessDenied"
+    hold = {"LegalHold": {"Status": "ON"}}
+    assert code_of(client.put_object_legal_hold, **named, **hold) in {"AccessDenied", "InvalidRequest"}
+    until = datetime(2100, 1, 1, tzinfo=UTC)
+    lock = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    assert code_of(client.put_object, Bucket=slug, Key="y", Body=b"", **lock) in {"AccessDenied", "InvalidRequest"}
+    assert keys_of(client, slug) == ["x"]
+    client.copy_object(Bucket=slug, Key="copy", CopySource={"Bucket": slug, "Key": "x"})
+    client.put_object_tagging(Bucket=slug, Key="x", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    client.delete_object(Bucket=slug, Key="x")
+    assert keys_of(client, slug) == ["copy"]
+    assert len(owner.list_object_versions(Bucket=site.source, Prefix="x")["Versions"]) == 1
 
 
 def test_nobody_opens_a_workspace_to_everybody(site):

@@ -37,7 +37,7 @@ TABLE = {
         GetBucketAccelerateConfiguration GetBucketNotificationConfiguration GetBucketAnalyticsConfiguration
         GetBucketIntelligentTieringConfiguration GetBucketInventoryConfiguration GetBucketMetricsConfiguration
         DeleteObjects GetObjectRetention GetObjectLegalHold PutObjectRetention PutObjectLegalHold
-        PutBucketWebsite PutBucketReplication PutObjectLockConfiguration PutBucketLogging
+        PutBucketWebsite PutBucketReplication PutBucketLogging
         PutBucketRequestPayment PutBucketAccelerateConfiguration PutBucketNotificationConfiguration
         PutBucketAnalyticsConfiguration PutBucketIntelligentTieringConfiguration PutBucketInventoryConfiguration
         PutBucketMetricsConfiguration
@@ -56,7 +56,7 @@ TABLE = {
         PutBucketOwnershipControls DeleteBucketOwnershipControls PutBucketLifecycleConfiguration
         DeleteBucketLifecycleConfiguration PutBucketEncryption DeleteBucketEncryption
         DeleteBucketWebsite DeleteBucketReplication
-        DeleteObjectLockConfiguration DeleteBucketLogging DeleteBucketRequestPayment
+        PutObjectLockConfiguration DeleteBucketLogging DeleteBucketRequestPayment
         DeleteBucketAccelerateConfiguration DeleteBucketNotificationConfiguration DeleteBucketAnalyticsConfiguration
         DeleteBucketIntelligentTieringConfiguration DeleteBucketInventoryConfiguration
         DeleteBucketMetricsConfiguration
@@ -88,6 +88,9 @@ BODIES = {
     "DeleteObjects": "<Delete><Object><Key>none</Key></Object></Delete>",
     "PutBucketVersioning": "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     "PutObject": "new content",
+    "PutObjectRetention": "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate>"
+    "</Retention>",
+    "PutObjectLegalHold": "<LegalHold><Status>ON</Status></LegalHold>",
     "UploadPart": "a part",
     "CompleteMultipartUpload": "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
     "</CompleteMultipartUpload>",
@@ -174,7 +177,7 @@ class Site:
             query = f"?{'partNumber=1&' if 'Part' in name and name != 'ListParts' else ''}uploadId={upload}"
         headers = {key: value.replace("{bucket}", bucket) for key, value in HEADERS.get(name, {}).items()}
         body = BODIES.get(name, "").replace("{etag}", etag)
-        if name == "DeleteObjects":
+        if name in {"DeleteObjects", "PutObjectRetention", "PutObjectLegalHold"}:
             headers["Content-MD5"] = base64.b64encode(hashlib.md5(body.encode()).digest()).decode()
         return self.send(user, method, path[level] + query, headers, body)
 

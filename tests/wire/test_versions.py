@@ -15,10 +15,17 @@ def headers_of(error):
     return error.value.response["ResponseMetadata"]["HTTPHeaders"]
 
 
+@pytest.fixture(autouse=True)
+def keeper(endpoint):
+    """The internal datasource that keeps the content of versions of structured ones, once for the endpoint."""
+    if "versions" not in endpoint.core.datasources.names():
+        endpoint.make_bucket("versions", format="internal")
+
+
 @pytest.fixture
-def versioned(s3, flat_bucket):
-    s3.put_bucket_versioning(Bucket=flat_bucket, VersioningConfiguration={"Status": "Enabled"})
-    return flat_bucket
+def versioned(s3, bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
 
 
 def suspend(s3, bucket):
@@ -56,18 +63,16 @@ def rows_of(pages):
     return [row for rows, _ in pages for row in rows]
 
 
-def test_versioning_is_off_until_it_is_enabled_and_can_be_suspended(s3, flat_bucket):
-    assert "Status" not in s3.get_bucket_versioning(Bucket=flat_bucket)
-    suspend(s3, flat_bucket)
-    assert "Status" not in s3.get_bucket_versioning(Bucket=flat_bucket), "there was nothing to suspend"
+def test_versioning_is_off_until_it_is_enabled_and_can_be_suspended(s3, bucket):
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    suspend(s3, bucket)
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket), "there was nothing to suspend"
     for status in ("Enabled", "Suspended", "Enabled"):
-        s3.put_bucket_versioning(
-            Bucket=flat_bucket, VersioningConfiguration={"Status": status, "MFADelete": "Disabled"}
-        )
-        assert s3.get_bucket_versioning(Bucket=flat_bucket)["Status"] == status
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status, "MFADelete": "Disabled"})
+        assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == status
     with pytest.raises(ClientError) as error:
         s3.put_bucket_versioning(
-            Bucket=flat_bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}, MFA="1 2"
+            Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}, MFA="1 2"
         )
     assert status_and_code(error) == (501, "NotImplemented")
 
@@ -130,24 +135,24 @@ def test_deleting_the_current_version_brings_back_the_one_before(s3, versioned):
     s3.delete_bucket(Bucket=versioned)
 
 
-def test_what_was_there_before_versioning_is_the_null_version(s3, flat_bucket):
-    assert put(s3, flat_bucket, "k", b"old") is None
-    assert read(s3, flat_bucket, "k", "null") == b"old"
-    s3.put_bucket_versioning(Bucket=flat_bucket, VersioningConfiguration={"Status": "Enabled"})
-    assert s3.head_object(Bucket=flat_bucket, Key="k")["VersionId"] == "null"
-    newer = put(s3, flat_bucket, "k", b"new")
-    assert read(s3, flat_bucket, "k", "null") == b"old"
-    assert rows_of(list_all(s3, flat_bucket)) == [("k", newer, True, False), ("k", "null", False, False)]
-    assert rows_of(list_all(s3, flat_bucket, 1)) == [("k", newer, True, False), ("k", "null", False, False)]
-    suspend(s3, flat_bucket)
-    assert put(s3, flat_bucket, "k", b"suspended") == "null"
-    assert rows_of(list_all(s3, flat_bucket)) == [("k", "null", True, False), ("k", newer, False, False)]
-    assert read(s3, flat_bucket, "k", "null") == b"suspended"
-    gone = s3.delete_object(Bucket=flat_bucket, Key="k")
+def test_what_was_there_before_versioning_is_the_null_version(s3, bucket):
+    assert put(s3, bucket, "k", b"old") is None
+    assert read(s3, bucket, "k", "null") == b"old"
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    assert s3.head_object(Bucket=bucket, Key="k")["VersionId"] == "null"
+    newer = put(s3, bucket, "k", b"new")
+    assert read(s3, bucket, "k", "null") == b"old"
+    assert rows_of(list_all(s3, bucket)) == [("k", newer, True, False), ("k", "null", False, False)]
+    assert rows_of(list_all(s3, bucket, 1)) == [("k", newer, True, False), ("k", "null", False, False)]
+    suspend(s3, bucket)
+    assert put(s3, bucket, "k", b"suspended") == "null"
+    assert rows_of(list_all(s3, bucket)) == [("k", "null", True, False), ("k", newer, False, False)]
+    assert read(s3, bucket, "k", "null") == b"suspended"
+    gone = s3.delete_object(Bucket=bucket, Key="k")
     assert (gone["DeleteMarker"], gone["VersionId"]) == (True, "null")
-    assert rows_of(list_all(s3, flat_bucket)) == [("k", newer, False, False), ("k", "null", True, True)]
-    s3.delete_object(Bucket=flat_bucket, Key="k", VersionId="null")
-    assert read(s3, flat_bucket, "k") == b"new"
+    assert rows_of(list_all(s3, bucket)) == [("k", newer, False, False), ("k", "null", True, True)]
+    s3.delete_object(Bucket=bucket, Key="k", VersionId="null")
+    assert read(s3, bucket, "k") == b"new"
 
 
 def test_ids_that_are_none_are_told_from_versions_that_are_not_there(s3, versioned):
@@ -254,7 +259,7 @@ def test_deletions_of_many_tell_of_markers_and_versions(s3, versioned):
 
 def test_pages_are_exact_and_in_order_whatever_their_size(s3, versioned):
     expected = {}
-    for key in ("a", "a/b", "a/c/d", "b", "é", "z/1"):
+    for key in ("A", "a/b", "a/c/d", "b", "é", "z/1"):
         ids = [put(s3, versioned, key, b"%d" % n) for n in range(3)]
         expected[key] = [(key, version, False, False) for version in reversed(ids)]
     gone = s3.delete_object(Bucket=versioned, Key="b")["VersionId"]
@@ -271,36 +276,36 @@ def test_pages_are_exact_and_in_order_whatever_their_size(s3, versioned):
         assert ordered == [row for key in sorted(expected) for row in expected[key]]
         rolled = list_all(s3, versioned, size, Delimiter="/")
         assert [prefix for _, prefixes in rolled for prefix in prefixes] == ["a/", "z/"]
-        assert {row[0] for row in rows_of(rolled)} == {"a", "b", "é"}
+        assert {row[0] for row in rows_of(rolled)} == {"A", "b", "é"}
         inside = list_all(s3, versioned, size, Prefix="a/", Delimiter="/")
         assert sorted(rows_of(inside)) == sorted(expected["a/b"])
         assert [prefix for _, prefixes in inside for prefix in prefixes] == ["a/c/"]
 
 
-def test_paging_goes_on_rightly_when_each_page_is_deleted_at_once(s3, flat_bucket):
+def test_paging_goes_on_rightly_when_each_page_is_deleted_at_once(s3, bucket):
     """As tools empty a bucket: what a page ended with is gone when the next one is asked for."""
-    put(s3, flat_bucket, "k", b"null")
-    s3.put_bucket_versioning(Bucket=flat_bucket, VersioningConfiguration={"Status": "Enabled"})
+    put(s3, bucket, "k", b"null")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     for n in range(4):
-        put(s3, flat_bucket, "k", b"%d" % n)
-    suspend(s3, flat_bucket)
-    put(s3, flat_bucket, "k", b"null again")
+        put(s3, bucket, "k", b"%d" % n)
+    suspend(s3, bucket)
+    put(s3, bucket, "k", b"null again")
     for key in ("j", "l"):
-        put(s3, flat_bucket, key)
+        put(s3, bucket, key)
     markers = {}
     seen = 0
     while True:
-        page = s3.list_object_versions(Bucket=flat_bucket, MaxKeys=1, **markers)
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1, **markers)
         entries = page.get("Versions", []) + page.get("DeleteMarkers", [])
         seen += len(entries)
         for entry in entries:
-            s3.delete_object(Bucket=flat_bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+            s3.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
         if not page["IsTruncated"]:
             break
         markers = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
     assert seen == 7
-    assert list_all(s3, flat_bucket) == [([], [])]
-    s3.delete_bucket(Bucket=flat_bucket)
+    assert list_all(s3, bucket) == [([], [])]
+    s3.delete_bucket(Bucket=bucket)
 
 
 def test_a_bucket_with_versions_alone_is_not_empty(s3, versioned):
@@ -324,18 +329,6 @@ def test_conditions_are_about_the_current_version(s3, versioned):
     s3.delete_object(Bucket=versioned, Key="k")
     assert put(s3, versioned, "k", b"new", IfNoneMatch="*")
     assert len(rows_of(list_all(s3, versioned))) == 4
-
-
-def test_a_structured_bucket_says_that_it_keeps_none(s3, structured_bucket):
-    bucket = structured_bucket
-    put(s3, bucket, "k", b"one")
-    with pytest.raises(ClientError) as error:
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    assert status_and_code(error) == (409, "InvalidBucketState")
-    assert rows_of(list_all(s3, bucket)) == [("k", "null", True, False)]
-    assert read(s3, bucket, "k", "null") == b"one"
-    s3.delete_object(Bucket=bucket, Key="k", VersionId="null")
-    assert list_all(s3, bucket) == [([], [])]
 
 
 def test_policies_know_versions_by_actions_of_their_own(s3, versioned):

@@ -11,6 +11,7 @@ from cellsmono.app.defaults import make_defaults, refuse_taken_names
 from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
+from cellsmono.app.notifications import Notifications
 from cellsmono.app.settings import Settings
 from cellsmono.app.signers import AllSigners
 from cellsmono.app.snapshots import SnapshotService
@@ -20,6 +21,7 @@ from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.data.router.workspaces import WorkspaceRouter
 from cellsmono.data.tree.locator import TreeLocator
+from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.idm.database import open_database
@@ -146,6 +148,7 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
         for service in (
             LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds),
             SnapshotService(core.installation.snapshots, core.clock),
+            VersionsService(core.installation, core.clock),
         ):
             await core.supervisor.start(service, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))
@@ -182,7 +185,8 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
-        main = build_main_listener(s3.handle, core.registry, address.host, address.port, options)
+        feed = Notifications(core.datasources)
+        main = build_main_listener(s3.handle, core.registry, feed, address.host, address.port, options)
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:

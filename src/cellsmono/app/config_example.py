@@ -90,6 +90,15 @@ DATASOURCE_TEXTS = {
     "snapshot_hours": "How often a snapshot of the index is taken, in hours. 0: never. -1: as suits the format, "
     "never for structured (its folder tells all but UUIDs), 24 for the others (their index alone knows the tree).",
     "snapshot_keep_days": "How long such a snapshot is kept, in days. Those taken by hand stay.",
+    "versions": "Keep content that is replaced or deleted, from the beginning; see `cellsmono versions`. Clients can "
+    "change it later (PutBucketVersioning). A structured datasource needs the internal one called versions.",
+    "version_periods": "How many noncurrent versions of a file are kept by their age, for example "
+    "'1h=10, 1d=5, 30d=0': all of the first hour, 10 of the first day, 5 of the first 30 days, then none. Empty: all.",
+    "version_max_size": "Bytes of noncurrent versions of one file that are kept, the newest first. 0: no limit.",
+    "version_max_total": "Bytes of noncurrent versions that are kept in all; the oldest go first. 0: no limit.",
+    "version_ignore_larger": "Noncurrent versions with more bytes are not kept. 0: no limit.",
+    "version_deleted": 'What is kept of deleted files: "keep-all" (what the other keys say), "keep-last" (one version) '
+    'or "keep-none".',
     "storage": '"local": a folder of this machine. "s3": a bucket of an S3-compatible server; the keys below are for '
     "it, and it has no folder.",
     "endpoint": "URL of the S3 server. Empty: AWS.",
@@ -112,6 +121,9 @@ DATASOURCE_TEXTS = {
     "ca_file": "File with the authorities to trust instead of the system's.",
     "request_seconds": "How long one operation on the server may take with all its repetitions, in seconds, before it "
     "is given up. Bodies get more time by their size, copies inside the server ten times as much.",
+    "notify_token": "Lets that server tell of changes by POST /-/notify/NAME on the main listener: 16 characters or "
+    "more, sent as a bearer token. For structured datasources ...",
+    "notify_token_file": "... or a file that holds it.",
     "migrated_from": "Written by `cellsmono ds migrate`: format and place that the datasource was at before.",
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }

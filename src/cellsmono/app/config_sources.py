@@ -10,12 +10,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl
 
 import msgspec
 
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
-from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage
+from cellsmono.app.datasource_checks import check_datasource
+from cellsmono.interfaces.datasource import SECRET_NAMES, DatasourceConfig, Encryption, Format, Storage
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
@@ -28,15 +28,9 @@ SHORT_NAMES = {
 }
 CONFIG_VARIABLE = "CELLSMONO_CONFIG"
 FOLDER_KEYS = ("server.data_dir", "s3.bucket_root")
-S3_FILES = ("secret_key_file", "ca_file")
-S3_KEYS = (
-    *("endpoint", "region", "bucket", "prefix", "path_style", "access_key", "secret_key", "secret_key_file"),
-    *("storage_class", "object_tags", "read_only", "signature", "sign_payload", "checksums", "verify_tls", "ca_file"),
-    "request_seconds",
-)
+S3_FILES = ("secret_key_file", "ca_file", "notify_token_file")
 LEAST_ACCESS_KEY = 3
 LEAST_SECRET = 8
-LEAST_REQUEST_SECONDS = 1.0
 
 
 class LoadedConfig(msgspec.Struct, frozen=True):
@@ -258,60 +252,8 @@ def read_datasource(table: Mapping[str, Any], origin: str, base: Path) -> Dataso
         if values.get(name):
             values[name] = str(_absolute(values[name], base))
     source = DatasourceConfig(**values)
-    _check_datasource(source, origin)
-    _check_storage(source, origin)
+    check_datasource(source, origin)
     return source
-
-
-def _check_storage(source: DatasourceConfig, origin: str) -> None:
-    """Raise Invalid for keys of another storage, or that contradict each other."""
-    if source.storage is Storage.LOCAL:
-        plain = DatasourceConfig(name=source.name, folder=source.folder)
-        given = [name for name in S3_KEYS if getattr(source, name) != getattr(plain, name)]
-        if given:
-            raise Invalid(f"{origin}: the key {given[0]!r} is for storage = 's3' only; add that, or remove the key")
-        return
-    rules: list[tuple[str, bool, str]] = [
-        ("folder", not source.folder, "nothing: with storage = 's3' there is a 'bucket' and a 'prefix'"),
-        (
-            "endpoint",
-            not source.endpoint or source.endpoint.startswith(("http://", "https://")),
-            "a URL with http:// or https://, or '' for AWS",
-        ),
-        ("request_seconds", source.request_seconds >= LEAST_REQUEST_SECONDS, "at least 1 second"),
-        ("object_tags", _is_query(source.object_tags), "key=value&key=value"),
-        ("secret_key_file", not (source.secret_key and source.secret_key_file), "'' beside a secret_key"),
-    ]
-    for key, is_right, expected in rules:
-        if not is_right:
-            raise Invalid(f"{origin}: {key} = {getattr(source, key)!r} is wrong; expected {expected}")
-
-
-def _is_query(text: str) -> bool:
-    try:
-        return not text or bool(parse_qsl(text, strict_parsing=True))
-    except ValueError:
-        return False
-
-
-def _check_datasource(source: DatasourceConfig, origin: str) -> None:
-    rules: list[tuple[str, bool, str]] = [
-        ("max_delete_share", 0 <= source.max_delete_share <= 1, "a share from 0 to 1"),
-        ("max_delete_nodes", source.max_delete_nodes >= 0, "a number that is not negative"),
-        ("reconcile_seconds", source.reconcile_seconds >= 0, "seconds, not negative (0: never)"),
-        ("full_reconcile_hours", source.full_reconcile_hours >= 0, "hours, not negative (0: never)"),
-        ("snapshot_hours", source.snapshot_hours >= 0 or source.snapshot_hours == -1, "hours, 0 (never) or -1"),
-        ("snapshot_keep_days", source.snapshot_keep_days >= 0, "days, not negative"),
-        ("anonymous", source.anonymous in ("", "read", "write"), "'', 'read' or 'write'"),
-        (
-            "encryption",
-            source.encryption is Encryption.NONE or source.format is not Format.STRUCTURED,
-            "'none', or format = 'flat': the files of a structured datasource are plain files",
-        ),
-    ]
-    for key, is_right, expected in rules:
-        if not is_right:
-            raise Invalid(f"{origin}: {key} = {getattr(source, key)!r} is wrong; expected {expected}")
 
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -321,7 +263,7 @@ def _convert(key: str, value: Any, kind: Any, origin: str, *, strict: bool) -> A
     try:
         return msgspec.convert(value, kind, strict=strict)
     except msgspec.ValidationError as error:
-        shown = HIDDEN if key in SECRET_KEYS or key == "secret_key" else repr(value)
+        shown = HIDDEN if key in SECRET_KEYS or key in SECRET_NAMES else repr(value)
         raise Invalid(f"{key} = {shown} ({origin}) is wrong: {_describe(kind, error, value)}") from None
 
 

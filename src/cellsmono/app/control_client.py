@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -18,10 +18,13 @@ from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
 from cellsmono.interfaces.people import R, Request, result_of
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
+from cellsmono.interfaces.version import VersionPage
+from cellsmono.interfaces.version_policy import PruneProgress, PruneReport
 from cellsmono.kernel import errors
 from cellsmono.kernel.registry import ServiceRow
 from cellsmono.kernel.sockets import short_socket_path
@@ -112,9 +115,11 @@ class ControlClient:
         query = f"?snapshot={quote(snapshot, safe='')}" if snapshot else ""
         return self._call("POST", "/datasources" + query, DatasourceInfo, config)
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """See ``Operations``."""
-        self._exchange("DELETE", _datasource(name) + ("?snapshots=delete" if with_snapshots else ""))
+        asked = {"snapshots": "delete"} if with_snapshots else {}
+        asked |= {"locks": "bypass"} if bypass else {}
+        self._exchange("DELETE", _datasource(name) + (f"?{urlencode(asked)}" if asked else ""))
 
     async def dump_snapshot(
         self, name: str, basename: str, progress: Callable[[SnapshotProgress], None] | None = None
@@ -208,6 +213,25 @@ class ControlClient:
         """See ``Operations``."""
         body = {"path": path, **msgspec.structs.asdict(options)}
         return await self._follow(_datasource(name) + "/rehash", body, RehashReport, progress, RehashProgress)
+
+    async def list_versions(
+        self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """See ``Operations``."""
+        body = {"prefix": prefix, "after": after, "after_version": after_version, "limit": limit}
+        return self._call("POST", _datasource(name) + "/versions/list", VersionPage, body)
+
+    async def restore_version(self, name: str, path: str, version: str | None = None) -> Node:
+        """See ``Operations``."""
+        body = {"path": path, "version": version}
+        return self._call("POST", _datasource(name) + "/versions/restore", Node, body)
+
+    async def prune_versions(
+        self, name: str, dry_run: bool = False, progress: Callable[[PruneProgress], None] | None = None
+    ) -> PruneReport:
+        """See ``Operations``."""
+        target, body = _datasource(name) + "/versions/prune", {"dry_run": dry_run}
+        return await self._follow(target, body, PruneReport, progress, PruneProgress)
 
     def _call(self, method: str, target: str, kind: type[T], body: object = None) -> T:
         return msgspec.json.decode(self._exchange(method, target, body), type=kind)

@@ -13,18 +13,25 @@ from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
 from cellsmono.data.keys.vault import Vault
+from cellsmono.data.versions.prune import Prune
+from cellsmono.data.versions.restoring import restore_version
+from cellsmono.data.versions.service import enable_as_configured
 from cellsmono.datasource.build import Datasources, Prepare, Triple
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.store import FlatStore
+from cellsmono.datasource.locking import refuse_removal
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, NodeStore, Storage
 from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBundle, RotationReport
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
 from cellsmono.interfaces.people import People
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
+from cellsmono.interfaces.version import VersionPage
+from cellsmono.interfaces.version_policy import PruneProgress, PruneReport
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
@@ -170,6 +177,8 @@ class Installation:
                 raise Unavailable(failure, path=config.name)
             if config.storage is Storage.S3:
                 await self._try_bucket(config)
+            if config.versions:
+                await enable_as_configured(self._datasources.triple(config.name).store)
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
@@ -184,12 +193,15 @@ class Installation:
                 path=config.bucket,
             )
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """See ``Operations``."""
         self._config_of(name)
         self._check_stored(name)
         self.migrations.refuse_busy(name)
         async with self.snapshots.exclusive(name):
+            if not self._datasources.failure(name):  # of one that is not open the index stays
+                index = self._datasources.triple(name).index
+                await refuse_removal(index, name, self._clock.time_ns(), bypass=bypass)
             tree = await self._datasources.find_only_tree(name)
             if with_snapshots:
                 await self.snapshots.delete_all(name)
@@ -258,6 +270,28 @@ class Installation:
             return CheckReport(name, tuple(violations), None, repair, found)
         options = ResyncOptions(full=True, dry_run=not repair)
         return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
+
+    async def list_versions(
+        self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """See ``Operations``."""
+        index = self._datasources.triple(name).index
+        return await index.list_versions(prefix, "", after, after_version, limit)
+
+    async def restore_version(self, name: str, path: str, version: str | None = None) -> Node:
+        """See ``Operations``."""
+        return await restore_version(self._datasources.triple(name).store, path, version)
+
+    async def prune_versions(
+        self, name: str, dry_run: bool = False, progress: Callable[[PruneProgress], None] | None = None
+    ) -> PruneReport:
+        """See ``Operations``."""
+        store = self._datasources.triple(name).store
+        prune = Prune(store, store.config.version_policy, self._clock, dry_run=dry_run)
+        async for done in prune.slices():
+            if progress is not None:
+                progress(done)
+        return prune.report
 
     async def rehash(
         self,

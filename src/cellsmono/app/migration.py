@@ -5,14 +5,15 @@ from pathlib import Path
 
 import msgspec
 
+from cellsmono.app.migration_report import describe, with_removal
 from cellsmono.app.migration_target import make_target
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
 from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.migration.carrying import carry_snapshots, list_to_carry, remove_carried, remove_copies
 from cellsmono.datasource.migration.journal import Journal
 from cellsmono.datasource.migration.planning import check_room, find_problems, find_room, refuse_versions
-from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter, ignore_progress
 from cellsmono.datasource.migration.removing import Removal, count_lost, remove_source, remove_target
 from cellsmono.datasource.migration.run import Follow, Migration, Outcome
@@ -150,11 +151,12 @@ class Migrations:
                 free = await find_room(target)
                 if not state.move:
                     check_room(problems, free, stats.bytes - done[1])
+                snapshots = len(await source.objects.snapshots(source.bucket).list_files())
         finally:
             if journal is not None:
                 await journal.close()
-        report = await self._describe(state, options.action, triple.index, done, problems)
-        return msgspec.structs.replace(report, free=free, phase=state.phase if is_begun else None)
+        report = await describe(state, options.action, triple, Outcome(None, problems, done, free))
+        return msgspec.structs.replace(report, snapshots=snapshots, phase=state.phase if is_begun else None)
 
     # --- up to the switch
 
@@ -167,8 +169,10 @@ class Migrations:
                 report = await self._run_held(state, meter, is_begun=is_begun)
             except _Outdated:
                 continue
+            if self._datasources.migration(config.name).read() is None:  # it came to nothing
+                return msgspec.structs.replace(report, phase=None)
             if report.phase is MigrationPhase.SWITCHED and state.move:
-                return _with_removal(
+                return with_removal(
                     msgspec.structs.replace(report, phase=None), await self._remove_source(state, meter)
                 )
             return report
@@ -193,12 +197,12 @@ class Migrations:
         try:
             await refuse_versions(state, triple.index)
             outcome = await self._copy(state, triple, meter)
-            report = await self._describe(state, MigrationAction.RUN, triple.index, outcome.done, outcome)
+            report = await describe(state, MigrationAction.RUN, triple, outcome)
             if outcome.last is None:
                 return report
-            await self._switch(state, triple, outcome.last)
+            snapshots = await self._switch(state, triple, outcome.last)
             log.info("datasource migrated", datasource=name, target=state.target.place)
-            return msgspec.structs.replace(report, phase=MigrationPhase.SWITCHED)
+            return msgspec.structs.replace(report, phase=MigrationPhase.SWITCHED, snapshots=snapshots)
         finally:
             if self._datasources.is_open(triple):
                 if not is_begun and await _is_untouched(state.target, self._vault):
@@ -238,8 +242,8 @@ class Migrations:
             await compare_all()
         return Follow(sync.ingest, compare_all)
 
-    async def _switch(self, state: MigrationState, triple: Triple, last: int) -> None:
-        """Make the target what counts: one row of the configuration store decides."""
+    async def _switch(self, state: MigrationState, triple: Triple, last: int) -> int:
+        """Make the target what counts: one row of the configuration store decides. How many snapshots went along."""
         name = state.source.name
 
         async def commit() -> None:
@@ -248,9 +252,23 @@ class Migrations:
             await self._settings.replace_datasource(state.target)
 
         async with self._snapshots.exclusive(name):
+            snapshots = await self._carry_snapshots(state)
             for upload in await triple.store.list_uploads("", "", "", 1 << 30):
                 await triple.store.abort_upload(upload.upload_id)
             await self._datasources.switch(name, state.target, commit)
+        return snapshots
+
+    async def _carry_snapshots(self, state: MigrationState) -> int:
+        """Bring all snapshots to the target; which ones is written down before."""
+        async with (
+            open_source(state.source, self._vault) as source,
+            open_target(state.target, self._vault) as target,
+        ):
+            snapshots = await list_to_carry(source, target, state.snapshots)
+            state = msgspec.structs.replace(state, snapshots=tuple(snapshots))
+            self._datasources.migration(state.source.name).write(state)
+            await carry_snapshots(source, target, snapshots)
+        return len(snapshots)
 
     # --- after
 
@@ -265,10 +283,10 @@ class Migrations:
         self._datasources.check_target(state.source)  # it may be served under another name by now
         triple = self._datasources.triple(config.name)
         await self._verify(state, triple, meter)
-        removal = await self._remove_source(state, meter)
+        removal = await self._remove_source(state, meter, holds=True)
         log.info("migration finished", datasource=config.name, removed=removal.removed, left=removal.left_total)
-        report = await self._describe(state, options.action, triple.index, (0, 0), Problems())
-        return _with_removal(msgspec.structs.replace(report, phase=None), removal)
+        report = await describe(state, options.action, triple)
+        return with_removal(msgspec.structs.replace(report, phase=None), removal)
 
     async def _verify(self, state: MigrationState, triple: Triple, meter: Meter) -> None:
         """Raise Conflict unless the target is whole."""
@@ -290,12 +308,14 @@ class Migrations:
                 reason="altered",
             )
 
-    async def _remove_source(self, state: MigrationState, meter: Meter) -> Removal:
+    async def _remove_source(self, state: MigrationState, meter: Meter, *, holds: bool = False) -> Removal:
         files = self._datasources.migration(state.source.name)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source, self._vault, is_whole=False) as source:
+            async with open_source(state.source, self._vault, is_whole=False, holds=holds) as source:
                 meter.begin("removing", (await journal.total())[0])
+                if await source.objects.has_bucket(source.bucket):
+                    await remove_carried(source, (files.read() or state).snapshots)
                 removal = await remove_source(source, journal, meter)
         finally:
             await journal.close()
@@ -323,49 +343,22 @@ class Migrations:
             triple = self._datasources.inner(name)
             async with open_target(state.target, self._vault) as target:
                 meter.begin("removing", done[0])
+                await remove_copies(target, state.snapshots)
                 removal = await remove_target(target, triple.index, journal, meter)
         finally:
             await journal.close()
-        report = await self._describe(state, options.action, triple.index, (0, 0), Problems())
+        report = await describe(state, options.action, triple)
         files.forget()
         if state.move:
             await self._datasources.release(name)
         log.info("migration aborted", datasource=name, removed=removal.removed)
-        return _with_removal(msgspec.structs.replace(report, phase=None), removal)
+        return with_removal(msgspec.structs.replace(report, phase=None), removal)
 
     def _begun(self, name: str) -> MigrationState:
         state = self._datasources.migration(name).read()
         if state is None:
             raise Invalid(f"No migration of {name!r} was begun; see `cellsmono ds migrate --help`", path=name)
         return state
-
-    async def _describe(
-        self,
-        state: MigrationState,
-        action: MigrationAction,
-        index: SqliteIndex,
-        done: tuple[int, int],
-        problems: Problems | Outcome,
-    ) -> MigrationReport:
-        stats = await index.stats()
-        if isinstance(problems, Outcome):
-            problems = problems.problems
-        return MigrationReport(
-            datasource=state.source.name,
-            action=action,
-            phase=state.phase,
-            source=state.source.place,
-            target=state.target.place,
-            format=state.target.format,
-            move=state.move,
-            files=stats.files,
-            folders=stats.folders,
-            bytes=stats.bytes,
-            done_files=done[0],
-            done_bytes=done[1],
-            problems=tuple(problems.listed),
-            problems_total=problems.total,
-        )
 
 
 async def _is_untouched(config: DatasourceConfig, vault: KeyVault) -> bool:
@@ -379,12 +372,6 @@ async def _is_untouched(config: DatasourceConfig, vault: KeyVault) -> bool:
 
 class _Outdated(Conflict):
     """The index was changed between its copy and the switch."""
-
-
-def _with_removal(report: MigrationReport, removal: Removal) -> MigrationReport:
-    return msgspec.structs.replace(
-        report, removed=removal.removed, left=tuple(removal.left), left_total=removal.left_total
-    )
 
 
 async def _read_last(path: Path, name: str) -> int:

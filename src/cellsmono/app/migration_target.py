@@ -28,6 +28,8 @@ _OF_A_BUCKET = (
     "verify_tls",
     "ca_file",
     "request_seconds",
+    "notify_token",
+    "notify_token_file",
 )
 
 
@@ -63,13 +65,6 @@ def make_target(source: DatasourceConfig, options: MigrationOptions) -> Datasour
     if target.storage is source.storage and target.place == source.place:
         what = "is there already" if is_same_place(source, target) else "can not change its format in place"
         raise Conflict(f"The datasource {source.name!r} {what}: choose another --target-bucket", reason="in_place")
-    for each in (source, target):
-        if each.storage is Storage.S3 and each.format is not Format.STRUCTURED:
-            raise Invalid(
-                f"{each.name!r} would be {each.format} in a bucket of another server before or after: migration knows "
-                "structured datasources there, and both formats in local folders.",
-                reason="storage",
-            )
     if target.format is Format.STRUCTURED and target.encryption is not Encryption.NONE:
         raise Invalid("A structured datasource can not be encrypted: its files are plain files.", reason="encryption")
     if target.read_only:

@@ -26,6 +26,7 @@ from cellsmono.app.process import (
     notify_manager,
     raise_file_limit,
     read_watchdog_period,
+    share_heap,
 )
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig, Format
@@ -53,6 +54,7 @@ def run_server(loaded: LoadedConfig, folders: Sequence[DatasourceConfig] = (), o
     factory = choose_loop(loaded.config.server.event_loop)
     prepare_data_dir(loaded.data_dir)
     raise_file_limit()
+    share_heap()
     with lock_data_dir(loaded.data_dir):
         if not mark_running(loaded.data_dir):
             log.warning("the last run did not end cleanly; folders are compared with the index in the background")

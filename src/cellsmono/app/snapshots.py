@@ -166,7 +166,8 @@ class Snapshots:
                 log.warning("the old index can not be read", datasource=name, error=error.message)
                 safety, kept = "", f"{path}.{stem}"
                 await asyncio.to_thread(load.keep_damaged, path, Path(kept))
-            await load.finish_index(loading, name, content, compared, last, note)
+            old = None if kept else path
+            await load.finish_index(loading, name, content, compared, last, note, old, self._clock)
             note(SnapshotProgress("putting in place"))
             await asyncio.to_thread(load.put_in_place, loading, path)
 

@@ -68,7 +68,9 @@ REMOVE_EPILOG = """Examples:
 
   cellsmono ds remove photos --yes
 
-  cellsmono ds remove photos --delete-snapshots --yes"""
+  cellsmono ds remove photos --delete-snapshots --yes
+
+  cellsmono ds remove vault --bypass-governance"""
 RESYNC_EPILOG = """Examples:
 
   cellsmono ds resync photos
@@ -173,11 +175,18 @@ def add_datasource(
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Encrypt content before it is stored; for flat and internal.")
     ] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Keep what files held before they are replaced or deleted.")
+    ] = False,
     checksums: Annotated[bool, typer.Option(help="Send checksums with bodies; old servers may need it off.")] = True,
     verify_tls: VerifyTls = True,
     ca_file: AuthorityFile = "",
     sign_payload: SignPayload = False,
     request_seconds: RequestSeconds = 60.0,
+    notify_token_file: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="File with the token of its notifications of changes.", show_default=False),
+    ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
@@ -203,6 +212,7 @@ def add_datasource(
         "ca_file": ca_file,
         "sign_payload": sign_payload,
         "request_seconds": request_seconds,
+        "notify_token_file": notify_token_file,
     }
     if access_key and not secret_key_file:
         given["secret_key"] = ask_secret()
@@ -217,6 +227,7 @@ def add_datasource(
             "markers": markers,
             "watch": watch,
             "anonymous": anonymous,
+            "versions": versions,
             "encryption": Encryption.AES256 if encrypt else Encryption.NONE,
         }
         source: DatasourceConfig = read_datasource(table, "the command line", Path.cwd())
@@ -236,6 +247,10 @@ def remove_datasource(
     delete_snapshots: Annotated[
         bool, typer.Option("--delete-snapshots", help="Also delete the snapshots of its index.")
     ] = False,
+    bypass_governance: Annotated[
+        bool,
+        typer.Option("--bypass-governance", help="Also with versions that GOVERNANCE retentions lock, and no others."),
+    ] = False,
     yes: Yes = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -244,7 +259,10 @@ def remove_datasource(
     from cellsmono.cli.session import load_for, perform
 
     confirm(f"Stop serving {name!r}? Its files stay where they are.", yes)
-    perform(load_for(data_dir, config), lambda operations: operations.remove_datasource(name, delete_snapshots))
+    perform(
+        load_for(data_dir, config),
+        lambda operations: operations.remove_datasource(name, delete_snapshots, bypass_governance),
+    )
     tell(f"{name!r} is no longer served; its files are where they were")
 
 

@@ -7,6 +7,7 @@ from cellsmono.cli.progress import format_duration
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.hashes import HashProblem, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, MigrationReport
 from cellsmono.interfaces.operations import BlobProblem, BlobReport, CheckReport, DatasourceInfo
 from cellsmono.interfaces.snapshots import ExportReport, LoadReport
@@ -58,6 +59,7 @@ def describe_datasource(info: DatasourceInfo) -> Fields:
         fields += [
             ("content", f"{stats.folders} folders, {stats.files} files, {format_bytes(stats.bytes)}"),
             ("versions", _describe_versions(stats)),
+            ("object lock", _describe_lock(stats.object_lock)),
             ("hashes", _describe_unhashed(info.unhashed)),
             ("index", format_bytes(stats.database_bytes)),
             ("last event", stats.last_sequence),
@@ -70,6 +72,14 @@ def _describe_versions(stats: IndexStats) -> str:
         return "not kept"
     kept = f"{stats.versions} noncurrent, {format_bytes(stats.version_bytes)}"
     return f"{kept} (suspended)" if stats.versioning is Versioning.SUSPENDED else kept
+
+
+def _describe_lock(rule: LockRule | None) -> str:
+    if rule is None:
+        return "off"
+    if not rule.mode:
+        return "on, without a default retention"
+    return f"on, new versions {rule.mode} for {f'{rule.days} days' if rule.days else f'{rule.years} years'}"
 
 
 def _describe_objects(info: DatasourceInfo) -> str:
@@ -192,7 +202,9 @@ def describe_migration(report: MigrationReport) -> Fields:
         if report.free is not None:
             fields.append(("room there", f"{format_bytes(report.free)} free"))
         fields.append(("in the way", report.problems_total))
-    if report.skipped:
+        if report.snapshots:
+            fields.append(("snapshots", f"{report.snapshots} that go along"))
+    if report.skipped and report.action in (MigrationAction.PLAN, MigrationAction.RUN):
         fields.append(("not served", f"{report.skipped} entries of the source stay where they are"))
     if report.action in (MigrationAction.FINISH, MigrationAction.ABORT) or report.removed:
         fields += [("removed", report.removed), ("left", report.left_total)]
@@ -204,10 +216,12 @@ def tell_next_step(report: MigrationReport) -> str:
     name, again = report.datasource, f"`cellsmono ds migrate {report.datasource}`"
     if report.action is MigrationAction.ABORT:
         return f"{name!r} stays at {report.source}"
+    if report.problems_total and report.phase is None:
+        return "Nothing was begun. Mend what is in the way, then give the same command again"
+    if report.problems_total:
+        return f"Nothing was switched. Mend what is in the way; then {again} goes on, with --abort it is given up"
     if report.action is MigrationAction.FINISH or (report.action is MigrationAction.RUN and report.phase is None):
         return f"{name!r} is at {report.target}; what was left in {report.source} was not part of it"
     if report.phase is MigrationPhase.SWITCHED:
         return f"{name!r} is at {report.target} now. {again[:-1]} --finish` removes what is in {report.source}"
-    if report.problems_total:
-        return f"Nothing was switched. Mend what is in the way; then {again} goes on, with --abort it is given up"
     return "Nothing was changed. The same without --dry-run does it"

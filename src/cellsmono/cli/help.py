@@ -22,6 +22,7 @@ Commands:
   acl         Rights: who may do what with which files.
   workspace   Workspaces: what users see of the files.
   config      Show, check and begin the configuration.
+  versions    Versions: list, restore and prune what files held before.
   encryption  Keys of encrypted content: list, renew, save and restore.
   doctor      Look for what would get in the way, with remedies.
 

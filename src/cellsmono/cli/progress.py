@@ -13,6 +13,7 @@ from cellsmono.interfaces.hashes import RehashProgress
 from cellsmono.interfaces.migration import MigrationProgress
 from cellsmono.interfaces.snapshots import SnapshotProgress
 from cellsmono.interfaces.sync import Progress
+from cellsmono.interfaces.version_policy import PruneProgress
 
 LINE_SECONDS = 5.0
 P = TypeVar("P")
@@ -38,6 +39,13 @@ def show_progress(title: str, *, is_terminal: bool | None = None) -> Iterator[Re
 def show_snapshot_progress(title: str) -> Iterator[Callable[[SnapshotProgress], None]]:
     """A function that takes the progress of a dump or load, see ``show_lines``."""
     with show_lines(title, _describe_snapshot) as report:
+        yield report
+
+
+@contextmanager
+def show_prune_progress(title: str) -> Iterator[Callable[[PruneProgress], None]]:
+    """A function that takes the progress of a prune of versions, see ``show_lines``."""
+    with show_lines(title, _describe_prune) as report:
         yield report
 
 
@@ -84,6 +92,10 @@ def _describe_rehash(progress: RehashProgress) -> Line:
     far = f"{format_bytes(progress.bytes)} of {format_bytes(progress.bytes_total)}"
     text = f"{progress.files}/{progress.files_total} files, {far}, {format_bytes(progress.rate)}/s{eta}"
     return Line(text, progress.bytes, progress.bytes_total)
+
+
+def _describe_prune(progress: PruneProgress) -> Line:
+    return Line(f"{progress.keys} keys, {progress.removed} versions removed", progress.keys, 0)
 
 
 def _describe_migration(progress: MigrationProgress) -> Line:

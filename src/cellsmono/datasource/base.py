@@ -19,6 +19,7 @@ from cellsmono.interfaces.datasource import (
 )
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Multipart, ObjectReader, ObjectStore, Part, PartDigest, Staged, Target, Upload
 from cellsmono.interfaces.patch import Operation, Patch
@@ -134,8 +135,28 @@ class BaseStore(ABC):
     async def _set_versioning(self, versioning: Versioning) -> None:
         if versioning is Versioning.OFF:
             raise Invalid("Versioning can be suspended, but not taken back", reason="versioning")
+        if self.index.object_lock is not None and versioning is not Versioning.ENABLED:
+            raise Conflict(
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+                reason="versioning",
+                path=self.config.name,
+            )
         if versioning is not self.versioning:
             await self.index.set_versioning(versioning)
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """See ``NodeStore``."""
+        raise Conflict(
+            f"{self.config.name!r} is a {self.config.format} datasource, which can not lock versions.",
+            reason="versioning",
+            path=self.config.name,
+        )
+
+    async def update_lock(
+        self, path: str, version: str | None, change: Callable[[ObjectLock | None], ObjectLock]
+    ) -> Node:
+        """See ``NodeStore``."""
+        raise no_object_lock(self.config.name)
 
     def _new_version_id(self) -> str:
         return new_version_id(self._clock.time_ns())
@@ -180,8 +201,12 @@ class BaseStore(ABC):
     async def remove_node(self, path: str, conditions: Conditions = NO_CONDITIONS) -> Removal:
         """See ``NodeStore``."""
 
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """See ``NodeStore``."""
+        if only_noncurrent:
+            check_noncurrent(await self.read_version(path, version))
         return await self._delete_plain_version(path, version)
 
     async def _delete_plain_version(self, path: str, version: str) -> Version:
@@ -223,6 +248,7 @@ class BaseStore(ABC):
     ) -> Node:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        self._check_lock(options.meta)
         self._check_seal(options.seal)
         await self._check_conditions(path, options.conditions)
         target = await self._target(path, options)
@@ -239,9 +265,14 @@ class BaseStore(ABC):
         content_hash = "" if is_secret else etag
         return await self._commit_leaf(path, staged, etag, content_hash, meta, options.mtime_ns, options.conditions)
 
+    def _check_lock(self, meta: NodeMeta) -> None:
+        """Raise Invalid (reason ``object_lock``) for a lock that nobody would heed."""
+        if meta.lock is not None and self.index.object_lock is None:
+            raise no_object_lock(self.config.name)
+
     async def _commit_copy(self, path: str, node: Node, staged: Staged, options: CopyOptions) -> Node:
         """Make a staged copy of a node's content the leaf at a path."""
-        meta = node.meta if options.meta is None else options.meta
+        meta = node.meta.unlocked if options.meta is None else options.meta
         mtime_ns = node.mtime_ns if options.mtime_ns is None else options.mtime_ns
         return await self._commit_leaf(
             path, staged, node.etag, node.content_hash, meta, mtime_ns, options.conditions, node.block_hash
@@ -253,6 +284,8 @@ class BaseStore(ABC):
     async def create_upload(self, path: str, context: bytes, options: WriteOptions | None = None) -> Upload:
         """See ``NodeStore``."""
         self._check_leaf(path)
+        if options is not None:
+            self._check_lock(options.meta)
         self._check_seal(None if options is None else options.seal)
         target = await self._target_of_parts(path, options)
         return await self._uploads.create_upload(self._bucket, path, context, target)
@@ -339,6 +372,19 @@ class BaseStore(ABC):
                 raise PreconditionFailed("The ETag has changed (If-Match)", reason="if_match", path=path)
         if conditions.if_none_match and etag is not None and conditions.if_none_match in ("*", etag):
             raise PreconditionFailed("The key exists already (If-None-Match)", reason="if_none_match", path=path)
+
+
+def no_object_lock(name: str) -> Invalid:
+    """The error (reason ``object_lock``) for what needs object lock where it is off, in the words of AWS."""
+    return Invalid("Bucket is missing Object Lock Configuration", reason="object_lock", path=name)
+
+
+def check_noncurrent(version: Version) -> None:
+    """Raise PreconditionFailed (reason ``current``) for a version that its key shows."""
+    if version.is_latest and version.node is not None:
+        raise PreconditionFailed(
+            f"This version of {version.key!r} is the current one", reason="current", path=version.key
+        )
 
 
 def check_leaf_path(path: str) -> None:

@@ -31,6 +31,7 @@ from cellsmono.datasource.snapshots.load import remove_leftovers
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.datasource.sync.service import SyncService
+from cellsmono.datasource.versions.keeper import VERSIONS, Keeper
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format, Storage, Watch
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.node import time_of_uuid
@@ -303,10 +304,16 @@ class Datasources:
         config = await self._with_created(config, index)
         claims = Claims()
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
-        store = StructuredStore(config, objects, objects, index, sync, claims)
+        keeper = Keeper(partial(self._find_keeper, config.name), self._clock)
+        store = StructuredStore(config, objects, objects, index, sync, claims, keeper)
         if self._follow and config.name not in self._withheld:
             await start_service(self._supervisor, SyncService(sync, config.name, store.alarm))
         return store
+
+    def _find_keeper(self, name: str) -> Store | None:
+        """The internal datasource that holds versions of others. Raises Unavailable when it is there and not open."""
+        found = self.find(VERSIONS)
+        return found if found is not None and found.config.format == Format.INTERNAL and name != VERSIONS else None
 
     async def _start_flat(self, config: DatasourceConfig, objects: Objects, index: SqliteIndex) -> FlatStore:
         is_writable = objects.capabilities(config.name).writable

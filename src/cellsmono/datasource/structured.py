@@ -8,12 +8,10 @@ the index, never behind, and the synchronizer carries the difference over at the
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import TypeVar
 
 from cellsmono.datasource.alarm import guarded
 from cellsmono.datasource.base import (
-    BaseStore,
     check_folder_path,
     check_leaf_path,
     check_move,
@@ -21,6 +19,8 @@ from cellsmono.datasource.base import (
     join_kinds,
 )
 from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.structured_versions import LOOKS, StructuredVersions, put_folders
+from cellsmono.datasource.versions.keeper import Keeper
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -32,9 +32,7 @@ from cellsmono.interfaces.datasource import (
 from cellsmono.interfaces.index import NodeIndex
 from cellsmono.interfaces.node import BY_CONTENT, Facts, FolderKind, Node, NodeAttributes, NodeMeta, derived_etag
 from cellsmono.interfaces.objects import (
-    FolderMade,
     Multipart,
-    ObjectInfo,
     ObjectReader,
     ObjectStore,
     Staged,
@@ -43,19 +41,16 @@ from cellsmono.interfaces.objects import (
 from cellsmono.interfaces.patch import DeleteNode, MoveNode, Operation, Patch, PutFolder, PutLeaf, SetMeta
 from cellsmono.interfaces.paths import ancestors_of, is_folder
 from cellsmono.interfaces.sync import Syncer
-from cellsmono.interfaces.version import Removal, Version
+from cellsmono.interfaces.version import Removal
 from cellsmono.kernel.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable
 
 T = TypeVar("T")
-
-_LOOKS = 3
-"""How often a reader looks again when storage and index disagree, before it serves what the storage has."""
 
 PRUNED_TOGETHER = 64
 """Folders that are removed at the same time, so that those in one folder share its flush."""
 
 
-class StructuredStore(BaseStore):
+class StructuredStore(StructuredVersions):
     """``NodeStore`` over an object service with folders, an index and a synchronizer."""
 
     def __init__(
@@ -66,15 +61,17 @@ class StructuredStore(BaseStore):
         index: NodeIndex,
         sync: Syncer,
         claims: Claims,
+        keeper: Keeper | None = None,
     ) -> None:
-        super().__init__(config, objects, uploads, index, claims, f"run `cellsmono ds resync {config.name} --full`")
+        remedy = f"run `cellsmono ds resync {config.name} --full`"
+        super().__init__(config, objects, uploads, index, claims, remedy, keeper)
         self.sync = sync
 
     # reading
 
     async def read_node(self, path: str) -> Node:
         """See ``NodeStore``."""
-        for attempt in range(_LOOKS):
+        for attempt in range(LOOKS):
             node, info = await self._look(path, attempt, self._stat)
             if info is None:
                 if node is None:
@@ -91,7 +88,7 @@ class StructuredStore(BaseStore):
         """See ``NodeStore``."""
         if is_folder(path):
             raise NotFound(f"{path!r} is a folder and has no content", path=path)
-        for attempt in range(_LOOKS):
+        for attempt in range(LOOKS):
             node, reader = await self._look(path, attempt, self._open)
             if reader is None:
                 if node is not None:
@@ -100,18 +97,12 @@ class StructuredStore(BaseStore):
                 raise NotFound(f"There is nothing at {path!r}", path=path)
             if node is not None and node.facts.is_same_content(reader.info.facts):
                 return OpenNode(node, reader)
-            if attempt == _LOOKS - 1:
+            if attempt == LOOKS - 1:
                 # Others keep writing to the file: what was opened is served under an ETag of its own facts.
                 return OpenNode(Node(path=path, uuid=node.uuid if node else "", facts=reader.info.facts), reader)
             reader.close()
             await self.sync.ingest([path])
         raise AssertionError("unreachable")
-
-    async def read_version(self, path: str, version: str) -> Version:
-        """See ``NodeStore``. What was changed behind the server's back is carried over first."""
-        with suppress(NotFound):
-            await self.read_node(path)
-        return await super().read_version(path, version)
 
     async def _open_content(self, node: Node) -> ObjectReader | None:
         reader = await self._open(node.path)
@@ -131,8 +122,16 @@ class StructuredStore(BaseStore):
 
         The last attempt is made under a claim: then the two can differ only because of somebody who is not us.
         """
-        if attempt < _LOOKS - 1:
-            return await self._find(path), await ask(path)
+        if attempt < LOOKS - 1:
+            if self._objects.capabilities(self._bucket).local:
+                return await self._find(path), await ask(path)
+            finding = asyncio.ensure_future(self._find(path))  # while the request is under way
+            try:
+                found = await ask(path)
+            except BaseException:
+                finding.cancel()
+                raise
+            return await finding, found
         async with self._claims.claim(path):
             await self.index.apply(Patch(()))  # whoever held the claim may not have waited for the commit
             return await self._find(path), await ask(path)
@@ -163,13 +162,6 @@ class StructuredStore(BaseStore):
         except (NotFound, Invalid, TooLarge):
             return None
 
-    async def _stat(self, path: str) -> ObjectInfo | None:
-        """What the storage has at a path; a key that it could not even express is not there."""
-        try:
-            return await self._objects.stat(self._bucket, path)
-        except (NotFound, Invalid, TooLarge):
-            return None
-
     # writing
 
     async def _target(self, path: str, options: WriteOptions) -> Target | None:
@@ -194,17 +186,26 @@ class StructuredStore(BaseStore):
         def attributes(facts: Facts) -> NodeAttributes:
             return NodeAttributes(facts.size, facts.mtime_ns, etag, meta)
 
-        async with self._claims.claim(path):
+        async with self._claim_staged(path, staged):
             try:
                 await self._check_conditions(path, conditions)
+                fate = await self._decide_fate(path)
             except BaseException:
                 await self._objects.discard(staged)
                 raise
             committed = await self._objects.commit(staged, path, mtime_ns=mtime_ns, attributes=attributes)
             leaf = PutLeaf(
-                path, committed.info.facts, etag=etag, content_hash=content_hash, meta=meta, block_hash=block_hash
+                path,
+                committed.info.facts,
+                etag=etag,
+                content_hash=content_hash,
+                meta=meta,
+                block_hash=block_hash,
+                version=fate.version,
             )
-            return await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), leaf)
+            node = await self._apply(path, *put_folders(committed.folders, FolderKind.IMPLICIT), leaf)
+            await self._forget(fate.dropped)
+            return node
 
     @guarded
     async def create_folder(self, path: str, kind: FolderKind = FolderKind.FOUND, meta: NodeMeta | None = None) -> Node:
@@ -217,7 +218,7 @@ class StructuredStore(BaseStore):
             if known is not None and not made:
                 wanted = join_kinds(kind, known.kind)
             uuid, facts = (made[-1].uuid, made[-1].facts) if made else (None, None)
-            operations: list[Operation] = [*_folders(made[:-1], FolderKind.IMPLICIT)]
+            operations: list[Operation] = [*put_folders(made[:-1], FolderKind.IMPLICIT)]
             operations.append(PutFolder(path, uuid=uuid or None, facts=facts, kind=wanted))
             if meta is not None and wanted is FolderKind.MARKER:
                 operations.append(SetMeta(path, meta))
@@ -228,10 +229,14 @@ class StructuredStore(BaseStore):
         """See ``NodeStore``."""
         self._check_seal(options.seal)
         self._check_leaf(path)
-        if source == path:
+        if source == path and options.source_version is None and await self._may_rewrite(path):
             return await self._rewrite_meta(path, options)
         await self._check_conditions(path, options.conditions)
-        for _ in range(_LOOKS):
+        if options.source_version is not None:
+            found = await self.read_version(source, options.source_version)
+            if not found.is_latest:
+                return await self._copy_kept(path, self._content_of(found), options)
+        for _ in range(LOOKS):
             node = await self._read_source(source, options.source_etag)
             staged, info = await self._objects.stage_copy(self._bucket, self._bucket, source)
             if node.facts.is_same_content(info.facts):
@@ -266,15 +271,17 @@ class StructuredStore(BaseStore):
         """See ``NodeStore``."""
         check_move(source, path)
         self._objects.check_key(self._bucket, path)
-        for _ in range(_LOOKS):
+        for _ in range(LOOKS):
             await self.read_node(source)
-            async with self._claims.claim(source, path):
+            async with self._claim_known(source, path):
                 if not await self._is_as_known(source):
                     continue
+                if source != path:
+                    await self._keep_what_goes(path)
                 committed = await self._objects.move(self._bucket, source, path)
                 facts = None if is_folder(source) else committed.info.facts
                 move = MoveNode(source, path, facts=facts)
-                node = await self._apply(path, *_folders(committed.folders, FolderKind.IMPLICIT), move)
+                node = await self._apply(path, *put_folders(committed.folders, FolderKind.IMPLICIT), move)
             await self._prune([source])
             return node
         raise Conflict(f"{source!r} keeps changing while it is moved; try again when it rests", path=source)
@@ -313,19 +320,23 @@ class StructuredStore(BaseStore):
             self._objects.check_key(self._bucket, path)
         except (Invalid, TooLarge):
             return Removal(False)  # what can not be stored is not there
-        async with self._claims.claim(path):
+        async with self._claim_known(path):
             await self._check_conditions(path, conditions)
+            fate = await self._decide_fate(path)
             existed = await self._objects.delete(self._bucket, path)
-            events = await self._submit(DeleteNode(path))
+            marker = self._marker_of(fate)
+            events = await self._submit(DeleteNode(path, marker=marker))
+            await self._forget(fate.dropped)
         await self._prune([path])
-        return Removal(existed or bool(events))
+        return Removal(existed or bool(events), marker)
 
     @guarded
     async def delete_nodes(self, paths: Sequence[str]) -> list[Exception | str | None]:
         """See ``NodeStore``."""
         outcome: dict[str, Exception | str | None] = dict.fromkeys(paths)
         leaves = [path for path in outcome if path and not is_folder(path)]
-        async with self._claims.claim(*leaves):
+        async with self._claim_known(*leaves):
+            fates = {path: await self._decide_fate(path) for path in leaves}
             results = await self._objects.delete_many(self._bucket, leaves)
             gone = []
             for path, result in zip(leaves, results, strict=True):
@@ -335,7 +346,9 @@ class StructuredStore(BaseStore):
                     gone.append(path)
                 elif not isinstance(result, Invalid | TooLarge):  # what can not be stored is not there
                     outcome[path] = result
-            await self._submit(*(DeleteNode(path) for path in gone))
+            outcome |= {path: self._marker_of(fates[path]) for path in gone}
+            await self._submit(*(DeleteNode(path, marker=self._marker_of(fates[path])) for path in gone))
+            await self._forget([node for path in gone for node in fates[path].dropped])
         await self._prune(gone)
         # Innermost folders first, so that a list of markers empties a tree in one request.
         for path in sorted((p for p in outcome if is_folder(p)), key=lambda p: -p.count("/")):
@@ -403,7 +416,3 @@ class StructuredStore(BaseStore):
             return None
         is_known = node is not None and node.facts.is_same_content(info.facts)
         return node.effective_etag if node is not None and is_known else derived_etag(info.facts)
-
-
-def _folders(made: Sequence[FolderMade], kind: FolderKind) -> list[Operation]:
-    return [PutFolder(folder.key, uuid=folder.uuid or None, facts=folder.facts, kind=kind) for folder in made]

@@ -82,6 +82,28 @@ class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rewrite: bool = False
 
 
+class VersionsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/list`` takes."""
+
+    prefix: str = ""
+    after: str = ""
+    after_version: str | None = None
+    limit: int = 1000
+
+
+class RestoreRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/restore`` takes."""
+
+    path: str
+    version: str | None = None
+
+
+class PruneRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``POST /datasources/{name}/versions/prune`` takes."""
+
+    dry_run: bool = False
+
+
 class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/snapshots/{basename}/load`` takes."""
 
@@ -136,6 +158,9 @@ def build_control_app(operations: Operations) -> web.Application:
             web.post("/datasources/{name}/resync", _resync),
             web.post("/datasources/{name}/check", _check),
             web.post("/datasources/{name}/rehash", _rehash),
+            web.post("/datasources/{name}/versions/list", _list_versions),
+            web.post("/datasources/{name}/versions/restore", _restore_version),
+            web.post("/datasources/{name}/versions/prune", _prune_versions),
             web.post("/datasources/{name}/migrate", _migrate),
             web.get("/datasources/{name}/snapshots", _list_snapshots),
             web.delete("/datasources/{name}/snapshots/{basename}", _delete_snapshot),
@@ -177,7 +202,8 @@ async def _read_datasource(request: web.Request) -> web.Response:
 
 async def _remove_datasource(request: web.Request) -> web.Response:
     with_snapshots = request.query.get("snapshots") == "delete"
-    await request.app[OPERATIONS].remove_datasource(request.match_info["name"], with_snapshots)
+    bypass = request.query.get("locks") == "bypass"
+    await request.app[OPERATIONS].remove_datasource(request.match_info["name"], with_snapshots, bypass)
     return web.Response(status=204)
 
 
@@ -250,6 +276,24 @@ async def _migrate(request: web.Request) -> web.StreamResponse:
     operations, name = request.app[OPERATIONS], request.match_info["name"]
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.migrate(name, options, note), f"migrate {name}")
+
+
+async def _list_versions(request: web.Request) -> web.Response:
+    body = await _read_body(request, VersionsRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    return _json(await operations.list_versions(name, body.prefix, body.after, body.after_version, body.limit))
+
+
+async def _restore_version(request: web.Request) -> web.Response:
+    body = await _read_body(request, RestoreRequest)
+    return _json(await request.app[OPERATIONS].restore_version(request.match_info["name"], body.path, body.version))
+
+
+async def _prune_versions(request: web.Request) -> web.StreamResponse:
+    body = await _read_body(request, PruneRequest)
+    operations, name = request.app[OPERATIONS], request.match_info["name"]
+    await operations.read_datasource(name)
+    return await _stream(request, lambda note: operations.prune_versions(name, body.dry_run, note), f"prune {name}")
 
 
 async def _list_snapshots(request: web.Request) -> web.Response:

@@ -22,6 +22,8 @@ _PAGE = f"""cellsmono {cellsmono.__version__}
 /readyz    ready, with a row for each service
 /metrics   figures for Prometheus
 
+/-/notify/NAME takes what the server of a bucket tells of changes in it.
+
 Signed S3 requests are answered here as well.
 """
 

@@ -7,6 +7,8 @@ import msgspec
 
 from cellsmono.gateway.health import build_health_app
 from cellsmono.gateway.http import Handler, Limits, Listener, RequestMetrics, build_main_handler
+from cellsmono.gateway.notifications import add_notifications
+from cellsmono.interfaces.notifications import ChangeFeed
 from cellsmono.kernel.metrics import Metrics, Sample
 from cellsmono.kernel.registry import Registry
 from cellsmono.kernel.service import ServiceStatus
@@ -86,11 +88,12 @@ def build_s3_listener(s3: Handler, host: str, port: int, options: ListenerOption
 
 
 def build_main_listener(
-    s3: Handler, registry: Registry, host: str, port: int, options: ListenerOptions
+    s3: Handler, registry: Registry, feed: ChangeFeed, host: str, port: int, options: ListenerOptions
 ) -> ListenerService:
-    """The main listener: health and metrics, and S3 for requests that are signed for it."""
-    handler = build_main_handler(s3, build_health_app(registry, options.metrics))
-    return _build("gateway.main", handler, host, port, options)
+    """The main listener: health, metrics and notifications, and S3 for requests that are signed for it."""
+    app = build_health_app(registry, options.metrics)
+    add_notifications(app, feed)
+    return _build("gateway.main", build_main_handler(s3, app), host, port, options)
 
 
 def _build(

@@ -7,11 +7,13 @@ from typing import Annotated, Protocol
 import msgspec
 
 from cellsmono.interfaces.index import NodeIndex
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import Checksum, FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Hasher, ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.sealing import SealWish
 from cellsmono.interfaces.sync import Syncer
 from cellsmono.interfaces.version import Removal, Version, Versioning
+from cellsmono.interfaces.version_policy import DeletedStrategy, VersionPolicy, parse_periods
 from cellsmono.kernel.text import HIDDEN
 
 
@@ -80,6 +82,10 @@ class Watch(enum.StrEnum):
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
 
+SECRET_NAMES = ("secret_key", "notify_token")
+"""Keys of a datasource that are never shown."""
+
+
 class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The configuration of one datasource (a ``[[datasource]]`` table, or a row of the configuration store).
 
@@ -91,12 +97,16 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     (``write``). ``snapshot_hours`` is how often the index is dumped (0: never, -1: as suits the format),
     ``snapshot_keep_days`` how long such a snapshot is kept.
 
+    With ``versions`` content that is replaced or deleted is kept from the beginning. ``version_periods`` (see
+    ``parse_periods``) and the other ``version_`` keys are the policy of what is kept of it, see ``VersionPolicy``.
+
     With ``storage`` S3 there is no folder. The tree lies in ``bucket`` below ``prefix`` on the server ``endpoint`` (a
     URL; empty: AWS). ``secret_key_file`` names a file that holds the secret; without any key they come from
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. ``storage_class`` and ``object_tags`` (``key=value&key=value``) go
     with every object. ``sign_payload`` signs bodies also over TLS, ``checksums`` sends a CRC32 along with each.
     ``ca_file`` holds the certificates of the authorities that are trusted instead of the system's. ``request_seconds``
-    is how long one operation on the server may take, with all its repetitions.
+    is how long one operation on the server may take, with all its repetitions. ``notify_token`` (or a file that holds
+    it) lets the server tell of changes in the bucket.
 
     ``migrated_from`` is format and place that a migrated datasource was at: as long as a configuration file still
     names those, the place of the configuration store is what counts.
@@ -117,6 +127,12 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     anonymous: str = ""
     snapshot_hours: float = -1.0
     snapshot_keep_days: float = 10.0
+    versions: bool = False
+    version_periods: str = ""
+    version_max_size: int = 0
+    version_max_total: int = 0
+    version_ignore_larger: int = 0
+    version_deleted: DeletedStrategy = DeletedStrategy.KEEP_ALL
     created: float = 0.0
     storage: Storage = Storage.LOCAL
     endpoint: str = ""
@@ -137,6 +153,8 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     verify_tls: bool = True
     ca_file: str = ""
     request_seconds: float = 60.0
+    notify_token: str = ""
+    notify_token_file: str = ""
     migrated_from: str = ""
 
     def __repr__(self) -> str:
@@ -149,9 +167,21 @@ class DatasourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
             return self.folder
         return f"s3://{self.bucket}/{self.prefix} on {self.endpoint or 'AWS'}"
 
+    @property
+    def version_policy(self) -> VersionPolicy:
+        """What is kept of old versions."""
+        return VersionPolicy(
+            parse_periods(self.version_periods),
+            self.version_max_size,
+            self.version_max_total,
+            self.version_ignore_larger,
+            self.version_deleted,
+        )
+
     def without_secrets(self) -> "DatasourceConfig":
         """What may be shown."""
-        return msgspec.structs.replace(self, secret_key=HIDDEN) if self.secret_key else self
+        hidden = {name: HIDDEN for name in SECRET_NAMES if getattr(self, name)}
+        return msgspec.structs.replace(self, **hidden) if hidden else self
 
 
 class ContentDigest(Protocol):
@@ -249,7 +279,22 @@ class NodeStore(Protocol):
         """Keep versions from now on, or no more new ones. Raises Conflict (reason ``versioning``) where that can not
         be.
 
-        OFF can not be asked for: what was kept once stays a version.
+        OFF can not be asked for: what was kept once stays a version. Where object lock is on nothing can be changed.
+        """
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """Turn object lock on for good, or give new versions another rule.
+
+        Raises Conflict (reason ``versioning``) where versions are not kept, or locks can not be.
+        """
+
+    async def update_lock(
+        self, path: str, version: str | None, change: Callable[[ObjectLock | None], ObjectLock]
+    ) -> Node:
+        """Replace the lock of one version (None: the current one) by what ``change`` makes of it or raises.
+
+        Nothing else changes a lock. Raises NotFound (reason ``version``), Invalid for a marker (``marker``) or where
+        object lock is off (``object_lock``).
         """
 
     async def read_version(self, path: str, version: str) -> Version:
@@ -258,10 +303,14 @@ class NodeStore(Protocol):
     async def open_version(self, path: str, version: str) -> OpenNode:
         """Open the content of one version. Raises NotFound (reason ``version``), Invalid for a marker (``marker``)."""
 
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """Remove one version for good, also a delete marker, and return what it was.
 
-        When it was what the key shows, the next newest takes its place. Raises NotFound (reason ``version``).
+        When it was what the key shows, the next newest takes its place; with ``only_noncurrent`` content that a key
+        shows raises PreconditionFailed (reason ``current``) instead. Raises NotFound (reason ``version``), and
+        Forbidden (reason ``locked``) for a locked version; ``bypass`` overrules a retention in GOVERNANCE mode.
         """
 
     async def update_version_meta(self, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:

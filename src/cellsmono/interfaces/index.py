@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from cellsmono.interfaces.events import ChangePage, NodeEvent
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.patch import Patch
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
@@ -45,7 +46,8 @@ class FolderState(msgspec.Struct, frozen=True, gc=False):
 class IndexStats(msgspec.Struct, frozen=True):
     """Figures for ``ds show`` and metrics: nodes, and bytes of the database file.
 
-    ``versions`` counts noncurrent versions and delete markers, ``version_bytes`` their content.
+    ``versions`` counts noncurrent versions and delete markers, ``version_bytes`` their content. ``object_lock`` is the
+    rule for new versions where object lock is on.
     """
 
     folders: int
@@ -56,6 +58,7 @@ class IndexStats(msgspec.Struct, frozen=True):
     versions: int = 0
     version_bytes: int = 0
     versioning: Versioning = Versioning.OFF
+    object_lock: LockRule | None = None
 
 
 class Unhashed(msgspec.Struct, frozen=True):
@@ -75,6 +78,10 @@ class NodeIndex(Protocol):
     @property
     def versioning(self) -> Versioning:
         """Whether versions are kept. The index only remembers it: what becomes of old content is said in each patch."""
+
+    @property
+    def object_lock(self) -> LockRule | None:
+        """The rule for new versions where object lock is on, else None. Only remembered, as ``versioning``."""
 
     async def read_node(self, path: str) -> Node:
         """The node at exactly this path (the root included). Raises NotFound."""
@@ -165,6 +172,9 @@ class NodeIndex(Protocol):
 
     async def set_versioning(self, versioning: Versioning) -> None:
         """Remember whether versions are kept; durable when this returns."""
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """Remember that object lock is on, with this rule for new versions; durable when this returns."""
 
     async def apply(self, patch: Patch) -> tuple[NodeEvent, ...]:
         """Change the tree in one transaction; durable when this returns (as the store is configured).

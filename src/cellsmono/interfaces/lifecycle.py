@@ -9,6 +9,7 @@ from math import ceil
 import msgspec
 
 from cellsmono.interfaces.node import FolderKind, Node, time_of_uuid
+from cellsmono.interfaces.version import Version
 
 DAY_SECONDS = 86_400.0
 _NS = 1_000_000_000
@@ -21,6 +22,10 @@ class LifecycleRule(msgspec.Struct, frozen=True, omit_defaults=True):
     than ``smaller_than`` bytes (None: any). Objects go ``days`` after they came (0: never), or from ``date`` on
     (seconds since the epoch); uploads in parts ``abort_days`` after they were begun (0: never). ``has_filter`` tells
     how the prefix was written: below a ``Filter``, or in the older form.
+
+    Where versions are kept, an object that goes leaves a delete marker. Noncurrent versions go ``noncurrent_days``
+    after they became that (0: never), but for the ``keeps_newer`` newest of them. With ``expires_markers``, and when
+    objects go by days, a delete marker goes that is all that there is of a key.
     """
 
     id: str
@@ -33,6 +38,9 @@ class LifecycleRule(msgspec.Struct, frozen=True, omit_defaults=True):
     date: int | None = None
     abort_days: int = 0
     has_filter: bool = True
+    noncurrent_days: int = 0
+    keeps_newer: int = 0
+    expires_markers: bool = False
 
     @property
     def expires_objects(self) -> bool:
@@ -43,6 +51,22 @@ class LifecycleRule(msgspec.Struct, frozen=True, omit_defaults=True):
     def aborts_uploads(self) -> bool:
         """Whether uploads in parts go by this rule."""
         return self.is_enabled and self.abort_days > 0
+
+    @property
+    def looks_at_versions(self) -> bool:
+        """Whether noncurrent versions or delete markers go by this rule."""
+        return self.is_enabled and (self.noncurrent_days > 0 or self.expires_markers or self.days > 0)
+
+    @property
+    def is_about_all(self) -> bool:
+        """Whether nothing but the key decides, so that the rule is about delete markers, too."""
+        return not self.tags and self.larger_than is None and self.smaller_than is None
+
+    def covers_version(self, version: Version) -> bool:
+        """Whether the rule is about this version."""
+        if version.node is not None:
+            return self.covers(version.node)
+        return self.is_about_all and version.key.startswith(self.prefix)
 
     def covers(self, node: Node) -> bool:
         """Whether the rule is about this node."""
@@ -90,6 +114,29 @@ def find_expiry(rules: Iterable[LifecycleRule], node: Node, day_seconds: float =
         if found is None or at < found.at:
             found = Expiry(at, rule.id)
     return found
+
+
+def find_version_expiry(
+    rules: Iterable[LifecycleRule], version: Version, newer: int, *, is_only: bool, day_seconds: float = DAY_SECONDS
+) -> Expiry | None:
+    """The first moment at which a rule lets a noncurrent version or a delete marker go, None when none ever does.
+
+    ``newer`` is the number of noncurrent versions of its key that are newer, ``is_only`` says that there is no other
+    version at all.
+    """
+    ends = []
+    for rule in rules:
+        if not (rule.looks_at_versions and rule.covers_version(version)):
+            continue
+        if not version.is_latest:
+            if rule.noncurrent_days and newer >= rule.keeps_newer:
+                ends.append(Expiry(end_of_days(version.since_ns / _NS, rule.noncurrent_days, day_seconds), rule.id))
+        elif version.node is None and is_only:
+            if rule.expires_markers:
+                ends.append(Expiry(0.0, rule.id))
+            elif rule.days:
+                ends.append(Expiry(end_of_days(version.mtime_ns / _NS, rule.days, day_seconds), rule.id))
+    return min(ends, key=lambda each: each.at, default=None)
 
 
 def find_abort(

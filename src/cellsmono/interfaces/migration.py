@@ -70,13 +70,23 @@ class MigrationProblem(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class CarriedSnapshot(msgspec.Struct, frozen=True):
+    """A snapshot that goes along: its name, size and time in the old place, and its name in the new one."""
+
+    name: str
+    kept_as: str
+    size: int
+    mtime_ns: int
+
+
 class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a migration did or would do.
 
     ``files``, ``folders`` and ``bytes`` are what the datasource holds, ``done_files`` and ``done_bytes`` what is at the
-    target of it. ``free`` is the room at the target in bytes, None where nobody can tell. ``problems`` lists at most
-    1,000; while there are any nothing is switched. ``skipped`` counts entries of the source that are not served (links,
-    sockets) and stay where they are. ``left`` lists what FINISH found changed or unknown in the old place and did not
+    target of it. ``free`` is the room at the target in bytes after PLAN and RUN, None where nobody can tell.
+    ``problems`` lists at most 1,000; while there are any nothing is switched. ``skipped`` counts entries of the source
+    that are not served (links, sockets) and stay where they are. ``snapshots`` counts those that go along. ``left``
+    lists what FINISH found changed or unknown in the old place and did not
     remove, at most 1,000.
     """
 
@@ -96,6 +106,7 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[MigrationProblem, ...] = ()
     problems_total: int = 0
     skipped: int = 0
+    snapshots: int = 0
     removed: int = 0
     left: tuple[str, ...] = ()
     left_total: int = 0
@@ -115,10 +126,14 @@ class MigrationProgress(msgspec.Struct, frozen=True):
 
 
 class MigrationState(msgspec.Struct, frozen=True, kw_only=True):
-    """A migration that was begun, as it is remembered over a restart. The configurations hold secrets."""
+    """A migration that was begun, as it is remembered over a restart. The configurations hold secrets.
+
+    ``snapshots`` are those whose copies are at the target, or may be.
+    """
 
     version: int = 1
     phase: MigrationPhase
     source: DatasourceConfig
     target: DatasourceConfig
     move: bool = False
+    snapshots: tuple[CarriedSnapshot, ...] = ()

@@ -10,6 +10,7 @@ import uuid as uuidlib
 import msgspec
 import xxhash
 
+from cellsmono.interfaces.locks import ObjectLock
 from cellsmono.interfaces.paths import is_folder
 
 
@@ -52,7 +53,7 @@ class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     ``headers`` holds standard headers by lower-case name (cache-control, content-disposition, content-encoding,
     content-language, expires, x-amz-storage-class, x-amz-website-redirect-location); ``user`` holds user metadata by
     lower-case name without ``x-amz-meta-``. ``acl`` is a canned ACL as in ``interfaces.bucket_settings``, empty for
-    ``private``.
+    ``private``. ``lock`` keeps a version from being deleted (see ``interfaces.locks``); it stands in the index alone.
     """
 
     content_type: str | None = None
@@ -62,6 +63,12 @@ class NodeMeta(msgspec.Struct, frozen=True, omit_defaults=True):
     checksum: Checksum | None = None
     parts: tuple[PartInfo, ...] = ()
     acl: str = ""
+    lock: ObjectLock | None = None
+
+    @property
+    def unlocked(self) -> "NodeMeta":
+        """The same without a lock, which belongs to one version and goes with no copy of it."""
+        return self if self.lock is None else msgspec.structs.replace(self, lock=None)
 
 
 NO_META = NodeMeta()

@@ -34,6 +34,22 @@ class Hasher(Protocol):
         """Take the next bytes."""
 
 
+@runtime_checkable
+class SumHasher(Hasher, Protocol):
+    """A hasher whose sums are of use to a storage that must tell them to somebody else.
+
+    ``sums`` names those that it computes of all that it takes (``SHA256``, ``CRC32``).
+    """
+
+    sums: frozenset[str]
+
+    def sum_of(self, name: str) -> bytes:
+        """One of them, so far."""
+
+    def lanes(self) -> Sequence[Hasher]:
+        """Hashers that together do what this one does, and may each work in a thread of its own."""
+
+
 class ObjectInfo(msgspec.Struct, frozen=True):
     """What the storage says about one object or folder."""
 

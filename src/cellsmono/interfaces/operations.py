@@ -12,9 +12,12 @@ from cellsmono.interfaces.encryption import EncryptionInfo, ImportReport, KeyBun
 from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashReport
 from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.people import People
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
+from cellsmono.interfaces.version import VersionPage
+from cellsmono.interfaces.version_policy import PruneProgress, PruneReport
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.registry import ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -162,13 +165,14 @@ class Operations(Protocol):
         the reason why it can not be served, and what ``load_snapshot`` raises; then nothing was added.
         """
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         """Stop serving a folder and forget its index. Files are never deleted, snapshots only when asked for.
 
         The index of a flat datasource that holds something is kept in the data folder: it comes back when the same
         folder is added under the same name again.
 
-        Raises Conflict for one that the configuration file, environment or command line names.
+        Raises Conflict for one that the configuration file, environment or command line names, and (reason ``locked``)
+        for one with locked versions; with ``bypass`` retentions in GOVERNANCE mode are no hindrance.
         """
 
     async def dump_snapshot(
@@ -259,6 +263,22 @@ class Operations(Protocol):
 
     async def import_keys(self, bundle: KeyBundle) -> ImportReport:
         """Take in keys that are not there, and open the datasources that can be opened with them."""
+
+    async def list_versions(
+        self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000
+    ) -> VersionPage:
+        """A page of the versions of all keys that begin with ``prefix``, see ``NodeIndex.list_versions``."""
+
+    async def restore_version(self, name: str, path: str, version: str | None = None) -> Node:
+        """Make an older version of a key the newest again; None: the newest one that it does not show.
+
+        Raises NotFound (reason ``version``), Invalid for a delete marker.
+        """
+
+    async def prune_versions(
+        self, name: str, dry_run: bool = False, progress: Callable[[PruneProgress], None] | None = None
+    ) -> PruneReport:
+        """Remove the versions that the policy of a datasource does not keep. Cancelling the awaiting task stops it."""
 
     async def list_keys(self) -> list[AccessKey]:
         """All active keys, oldest first. The secrets are empty in what is returned."""

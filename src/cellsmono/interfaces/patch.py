@@ -26,8 +26,9 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     with a create event of its own. A ``uuid`` that another node holds raises Conflict (reason ``uuid``).
     With ``only_new`` set a node that is there raises AlreadyExists.
 
-    ``version`` is the id that new authoritative content gets among the versions of its key (empty: the null version, in
-    the place of an older one). With ``keeps`` what was there becomes a noncurrent version instead of being forgotten.
+    ``version`` is the id that new content gets among the versions of its key (empty: the null version, in the place of
+    an older one). None: somebody else wrote it; where versions are kept it gets a fresh id, unless ETag and size say
+    that it is what was there. With ``keeps`` what was there becomes a noncurrent version instead of being forgotten.
     """
 
     path: str
@@ -40,7 +41,7 @@ class PutLeaf(msgspec.Struct, frozen=True, tag=True):
     blob: int = 0
     only_new: bool = False
     block_hash: str = ""
-    version: str = ""
+    version: str | None = None
     keeps: bool = False
 
 
@@ -152,6 +153,16 @@ class FolderScanned(msgspec.Struct, frozen=True, tag=True):
     fingerprint: bytes = b""
 
 
+class KeepVersion(msgspec.Struct, frozen=True, tag=True):
+    """The content of the leaf at ``path`` lies in this blob as well, so that it can be replaced or deleted. No event.
+
+    Until the leaf gets another version the noncurrent one with its id is not shown. No change for a missing leaf.
+    """
+
+    path: str
+    blob: int
+
+
 class DropVersion(msgspec.Struct, frozen=True, tag=True):
     """This noncurrent version or delete marker of the key ``path`` is gone; no change when there is none. No event."""
 
@@ -192,6 +203,7 @@ Operation = (
     | SetMeta
     | SetHash
     | FolderScanned
+    | KeepVersion
     | DropVersion
     | PromoteVersion
     | SetVersionMeta

@@ -15,6 +15,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.index import KeyPage, Usage
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import Part, PartDigest, Upload
 from cellsmono.interfaces.version import Removal, Version, Versioning, VersionPage
@@ -72,10 +73,11 @@ class NodeRouter(Protocol):
     async def read_root(self, actor: Actor, root: str) -> Root:
         """One root."""
 
-    async def create_root(self, actor: Actor, root: str) -> Root:
+    async def create_root(self, actor: Actor, root: str, *, object_lock: bool = False) -> Root:
         """Make a new datasource in the configured bucket root; it survives a restart.
 
-        Raises AlreadyExists, Invalid (reason ``name``), Forbidden.
+        With ``object_lock`` it keeps versions and can lock them. Raises AlreadyExists, Invalid (reason ``name``),
+        Forbidden, Conflict (reason ``versioning``) where new datasources can not do that.
         """
 
     async def delete_root(self, actor: Actor, root: str) -> None:
@@ -141,8 +143,35 @@ class NodeRouter(Protocol):
     async def open_version(self, actor: Actor, root: str, path: str, version: str) -> OpenNode:
         """See ``NodeStore.open_version``."""
 
-    async def delete_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
-        """See ``NodeStore.delete_version``."""
+    async def delete_version(
+        self, actor: Actor, root: str, path: str, version: str, *, bypass: bool = False
+    ) -> Version:
+        """See ``NodeStore.delete_version``. ``bypass`` counts for actors that may ``s3:BypassGovernanceRetention``."""
+
+    def find_object_lock(self, root: str) -> LockRule | None:
+        """The rule for new versions where object lock is on. As ``find_settings`` it asks for no right."""
+
+    async def read_object_lock(self, actor: Actor, root: str) -> LockRule | None:
+        """As ``find_object_lock``, for whoever may read it."""
+
+    async def set_object_lock(self, actor: Actor, root: str, rule: LockRule) -> None:
+        """See ``NodeStore.set_object_lock``."""
+
+    async def update_lock(
+        self,
+        actor: Actor,
+        root: str,
+        path: str,
+        version: str | None,
+        change: Callable[[ObjectLock | None, bool], ObjectLock],
+        action: str,
+        *,
+        bypass: bool = False,
+    ) -> Node:
+        """See ``NodeStore.update_lock``. ``action`` is what that is in S3's words.
+
+        ``change`` is told, too, whether GOVERNANCE may be overruled: the actor wants to (``bypass``), and may.
+        """
 
     async def update_version_meta(
         self, actor: Actor, root: str, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]

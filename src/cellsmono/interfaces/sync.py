@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.objects import Skipped
 
 
@@ -119,6 +120,13 @@ class Syncer(Protocol):
 
         Cancelling the awaiting task stops it between two folders; what was done stays, and the next one goes on quickly
         because unchanged folders are skipped. Raises NotFound when ``path`` is neither in the index nor on the storage.
+        """
+
+    def look_soon(self, told: Iterable[tuple[str, Facts | None]]) -> None:
+        """Look at these keys after a moment of quiet, because somebody told of changes there; returns at once.
+
+        ``Facts`` are what is there now as far as that was told, None for what is gone or unknown: what the index says
+        as well is not looked at.
         """
 
     def status(self) -> SyncStatus:

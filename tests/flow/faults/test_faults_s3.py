@@ -196,6 +196,30 @@ async def test_a_server_that_hangs_holds_nobody_for_longer_than_was_configured(s
     assert await get(store, "x") == b"before"
 
 
+async def test_a_hold_is_given_back_although_the_answer_about_it_is_cut_off(store, proxy):
+    other = S3Store("data.objects.gateway2", store.endpoint)
+    other.add_bucket(store.place(BUCKET))
+    await store.hold_bucket(BUCKET)
+    proxy.only = "GET"
+    proxy.plan.append(10)
+    await store.holds.close()
+    assert len(proxy.plan) == 0, "it was asked who holds"
+    await other.hold_bucket(BUCKET)
+    assert other.describe_loss(BUCKET) == ""
+    await other.close()
+
+
+async def test_a_hold_that_can_not_be_given_back_is_taken_over_at_once(store, proxy):
+    other = S3Store("data.objects.gateway2", store.endpoint)
+    other.add_bucket(store.place(BUCKET))
+    await store.hold_bucket(BUCKET)
+    proxy.always = 10
+    await store.holds.close()
+    proxy.mend()
+    await other.hold_bucket(BUCKET)
+    await other.close()
+
+
 async def test_one_connection_that_hangs_is_given_up_for_another_one(store, proxy):
     store.connection.patience = Patience(2)
     proxy.plan.append("hang")

@@ -12,8 +12,9 @@ MIB = 1 << 20
 
 @pytest.fixture
 def spool(mount_small, monkeypatch):
-    """A temporary folder of 16 MiB."""
-    place = mount_small("16m") / "spool"
+    """A temporary folder of 48 MiB, and no room in memory for what is long."""
+    monkeypatch.setattr("cellsmono.datasource.objects.s3.spool.ROOM_BYTES", 0)
+    place = mount_small("48m") / "spool"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
     return place

@@ -1,10 +1,16 @@
 """After a migration everything is as it was, for whoever does not look where the bytes are."""
 
+import asyncio
 import os
 
+import boto3
+import msgspec
 import pytest
 
-from cellsmono.datasource.migration import copying
+from cellsmono.datasource.migration import copying, streaming
+from cellsmono.datasource.objects.s3 import copying as copying_s3
+from cellsmono.datasource.objects.s3 import store
+from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import Format, Storage
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, Unavailable
@@ -93,6 +99,24 @@ async def test_a_dry_run_changes_nothing_and_tells_what_there_is(make_site):
         assert report.free > report.bytes
         assert not site.target.exists()
         await app.check_well()
+
+
+@pytest.mark.parametrize("action", [MigrationAction.PLAN, MigrationAction.RUN])
+async def test_it_tells_what_is_not_served_and_the_room_that_is_left(make_site, action):
+    site = make_site()
+    async with site.open() as app:
+        await app.put("k")
+        os.symlink("k", site.source / "link")
+        os.mkfifo(site.source / "pipe")
+        await app.operations.resync("docs")
+        report = await app.migrate(action, FLAT, site.target)
+        space = os.statvfs(site.root)
+        assert report.skipped == 2
+        assert 0 < report.free <= space.f_blocks * space.f_frsize
+    async with site.open() as app:
+        if action is MigrationAction.RUN:
+            finished = await app.migrate(MigrationAction.FINISH)
+            assert (sorted(finished.left), finished.free) == (["link", "pipe"], None)
 
 
 @pytest.mark.parametrize("action", [MigrationAction.PLAN, MigrationAction.RUN])
@@ -269,9 +293,23 @@ async def test_an_upload_in_parts_that_was_under_way_is_aborted(make_site):
             await app.store.read_upload(upload.upload_id)
 
 
-@pytest.mark.parametrize("target", [STRUCTURED, FLAT])
-async def test_from_a_bucket_of_another_server_to_a_folder(make_site, far_bucket, target):
-    site = make_site(STRUCTURED, **far_bucket, prefix="base")
+FORMATS = [(STRUCTURED, FLAT), (FLAT, STRUCTURED), (STRUCTURED, STRUCTURED), (FLAT, FLAT)]
+
+
+def keys_behind(bucket):
+    """Every object of the other server's bucket, but what hides in it."""
+    client = boto3.client(
+        "s3", endpoint_url=bucket["endpoint"], aws_access_key_id="a", aws_secret_access_key="b" * 20,
+        region_name="us-east-1",
+    )  # fmt: skip
+    found = [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket["bucket"]).get("Contents", ())]
+    client.close()
+    return [key for key in found if ".cellsmono/" not in key]
+
+
+@pytest.mark.parametrize(("source", "target"), FORMATS)
+async def test_from_a_bucket_of_another_server_to_a_folder(make_site, far_bucket, source, target):
+    site = make_site(source, **far_bucket, prefix="base")
     async with site.open() as app:
         await app.seed()
         before = await seen(app)
@@ -282,11 +320,12 @@ async def test_from_a_bucket_of_another_server_to_a_folder(make_site, far_bucket
         assert app.store.config.secret_key == ""
         finished = await app.migrate(MigrationAction.FINISH)
         assert (finished.removed, finished.left) == (9, ())
+        assert keys_behind(far_bucket) == []
         await app.check_well()
 
 
-@pytest.mark.parametrize("source", [STRUCTURED, FLAT])
-async def test_from_a_folder_to_a_bucket_of_another_server(make_site, far_bucket, source):
+@pytest.mark.parametrize(("source", "target"), FORMATS)
+async def test_from_a_folder_to_a_bucket_of_another_server(make_site, far_bucket, source, target):
     site = make_site(source)
     site.far = True
     async with site.open() as app:
@@ -294,11 +333,86 @@ async def test_from_a_folder_to_a_bucket_of_another_server(make_site, far_bucket
         before = await seen(app)
         values = {name: value for name, value in far_bucket.items() if name != "bucket"}
         place = f"s3://{far_bucket['bucket']}/base"
-        report = await app.migrate(format_=STRUCTURED, target=place, **values)
+        report = await app.migrate(format_=target, target=place, **values)
         assert report.problems == ()
         assert await seen(app) == before
-        assert (await app.operations.resync("docs")).changed == 0
+        if target is STRUCTURED:
+            assert (await app.operations.resync("docs")).changed == 0
         await app.check_well()
         assert (await app.migrate(MigrationAction.FINISH)).left == ()
+        assert not site.source.exists()
     async with site.open() as app:
         assert await seen(app) == before
+
+
+@pytest.mark.parametrize("is_near", [True, False], ids=["inside", "through"])
+@pytest.mark.parametrize(("source", "target"), FORMATS)
+async def test_from_a_bucket_to_another_one(make_site, far_bucket, proxy, monkeypatch, source, target, is_near):
+    """On one server nothing is read; from server to server everything passes through."""
+    site = make_site(source, **far_bucket, prefix="base")
+    opened = []
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        opening = S3Store.open
+        monkeypatch.setattr(S3Store, "open", lambda *args: opened.append(args[2]) or opening(*args))
+        values = {} if is_near else {"endpoint": proxy.url, "access_key": "access", "secret_key": "secretsecret"}
+        report = await app.migrate(format_=target, target=f"s3://{far_bucket['bucket']}/elsewhere", **values)
+        assert report.problems == ()
+        read = [key for key in opened if not key.endswith(".json")]
+        assert len(read) == (0 if is_near else 9)
+        assert app.store.config.endpoint == (far_bucket["endpoint"] if is_near else proxy.url)
+        assert await seen(app) == before
+        await app.check_well()
+        finished = await app.migrate(MigrationAction.FINISH)
+        assert (finished.removed, finished.left) == (9, ())
+        assert all(key.startswith("elsewhere/") for key in keys_behind(far_bucket))
+    async with site.open() as app:
+        assert await seen(app) == before
+        await app.check_well()
+
+
+async def test_what_a_server_copied_is_read_where_its_etags_tell_nothing(make_site, far_bucket, monkeypatch):
+    site = make_site(FLAT, **far_bucket, prefix="base")
+    async with site.open() as app:
+        await app.seed()
+        before = await seen(app)
+        monkeypatch.setattr(streaming, "_is_made_of", lambda facts, md5: False)
+        report = await app.migrate(format_=FLAT, target=f"s3://{far_bucket['bucket']}/elsewhere")
+        assert report.problems == ()
+        assert await seen(app) == before
+
+
+async def test_a_server_that_copies_something_else_is_found_out(make_site, far_bucket, monkeypatch):
+    site = make_site(FLAT, **far_bucket, prefix="base")
+    async with site.open() as app:
+        await app.put("one", b"one")
+        other = await app.put("two", b"two")
+        unhashed = await app.upload("parts", b"abc")
+        copy = store.copy_version
+
+        async def copy_other(connection, version, place, key, options):
+            wrong = msgspec.structs.replace(version, key=app.store.blobs.key_of(other))
+            return await copy(connection, wrong, place, key, options)
+
+        monkeypatch.setattr(store, "copy_version", copy_other)
+        monkeypatch.setattr(copying_s3, "_confirm", lambda *args: asyncio.sleep(0))
+        report = await app.migrate(format_=FLAT, target=f"s3://{far_bucket['bucket']}/elsewhere")
+        assert {(p.obstacle, p.path) for p in report.problems} == {
+            (Obstacle.DIFFERS, "one"), (Obstacle.DIFFERS, unhashed.path)
+        }  # fmt: skip
+        assert app.store.config.prefix == "base"
+        monkeypatch.undo()
+        assert (await app.migrate()).problems == ()
+        assert await app.read("one") == b"one"
+
+
+async def test_blobs_that_are_missing_in_a_bucket_are_told_first(make_site, far_bucket):
+    site = make_site(FLAT, **far_bucket, prefix="base")
+    async with site.open() as app:
+        await app.put("fine")
+        node = await app.put("gone", b"gone")
+        await app.triple.objects.delete("docs", app.store.blobs.key_of(node))
+        for action in (MigrationAction.PLAN, MigrationAction.RUN):
+            report = await app.migrate(action, FLAT, site.target)
+            assert [(p.obstacle, p.path) for p in report.problems] == [(Obstacle.MISSING, "gone")]

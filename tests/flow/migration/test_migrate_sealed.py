@@ -3,10 +3,12 @@
 import pytest
 from msgspec.structs import replace
 
+from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.sealing.store import SealedStore
-from cellsmono.interfaces.datasource import Encryption, Format
+from cellsmono.interfaces.datasource import Encryption, Format, WriteOptions
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
 from cellsmono.interfaces.node import is_sealed
+from cellsmono.interfaces.sealing import SealWish
 from cellsmono.kernel.errors import Invalid, Unavailable
 
 FLAT, STRUCTURED = Format.FLAT, Format.STRUCTURED
@@ -97,6 +99,28 @@ async def test_content_that_was_altered_stops_it(make_site):
         ]
 
 
+async def test_content_that_only_its_client_can_read_is_named_and_stays(make_site):
+    site = make_sealed(make_site)
+    async with site.open() as app:
+        await app.put("plain", b"content")
+        wish = WriteOptions(seal=SealWish(b"k" * 32))
+        await app.store.put_node("secret", one(b"content"), PlainDigest(), wish)
+        with pytest.raises(Invalid, match="its client"):
+            await app.read("secret")
+        report = await app.migrate(format_=FLAT, target=site.target)
+        assert report.phase is not MigrationPhase.SWITCHED
+        assert [(each.obstacle, each.path) for each in report.problems] == [(Obstacle.DIFFERS, "secret")]
+        assert "its client" in report.problems[0].detail
+        opened = await app.store.open_node("secret")
+        await opened.reader.unlock(b"k" * 32)
+        assert await opened.reader.read(0, 100) == b"content"
+        opened.reader.close()
+
+
+async def one(data):
+    yield data
+
+
 async def test_a_migration_that_was_cut_short_goes_on_with_the_same_names(make_site, monkeypatch):
     site = make_site(FLAT)
     async with site.open() as app:
@@ -143,3 +167,27 @@ async def test_giving_up_removes_the_sealed_copies(make_site, monkeypatch):
         assert aborted.left == ()
         assert not site.target.exists()
         assert await app.tree() == before
+
+
+@pytest.mark.parametrize("encryption", ["aes256", "none"])
+async def test_into_a_bucket_and_inside_its_server(make_site, far_bucket, encryption):
+    """A server copies nothing by itself where the bytes are to be others."""
+    site = make_site(FLAT)
+    site.far = True
+    values = {name: value for name, value in far_bucket.items() if name != "bucket"}
+    async with site.open() as app:
+        await app.seed()
+        before = await app.tree()
+        place = f"s3://{far_bucket['bucket']}"
+        report = await app.migrate(format_=FLAT, target=f"{place}/base", encryption="aes256", **values)
+        assert (report.phase, report.problems) == (MigrationPhase.SWITCHED, ())
+        assert (await app.tree(), await seals(app)) == (before, {True})
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
+        await app.check_well()
+        report = await app.migrate(format_=FLAT, target=f"{place}/again", encryption=encryption)
+        assert (report.phase, report.problems) == (MigrationPhase.SWITCHED, ())
+        assert (await app.tree(), await seals(app)) == (before, {encryption == "aes256"})
+        assert (await app.migrate(MigrationAction.FINISH)).left == ()
+    async with site.open() as app:
+        assert await app.tree() == before
+        await app.check_well()

@@ -54,7 +54,7 @@ class FakeOperations:
         self.sources[config.name] = config
         return self._describe(config)
 
-    async def remove_datasource(self, name: str, with_snapshots: bool = False) -> None:
+    async def remove_datasource(self, name: str, with_snapshots: bool = False, bypass: bool = False) -> None:
         await self.read_datasource(name)
         self.asked.append(with_snapshots)
         raise Conflict("it is configured", reason="configured")

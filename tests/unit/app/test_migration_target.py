@@ -34,8 +34,7 @@ def test_another_bucket_of_the_same_server_keeps_what_was_said_about_it():
         (LOCAL, MigrationOptions(format=Format.FLAT, target="/srv/docs"), Conflict, "in place"),
         (LOCAL, MigrationOptions(format=Format.STRUCTURED, target="/srv/docs"), Conflict, "already"),
         (LOCAL, MigrationOptions(format=Format.FLAT, target="/x", values={"region": "r"}), Invalid, "only a bucket"),
-        (LOCAL, MigrationOptions(format=Format.FLAT, target="s3://b/"), Invalid, "flat in a bucket"),
-        (FAR, MigrationOptions(format=Format.FLAT, target="s3://c/"), Invalid, "flat in a bucket"),
+        (FAR, MigrationOptions(format=Format.FLAT, target="s3://b/p/"), Conflict, "in place"),
     ],
 )
 def test_what_can_not_be_is_refused(source, wanted, error, text):

@@ -1,7 +1,10 @@
 import asyncio
 import os
+import platform
 import resource
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,36 @@ from cellsmono.app.process import (
 )
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.tasks import cancel_and_wait
+
+HEAPS = """
+import ctypes, sys, threading
+from cellsmono.app.process import share_heap
+if sys.argv[1] == "shared":
+    assert share_heap()
+barrier = threading.Barrier(5)
+
+def work():
+    barrier.wait()
+    kept = [bytes(40_000) for _ in range(100)]
+    barrier.wait()
+    barrier.wait()
+    del kept
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+barrier.wait(); barrier.wait()
+ctypes.CDLL(None).malloc_stats()
+barrier.wait()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have one heap, or no mallopt")
+def test_threads_share_a_heap() -> None:
+    def count(mode: str) -> int:
+        done = subprocess.run([sys.executable, "-c", HEAPS, mode], capture_output=True, text=True, check=True)
+        return done.stderr.count("Arena ")
+
+    assert count("shared") == 1 < count("own")
 
 
 @pytest.fixture

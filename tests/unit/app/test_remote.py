@@ -34,6 +34,14 @@ def test_a_bucket_needs_no_folder_and_files_are_relative_to_the_configuration() 
         ({"endpoint": "s3.example.org"}, "https://"),
         ({"object_tags": "nonsense"}, "key=value"),
         ({"secret_key": SECRET, "secret_key_file": "x"}, "secret_key_file"),
+        ({"notify_token": SECRET, "notify_token_file": "x"}, "notify_token_file"),
+        ({"notify_token": SECRET}, "16 characters"),
+        ({"notify_token": SECRET * 2, "format": "flat"}, "only structured"),
+        ({"notify_token_file": "x", "format": "flat"}, "only structured"),
+        (
+            {"storage": "local", "folder": "/srv", "bucket": "", "endpoint": "", "notify_token": SECRET},
+            "storage = 's3'",
+        ),
         ({"signature": "v2"}, "s3v4"),
         ({"storage": "s4"}, "'local', 's3'"),
         ({"storage": "local", "folder": "/srv"}, "storage = 's3' only"),
@@ -47,7 +55,8 @@ def test_what_is_wrong_is_told(values: dict[str, object], said: str) -> None:
 
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
-    lines = [f"{key} = {value!r}" for key, value in (BUCKET | {"access_key": "AK", "secret_key": SECRET}).items()]
+    values = BUCKET | {"access_key": "AK", "secret_key": SECRET, "notify_token": SECRET * 2}
+    lines = [f"{key} = {value!r}" for key, value in values.items()]
     file.write_text("\n".join(["[[datasource]]", *lines]))
     loaded = load_config(config_file=str(file), environ={"HOME": "/h"})
     (source,) = loaded.config.datasource

@@ -9,10 +9,13 @@ from typing import Protocol
 
 import msgspec
 
+from cellsmono.data.lifecycle.versions import DueVersions
 from cellsmono.interfaces.bucket_settings import BucketSettingsStore
 from cellsmono.interfaces.datasource import Conditions, NodeStore
 from cellsmono.interfaces.lifecycle import LifecycleRule, find_abort, find_expiry
+from cellsmono.interfaces.locks import LOCKED
 from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.version import Version, Versioning, VersionPage
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, NotFound, PreconditionFailed
 from cellsmono.kernel.log import get_logger
@@ -36,11 +39,15 @@ class Buckets(Protocol):
 
 
 class Totals(msgspec.Struct):
-    """What a run did: buckets with rules, objects looked at, what went, and what could not go."""
+    """What a run did: buckets with rules, objects looked at, what went, and what could not go.
+
+    ``versions`` counts noncurrent versions and delete markers that went.
+    """
 
     buckets: int = 0
     looked_at: int = 0
     expired: int = 0
+    versions: int = 0
     aborted: int = 0
     failed: int = 0
 
@@ -84,9 +91,46 @@ class Run:
                 after = page.next_after
                 if not after:
                     break
+        pruning = [rule for rule in rules if rule.looks_at_versions]
+        if self._find(name).versioning is not Versioning.OFF:
+            for prefix in outermost(rule.prefix for rule in pruning):
+                async for _ in self._prune(name, pruning, prefix):
+                    yield
         for prefix in outermost(rule.prefix for rule in rules if rule.aborts_uploads):
             async for _ in self._abort(name, rules, prefix):
                 yield
+
+    async def _prune(self, name: str, rules: Sequence[LifecycleRule], prefix: str) -> AsyncGenerator[None, None]:
+        """Let noncurrent versions and delete markers go."""
+        looked, page = DueVersions(rules, self._day), VersionPage(())
+        while True:
+            store, now = self._find(name), self._clock.time()
+            after = page.next_version if page.next_key else None
+            page = await store.index.list_versions(prefix, "", page.next_key, after, PAGE)
+            due = list(looked.find((each for each in page.entries if isinstance(each, Version)), now))
+            if not page.next_key:
+                due += looked.finish(now)
+            for at in range(0, len(due), _TOGETHER):
+                await asyncio.gather(*(self._drop(store, version) for version in due[at : at + _TOGETHER]))
+            yield
+            if not page.next_key:
+                return
+
+    async def _drop(self, store: NodeStore, version: Version) -> None:
+        try:
+            await store.delete_version(version.key, version.id, only_noncurrent=True)
+            self.totals.versions += 1
+        except (NotFound, PreconditionFailed):
+            pass  # deleted meanwhile, or current again
+        except CellsError as error:
+            if error.reason != LOCKED:  # then it stays until the lock ends
+                self._complain(store, version.key, error)
+
+    def _complain(self, store: NodeStore, path: str, error: CellsError) -> None:
+        self.totals.failed += 1
+        if store.config.name not in self._complained:  # a disk that is full or read-only fails for every object
+            self._complained.add(store.config.name)
+            log.warning("an object could not expire", bucket=store.config.name, path=path, error=error.message)
 
     def _find(self, name: str) -> NodeStore:
         """The datasource, looked up for each slice: it may be closed while a run goes on."""
@@ -116,10 +160,7 @@ class Run:
         except (NotFound, PreconditionFailed):
             pass  # deleted or replaced meanwhile
         except CellsError as error:
-            self.totals.failed += 1
-            if store.config.name not in self._complained:  # a disk that is full or read-only fails for every object
-                self._complained.add(store.config.name)
-                log.warning("an object could not expire", bucket=store.config.name, path=path, error=error.message)
+            self._complain(store, path, error)
 
     async def _abort(self, name: str, rules: Sequence[LifecycleRule], prefix: str) -> AsyncGenerator[None, None]:
         key = upload_id = ""

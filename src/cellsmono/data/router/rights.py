@@ -20,6 +20,8 @@ DELETE: Final = "s3:DeleteObject"
 LIST: Final = "s3:ListBucket"
 PUT_ACL: Final = "s3:PutObjectAcl"
 PUT_TAGS: Final = "s3:PutObjectTagging"
+PUT_RETENTION: Final = "s3:PutObjectRetention"
+PUT_HOLD: Final = "s3:PutObjectLegalHold"
 
 GET_VERSION: Final = "s3:GetObjectVersion"
 DELETE_VERSION: Final = "s3:DeleteObjectVersion"
@@ -77,9 +79,14 @@ class Rights:
             raise forbid(store, path)
 
     def require_meta(self, actor: Actor, store: NodeStore, path: str, meta: NodeMeta) -> None:
-        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL and these tags."""
+        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL, lock and tags."""
         if meta.tags:
             self.require(actor, store, PUT_TAGS, path)
+        if meta.lock is not None:
+            if meta.lock.mode:
+                self.require(actor, store, PUT_RETENTION, path)
+            if meta.lock.hold:
+                self.require(actor, store, PUT_HOLD, path)
         if meta.acl:
             self.require(actor, store, PUT_ACL, path)
             _check_acl(self._settings.find(store.config.name) or NO_SETTINGS, meta.acl)

@@ -7,6 +7,7 @@ import msgspec
 from cellsmono.data.policy.document import parse_policy
 from cellsmono.data.router.base import Roots
 from cellsmono.data.router.digest import PlainDigest
+from cellsmono.data.router.locks import LockRouter
 from cellsmono.data.router.rights import (
     DELETE,
     GET,
@@ -18,7 +19,6 @@ from cellsmono.data.router.rights import (
     forbid,
     is_open,
 )
-from cellsmono.data.router.versions import VersionRouter
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
@@ -41,7 +41,7 @@ from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, Precondi
 _COPY_CHUNK = 1 << 20
 
 
-class Router(VersionRouter):
+class Router(LockRouter):
     """``NodeRouter`` that maps the first step of a path to a datasource."""
 
     # roots
@@ -57,12 +57,15 @@ class Router(VersionRouter):
         """See ``NodeRouter``."""
         return _root(self._allow(actor, root, LIST))
 
-    async def create_root(self, actor: Actor, root: str) -> Root:
+    async def create_root(self, actor: Actor, root: str, *, object_lock: bool = False) -> Root:
         """See ``NodeRouter``."""
         _require_owner(actor)
         if self._roots.find(root) is not None:
             raise AlreadyExists(f"The bucket {root!r} exists already and is yours", reason="root", path=root)
-        return _root(await self._roots.create(root))
+        made = _root(await self._roots.create(root))
+        if object_lock:
+            await self._begin_locking(root)
+        return made
 
     async def delete_root(self, actor: Actor, root: str) -> None:
         """See ``NodeRouter``."""
@@ -199,7 +202,7 @@ class Router(VersionRouter):
                     f"{source!r} is not the version that was asked for", reason="source_changed", path=source
                 )
             write = WriteOptions(
-                meta=node.meta if options.meta is None else options.meta,
+                meta=node.meta.unlocked if options.meta is None else options.meta,
                 mtime_ns=node.mtime_ns if options.mtime_ns is None else options.mtime_ns,
                 size=node.size,
                 conditions=options.conditions,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from cellsmono.data.router.base import RouterBase
-from cellsmono.data.router.rights import DELETE_VERSION, GET, LIST_VERSIONS, PUT_VERSION_TAGS, Verdict, forbid, is_open
+from cellsmono.data.router.rights import GET, LIST_VERSIONS, PUT_VERSION_TAGS, Verdict, forbid, is_open
 from cellsmono.interfaces.datasource import OpenNode
 from cellsmono.interfaces.node import Node, NodeMeta
 from cellsmono.interfaces.router import Actor
@@ -67,10 +67,6 @@ class VersionRouter(RouterBase):
             opened.reader.close()
             raise forbid(store, path)
         return opened
-
-    async def delete_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
-        """See ``NodeRouter``."""
-        return await self._allow(actor, root, DELETE_VERSION, path).delete_version(path, version)
 
     async def update_version_meta(
         self, actor: Actor, root: str, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]

@@ -66,7 +66,7 @@ class WorkspaceBase:
         entry = await self._enter(actor, root, path, WRITE)
         if conditions != NO_CONDITIONS and not entry.rights & READ:
             raise refuse(path)
-        check_acl(meta)
+        check_settings(meta)
         return entry
 
 
@@ -80,7 +80,12 @@ def refuse(path: str) -> Forbidden:
     return Forbidden("Access Denied", path=path)
 
 
-def check_acl(meta: NodeMeta) -> None:
-    """Raise Invalid (reason ``acl``) for an ACL: who may do what in a workspace is decided by rights alone."""
+def check_settings(meta: NodeMeta) -> None:
+    """Raise Invalid (reason ``acl``) for an ACL: who may do what in a workspace is decided by rights alone.
+
+    Raise Forbidden for a lock: whether something can be deleted is the owner's decision.
+    """
     if meta.acl:
         raise Invalid("The bucket does not allow ACLs", reason="acl")
+    if meta.lock is not None:
+        raise refuse("")

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Sequence
 
 from cellsmono.data.router.places import Place
-from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, check_acl, refuse
+from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, check_settings, refuse
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -154,7 +154,7 @@ class WorkspaceNodes(WorkspaceBase):
         entry = await self._enter_to_write(actor, root, path)
         place = entry.place
         with place.telling():
-            node = await self._below.update_meta(entry.actor, place.root, place.path, keep_acl(change))
+            node = await self._below.update_meta(entry.actor, place.root, place.path, keep_settings(change))
         return place.show_node(node)
 
 
@@ -163,13 +163,13 @@ def show_open(place: Place, opened: OpenNode) -> OpenNode:
     return OpenNode(place.show_node(opened.node), opened.reader)
 
 
-def keep_acl(change: Change) -> Change:
-    """The same change, refused where it would set an ACL."""
+def keep_settings(change: Change) -> Change:
+    """The same change, refused where it would set an ACL or a lock."""
 
     def change_checked(old: NodeMeta) -> NodeMeta:
         new = change(old)
-        if new.acl != old.acl:
-            check_acl(new)
+        if (new.acl, new.lock) != (old.acl, old.lock):
+            check_settings(new)
         return new
 
     return change_checked

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Sequence
 import msgspec
 
 from cellsmono.data.router.places import Place, top_of
-from cellsmono.data.router.workspace_base import WRITE, Entry, WorkspaceBase, admit, check_acl, refuse
+from cellsmono.data.router.workspace_base import WRITE, Entry, WorkspaceBase, admit, check_settings, refuse
 from cellsmono.interfaces.datasource import NO_CONDITIONS, WriteOptions
 from cellsmono.interfaces.node import NO_META, Node
 from cellsmono.interfaces.objects import Part, PartDigest, Upload
@@ -102,7 +102,7 @@ class WorkspaceUploads(WorkspaceBase):
         if actor.kind != "user":
             return await self._below.complete_upload(actor, root, upload_id, parts, etag, options)
         entry, _ = await self._find_upload(actor, root, upload_id)
-        check_acl(options.meta)
+        check_settings(options.meta)
         if options.conditions != NO_CONDITIONS and not entry.rights & Right.READ:
             raise refuse(entry.place.show(entry.place.path))
         place = entry.place

@@ -3,7 +3,7 @@
 from cellsmono.data.router.places import Place
 from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, admit, refuse
 from cellsmono.data.router.workspace_listing import LEAST_FETCHED, Sight, list_windows
-from cellsmono.data.router.workspace_nodes import Change, keep_acl, show_open
+from cellsmono.data.router.workspace_nodes import Change, keep_settings, show_open
 from cellsmono.interfaces.datasource import OpenNode
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.router import Actor
@@ -115,10 +115,12 @@ class WorkspaceVersions(WorkspaceBase):
         with place.telling():
             return show_open(place, await self._below.open_version(entry.actor, place.root, place.path, version))
 
-    async def delete_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
-        """See ``NodeRouter``."""
+    async def delete_version(
+        self, actor: Actor, root: str, path: str, version: str, *, bypass: bool = False
+    ) -> Version:
+        """See ``NodeRouter``: no user overrules a lock."""
         if actor.kind != "user":
-            return await self._below.delete_version(actor, root, path, version)
+            return await self._below.delete_version(actor, root, path, version, bypass=bypass)
         entry = await self._enter(actor, root, path, WRITE)
         place = entry.place
         if place.is_top:
@@ -133,7 +135,9 @@ class WorkspaceVersions(WorkspaceBase):
         entry = await self._enter_to_write(actor, root, path)
         place = entry.place
         with place.telling():
-            node = await self._below.update_version_meta(entry.actor, place.root, place.path, version, keep_acl(change))
+            node = await self._below.update_version_meta(
+                entry.actor, place.root, place.path, version, keep_settings(change)
+            )
         return place.show_node(node)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from cellsmono.data.router.places import Place, top_of
 from cellsmono.data.router.workspace_base import READ, admit, refuse
 from cellsmono.data.router.workspace_listing import Fetch, Sight, list_workspace
+from cellsmono.data.router.workspace_locks import WorkspaceLocks
 from cellsmono.data.router.workspace_nodes import WorkspaceNodes
 from cellsmono.data.router.workspace_uploads import WorkspaceUploads
 from cellsmono.data.router.workspace_versions import WorkspaceVersions
@@ -22,7 +23,7 @@ from cellsmono.interfaces.sealing import no_encryption
 from cellsmono.kernel.errors import Invalid, NotFound
 
 
-class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions):
+class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions, WorkspaceLocks):
     """``NodeRouter`` in which users see workspaces, and everybody else what the router below shows."""
 
     # roots
@@ -40,10 +41,10 @@ class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions):
         view = await self._open(actor, root)
         return Root(view.slug, view.created)
 
-    async def create_root(self, actor: Actor, root: str) -> Root:
+    async def create_root(self, actor: Actor, root: str, *, object_lock: bool = False) -> Root:
         """See ``NodeRouter``: administrators make workspaces."""
         if actor.kind != "user":
-            return await self._below.create_root(actor, root)
+            return await self._below.create_root(actor, root, object_lock=object_lock)
         raise refuse(root)
 
     async def delete_root(self, actor: Actor, root: str) -> None:

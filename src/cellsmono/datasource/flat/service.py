@@ -54,7 +54,7 @@ class BlobsService:
         """Opens the blobs; raises what ``Blobs.open`` raises."""
         seals = self._config.encryption is not Encryption.NONE
         blobs = await Blobs.open(self._objects, self._config.name, self._index, self._clock, seals=seals)
-        self.store = FlatStore(self._config, blobs, self._uploads, self._index, Claims())
+        self.store = FlatStore(self._config, blobs, self._uploads, self._index, Claims(), self._clock)
         worker = Worker(f"{self.name}:sweep", self.remove_superseded, interval=SWEEP_PERIOD, clock=self._clock)
         try:
             async with worker.running() if self._sweep else nullcontext():

@@ -18,6 +18,7 @@ from cellsmono.datasource.base import (
     join_kinds,
 )
 from cellsmono.datasource.flat.blobs import Blob
+from cellsmono.datasource.flat.locked import keep_lock
 from cellsmono.datasource.flat.versioned import VersionedStore
 from cellsmono.datasource.objects.names import check_length
 from cellsmono.interfaces.datasource import (
@@ -122,7 +123,7 @@ class FlatStore(VersionedStore):
             return Target(self.blobs.key(new_uuid(), seal), client_key=client_key) if seal else None
         name = await self._name(await self._find(path), seal)
         key = self.blobs.key(*name)
-        return Target(key, options.meta, options.mtime_ns, path=path, client_key=client_key)
+        return Target(key, options.meta.unlocked, options.mtime_ns, path=path, client_key=client_key)
 
     async def _target_of_parts(self, path: str, options: WriteOptions | None) -> Target | None:
         """See ``BaseStore``. The name that is right now need not be right at the end: the parts are joined then."""
@@ -153,6 +154,7 @@ class FlatStore(VersionedStore):
         async with self._claims.claim(path):
             try:
                 await self._check_conditions(path, conditions)
+                locked = self._lock_new(meta)
                 old = self.index.recall_node(path)
                 if old is None and not self._may_guess(staged):
                     old = await self._find(path)
@@ -163,7 +165,7 @@ class FlatStore(VersionedStore):
             except BaseException:
                 await self._objects.discard(staged)
                 raise
-            kept = NodeAttributes(0, 0, etag, meta, path)
+            kept = NodeAttributes(0, 0, etag, meta.unlocked, path)
             made, key = self.blobs.key(*first), self.blobs.key(uuid, blob)
             with self.blobs.changing(made, key, *self._keys(old), *fate.dropped):
                 facts = await self.blobs.commit(staged, made, mtime_ns, kept)
@@ -174,7 +176,7 @@ class FlatStore(VersionedStore):
                     facts,
                     etag=etag,
                     content_hash=content_hash,
-                    meta=meta,
+                    meta=locked,
                     uuid=uuid,
                     blob=blob,
                     block_hash=block_hash,
@@ -287,7 +289,7 @@ class FlatStore(VersionedStore):
             await self._check_conditions(path, options.conditions)
             node = await self._read_leaf(path)
             check_source(node, options.source_etag)
-            meta = node.meta if options.meta is None else options.meta
+            meta = node.meta if options.meta is None else keep_lock(node.meta, options.meta)
             if options.mtime_ns is None or options.mtime_ns == node.mtime_ns:
                 return await self._apply(path, SetMeta(path, meta))
             facts = Facts(node.size, options.mtime_ns)
@@ -299,7 +301,7 @@ class FlatStore(VersionedStore):
         check_move(source, path)
         _check_key(path)
         async with self._claims.claim(source, path):
-            await self.index.read_node(source)
+            await self._check_move(await self.index.read_node(source))
             old = None if source == path else await self._find(path)
             if old is not None and old.is_folder:
                 raise Conflict(f"There is a folder {path!r} already", reason="exists", path=path)
@@ -315,7 +317,7 @@ class FlatStore(VersionedStore):
         """See ``NodeStore``."""
         async with self._claims.claim(path):
             node = await self.index.read_node(path)
-            return await self._apply(path, SetMeta(path, change(node.meta)))
+            return await self._apply(path, SetMeta(path, keep_lock(node.meta, change(node.meta))))
 
     async def attach_blob(self, path: str, found: Blob, etag: str, meta: NodeMeta) -> Node:
         """Make a blob that belongs to no node the leaf at a path.
@@ -334,6 +336,7 @@ class FlatStore(VersionedStore):
                 raise _taken(path)
             facts = Facts(found.facts.size, found.facts.mtime_ns)
             fate = await self._decide_fate(path, None)
+            meta = self._lock_new(meta)
             leaf = PutLeaf(path, facts, etag, meta=meta, uuid=found.uuid, blob=found.blob, version=fate.version)
             with self.blobs.changing(found.key, *fate.dropped):
                 return await self._node_of(path, await self._change([leaf], fate.dropped))

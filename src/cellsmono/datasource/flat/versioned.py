@@ -11,9 +11,10 @@ import msgspec
 from msgspec.structs import replace
 
 from cellsmono.datasource.alarm import guarded
-from cellsmono.datasource.base import BaseStore
+from cellsmono.datasource.base import check_noncurrent
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
+from cellsmono.datasource.flat.locked import LockedStore
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.events import NodeEvent
@@ -27,10 +28,10 @@ from cellsmono.interfaces.patch import (
     Patch,
     PromoteVersion,
     PruneFolders,
-    SetVersionMeta,
 )
 from cellsmono.interfaces.paths import is_folder
 from cellsmono.interfaces.version import Version, Versioning, missing_version
+from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Corrupt, NotFound
 
 _ATTEMPTS = 3
@@ -49,14 +50,20 @@ class Fate(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...]
 
 
-class VersionedStore(BaseStore):
+class VersionedStore(LockedStore):
     """The half of a flat ``NodeStore`` that knows about versions."""
 
     def __init__(
-        self, config: DatasourceConfig, blobs: Blobs, uploads: Multipart, index: NodeIndex, claims: Claims
+        self,
+        config: DatasourceConfig,
+        blobs: Blobs,
+        uploads: Multipart,
+        index: NodeIndex,
+        claims: Claims,
+        clock: Clock | None = None,
     ) -> None:
         remedy = f"run `cellsmono ds check {config.name}`"
-        super().__init__(config, blobs.objects, uploads, index, claims, remedy)
+        super().__init__(config, blobs.objects, uploads, index, claims, remedy, clock)
         self.blobs = blobs
 
     @guarded
@@ -66,14 +73,16 @@ class VersionedStore(BaseStore):
             await self._set_versioning(versioning)
 
     async def _decide_fate(self, path: str, old: Node | None) -> Fate:
-        """What becomes of the leaf at a path that the caller has a claim on."""
+        """What becomes of the leaf at a path that the caller has a claim on. Raises Forbidden (reason ``locked``)."""
         versioning = self.versioning
         if versioning is Versioning.OFF:
+            self._check_loss(old)
             return Fate("", False, tuple(self._keys(old)))
         if versioning is Versioning.ENABLED:
             return Fate(self._new_version_id(), True, ())
         # What comes is the null version, and takes the place of the one that there is, wherever it stands.
         null = await self.index.find_version(path, "")
+        self._check_loss(None if null is None else null.node)
         return Fate("", old is not None and bool(old.version), tuple(self._keys(None if null is None else null.node)))
 
     async def _name(self, old: Node | None, seal: int) -> tuple[str, int]:
@@ -113,22 +122,28 @@ class VersionedStore(BaseStore):
         )
 
     @guarded
-    async def delete_version(self, path: str, version: str) -> Version:
+    async def delete_version(
+        self, path: str, version: str, *, bypass: bool = False, only_noncurrent: bool = False
+    ) -> Version:
         """See ``NodeStore``."""
         if is_folder(path):
-            return await self._delete_plain_version(path, version)
+            return await super().delete_version(path, version, only_noncurrent=only_noncurrent)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self._claims.claim(path):
-                    return await self._delete_version(path, version)
+                    found = await self.read_version(path, version)
+                    if only_noncurrent:
+                        check_noncurrent(found)
+                    self._check_loss(found.node, bypass=bypass)
+                    return await self._delete_version(found)
             except Conflict as error:
                 # The node that had the content's UUID was moved away and another came, while the content was copied.
                 if error.reason != "uuid" or attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
 
-    async def _delete_version(self, path: str, version: str) -> Version:
-        found = await self.read_version(path, version)
+    async def _delete_version(self, found: Version) -> Version:
+        path, version = found.key, found.id
         dropped = self._keys(found.node)
         following = (await self.index.read_versions(path, 2))[1:] if found.is_latest else []
         operations: list[Operation] = []
@@ -164,7 +179,9 @@ class VersionedStore(BaseStore):
         uuid, blob = await self._name(None, staged.seal)
         key = self.blobs.key(uuid, blob)
         with self.blobs.changing(key):
-            await self.blobs.commit(staged, key, kept.mtime_ns, NodeAttributes(0, 0, kept.etag, kept.meta, kept.path))
+            await self.blobs.commit(
+                staged, key, kept.mtime_ns, NodeAttributes(0, 0, kept.etag, kept.meta.unlocked, kept.path)
+            )
         return replace(promote, uuid=uuid, blob=blob)
 
     @guarded
@@ -174,9 +191,7 @@ class VersionedStore(BaseStore):
             found = await self.read_version(path, version)
             node = self._content_of(found)
             if not found.is_latest:
-                meta = change(node.meta)
-                await self._submit(SetVersionMeta(path, version, meta))
-                return replace(node, meta=meta)
+                return await self._set_meta(found, change(node.meta))
         return await self.update_meta(path, change)
 
     # the index

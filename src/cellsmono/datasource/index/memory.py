@@ -14,6 +14,7 @@ from cellsmono.interfaces.patch import (
     DeleteNode,
     DropVersion,
     FolderScanned,
+    KeepVersion,
     MoveNode,
     Operation,
     Patch,
@@ -114,7 +115,7 @@ class MemoryIndex(MemoryTree):
             case PutLeaves(path):
                 rules.check_leaves(operation)
                 for name, facts in zip(operation.names, operation.facts, strict=True):
-                    self._take(rules.put_leaf(self._nodes.get(path + name), PutLeaf(path + name, facts)))
+                    self._put_leaf(PutLeaf(path + name, facts))
             case PutFolder(path):
                 rules.check_path(path, folder=True)
                 self._take(rules.put_folder(self._nodes.get(path), operation, self._clock.time_ns()))
@@ -133,6 +134,8 @@ class MemoryIndex(MemoryTree):
                 self._delete(operation)
             case PruneFolders(path):
                 self._prune(path)
+            case KeepVersion():
+                self._keep_version(operation)
             case DropVersion(path):
                 self._versions.drop(path, operation.version)
             case PromoteVersion():
@@ -144,14 +147,15 @@ class MemoryIndex(MemoryTree):
         path, now_ns = operation.path, self._clock.time_ns()
         old = self._nodes.get(path)
         change = rules.put_leaf(old, operation)
-        if change is not None and self._versions.is_on and operation.etag:
-            if old is None:
-                self._versions.note_superseded(path, now_ns)
-            elif operation.keeps:
-                self._versions.keep(old, now_ns)
-            if not operation.version:
-                self._versions.drop(path, "")
+        if change is not None and self._versions.is_on and rules.brings_content(old, change[0], operation):
+            change = self._versions.take_turns(old, change[0], operation, now_ns), change[1]
         self._take(change)
+
+    def _keep_version(self, operation: KeepVersion) -> None:
+        node = self._nodes.get(operation.path)
+        if node is not None and not node.is_folder:
+            self._versions.drop(node.path, node.version)
+            self._versions.keep(replace(node, blob=operation.blob), self._clock.time_ns())
 
     def _promote(self, operation: PromoteVersion) -> None:
         path = operation.path

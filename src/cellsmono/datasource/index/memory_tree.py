@@ -12,6 +12,7 @@ from cellsmono.datasource.index import keys, rules
 from cellsmono.datasource.index.memory_versions import MemoryVersions
 from cellsmono.interfaces.events import ChangePage, EventKind, NodeEvent
 from cellsmono.interfaces.index import FolderState, IndexStats, KeyPage, Unhashed, Usage
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.node import FolderKind, Node
 from cellsmono.interfaces.paths import is_folder, name_of, parent_of
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
@@ -30,6 +31,7 @@ class MemoryTree:
         self._states: dict[str, FolderState] = {}
         self._keys: list[str] | None = None
         self._versions = MemoryVersions()
+        self._object_lock: LockRule | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class MemoryTree:
     async def stats(self) -> IndexStats:
         """See ``NodeIndex.stats``."""
         total = await self.usage("")
-        versions = (*self._versions.count(), self.versioning)
+        versions = (*self._versions.count(), self.versioning, self.object_lock)
         return IndexStats(total.folders, total.files, total.bytes, self._sequence, 0, *versions)
 
     async def verify(self) -> list[str]:
@@ -195,6 +197,15 @@ class MemoryTree:
     async def set_versioning(self, versioning: Versioning) -> None:
         """See ``NodeIndex.set_versioning``."""
         self._versions.versioning = versioning
+
+    @property
+    def object_lock(self) -> LockRule | None:
+        """See ``NodeIndex.object_lock``."""
+        return self._object_lock
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """See ``NodeIndex.set_object_lock``."""
+        self._object_lock = rule
 
     async def list_versions(
         self,

@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from cellsmono.datasource.index import keys, versions
+from cellsmono.datasource.index import keys, rules, versions
 from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.patch import PutLeaf
 from cellsmono.interfaces.paths import is_folder
-from cellsmono.interfaces.version import Version, Versioning, VersionPage, missing_version, new_version_id, sequence_of
+from cellsmono.interfaces.version import (
+    Version,
+    Versioning,
+    VersionPage,
+    missing_version,
+    new_version_id,
+    sequence_of,
+)
 
 
 class MemoryVersions:
@@ -38,6 +46,17 @@ class MemoryVersions:
         return len(everything), sum(version.size for version in everything)
 
     # --- changing
+
+    def take_turns(self, old: Node | None, node: Node, operation: PutLeaf, now_ns: int) -> Node:
+        """New content comes to a key; returns it with its id. What was there is kept if that is asked for."""
+        node = replace(node, version=rules.id_of_leaf(old, node, operation, self.versioning, now_ns))
+        if old is None:
+            self.note_superseded(node.path, now_ns)
+        elif operation.keeps:
+            self.keep(old, now_ns)
+        if not node.version:
+            self.drop(node.path, "")
+        return node
 
     def keep(self, node: Node, now_ns: int) -> None:
         """What a key showed becomes a noncurrent version."""
@@ -131,16 +150,18 @@ class MemoryVersions:
             below = versions.find_below(after_version, node, newest, self._find(after, after_version))
             stored = [each for each in self._stored.get(after, ()) if each.sequence < below]
             older = versions.list_older(node, newest, stored, below)
-        return versions.merge_page(nodes, self._list_stored(prefix, delimiter, after), older, limit)
+        ahead = versions.list_ahead(nodes)
+        return versions.merge_page(nodes, self._list_stored(prefix, delimiter, after, ahead), older, limit)
 
-    def _list_stored(self, prefix: str, delimiter: str, after: str) -> list[Version | str]:
+    def _list_stored(self, prefix: str, delimiter: str, after: str, ahead: set[tuple[str, str]]) -> list[Version | str]:
         found: dict[str, Sequence[Version | str]] = {}
         start = keys.first_candidate(prefix, delimiter, after)
         for key in sorted(self._stored):
             if start is not None and key >= start and key.startswith(prefix):
                 rolled = keys.common_prefix(key, prefix, delimiter)
                 found[rolled or key] = [rolled] if rolled else self._stored[key]
-        return [entry for entries in found.values() for entry in entries]
+        everything = (entry for entries in found.values() for entry in entries)
+        return [each for each in everything if isinstance(each, str) or (each.key, each.id) not in ahead]
 
     def find(self, path: str, version: str, node: Node | None) -> Version | None:
         """The version with this id; ``node`` is what the key shows."""
@@ -160,7 +181,7 @@ class MemoryVersions:
         """One sentence for each violation."""
         wrong = []
         for key, stored in self._stored.items():
-            ids = [version.id for version in stored] + [nodes[key].version for _ in range(key in nodes)]
+            ids = [version.id for version in stored]
             numbers = [version.sequence for version in stored]
             if len(set(ids)) != len(ids) or numbers != sorted(set(numbers), reverse=True):
                 wrong.append(f"The versions of {key!r} are out of order, or one is there twice.")

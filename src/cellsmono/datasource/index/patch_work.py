@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from cellsmono.datasource.index import crowds, labels, rules
 from cellsmono.datasource.index.counting import Counts
 from cellsmono.datasource.index.log import EventLog
@@ -45,6 +47,7 @@ from cellsmono.interfaces.patch import (
     DeleteNode,
     DropVersion,
     FolderScanned,
+    KeepVersion,
     MoveNode,
     PromoteVersion,
     PruneFolders,
@@ -82,6 +85,7 @@ class PatchWork:
             SetMeta: self._set_meta,
             SetHash: self._set_hash,
             FolderScanned: self._note_scan,
+            KeepVersion: self._keep_version,
             DropVersion: self._drop_version,
             PromoteVersion: self._promote,
             SetVersionMeta: self._set_version_meta,
@@ -99,13 +103,8 @@ class PatchWork:
         if change is None:
             return
         node, event = change
-        if self.versions.is_on and operation.etag:
-            if old is None:
-                self.versions.note_superseded(path)
-            elif operation.keeps:
-                self.versions.keep(old)
-            if not node.version:
-                self.versions.drop(path, "")
+        if self.versions.is_on and rules.brings_content(old, node, operation):
+            node = self.versions.take_turns(old, node, operation)
         if old is None:
             self._insert_node(parent, name, node, None)
             self.counts.add(parent, 1, node.size)
@@ -120,7 +119,7 @@ class PatchWork:
         if not names:
             return
         parent = self._parent_for(path + names[0])
-        if not crowds.are_new(self._execute, parent, names):
+        if self.versions.is_on or not crowds.are_new(self._execute, parent, names):
             for name, each in zip(names, facts, strict=True):
                 self._put_leaf(PutLeaf(path + name, each))
             return
@@ -268,6 +267,13 @@ class PatchWork:
             self.versions.cover(path)
         self.effects.append((path, None))
         self._log.note(EventKind.DELETE, path, node.uuid)
+
+    def _keep_version(self, operation: KeepVersion) -> None:
+        row = find_row(self._execute, self._known, operation.path)
+        if row is not None and not is_folder(operation.path):
+            node = unpack_node(operation.path, row)
+            self.versions.drop(operation.path, node.version)
+            self.versions.keep(replace(node, blob=operation.blob))
 
     def _drop_version(self, operation: DropVersion) -> None:
         self.versions.drop(operation.path, operation.version)

@@ -12,6 +12,7 @@ from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import NO_META, Facts, FolderKind, Node, NodeMeta, new_uuid
 from cellsmono.interfaces.patch import MoveNode, Patch, PromoteVersion, PutFolder, PutLeaf, PutLeaves, SetHash, SetMeta
 from cellsmono.interfaces.paths import is_below, is_folder
+from cellsmono.interfaces.version import Versioning, new_version_id
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Invalid, NotFound
 
 Change = tuple[Node, EventKind | None] | None
@@ -144,8 +145,24 @@ def _with_content(node: Node, operation: PutLeaf, meta: NodeMeta) -> Node:
         block_hash=operation.block_hash,
         meta=meta,
         blob=operation.blob,
-        version=operation.version,
+        version=operation.version or "",
     )
+
+
+def id_of_leaf(old: Node | None, node: Node, operation: PutLeaf, versioning: Versioning, now_ns: int) -> str:
+    """The id that new content gets where versions are kept."""
+    if operation.version is not None:
+        return operation.version
+    if old is not None and node.etag and (node.etag, node.size) == (old.etag, old.size):
+        return old.version  # a copy of the file took its place, as after a restore from a backup
+    return new_version_id(now_ns) if versioning is Versioning.ENABLED else ""
+
+
+def brings_content(old: Node | None, node: Node, operation: PutLeaf) -> bool:
+    """Whether an operation brought other content, rather than news about what was there."""
+    if operation.touched or old is None:
+        return not operation.touched
+    return bool(operation.etag) or not node.facts.is_same_content(old.facts)
 
 
 def put_folder(old: Node | None, operation: PutFolder, now_ns: int) -> Change:

@@ -261,7 +261,9 @@ class SqliteIndex(StoredVersions):
 
         total, last, versions = await self._page(read)
         size = self._database.file_bytes()
-        return IndexStats(total.folders, total.files, total.bytes, last, size, *versions, self._versioning)
+        return IndexStats(
+            total.folders, total.files, total.bytes, last, size, *versions, self._versioning, self.object_lock
+        )
 
     async def verify(self) -> list[str]:
         """See ``NodeIndex.verify``."""

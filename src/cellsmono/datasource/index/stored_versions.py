@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from cellsmono.datasource.index import reading, rules, version_reading
+from cellsmono.datasource.index.lock_state import read_object_lock, write_object_lock
 from cellsmono.datasource.index.rows import parse_uuid
 from cellsmono.datasource.index.writer import PatchWriter
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
 from cellsmono.kernel.clock import Clock
@@ -21,10 +23,12 @@ class StoredVersions:
         self._database = database
         self._writer = PatchWriter(datasource, clock, kept_events)
         self._versioning = Versioning.OFF
+        self._object_lock: LockRule | None = None
 
     async def read_state(self) -> None:
-        """Look up whether versions are kept; once, before anything else."""
+        """Look up whether versions are kept, and object lock is on; once, before anything else."""
         self._versioning = await self._database.read(version_reading.read_versioning)
+        self._object_lock = await self._database.read(read_object_lock)
 
     async def _page(self, function: Callable[[Reader], T]) -> T:
         return await self._database.read(function, page=True)
@@ -42,6 +46,23 @@ class StoredVersions:
 
         def write(tx: Tx) -> None:
             self._writer.set_versioning(tx, versioning)
+            tx.after_commit(note)
+
+        await self._database.write(write)
+
+    @property
+    def object_lock(self) -> LockRule | None:
+        """See ``NodeIndex.object_lock``."""
+        return self._object_lock
+
+    async def set_object_lock(self, rule: LockRule) -> None:
+        """See ``NodeIndex.set_object_lock``."""
+
+        def note() -> None:
+            self._object_lock = rule
+
+        def write(tx: Tx) -> None:
+            write_object_lock(tx, rule)
             tx.after_commit(note)
 
         await self._database.write(write)

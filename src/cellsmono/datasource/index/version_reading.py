@@ -37,7 +37,7 @@ def list_versions(
         below = versions.find_below(after_version, node, newest, versions.find_stored(execute, after, after_version))
         older = versions.list_older(node, newest, versions.list_of_key(execute, after, below, more), below)
     nodes = list_keys(execute, known_folders(reader), prefix, delimiter, after, more).entries
-    stored = versions.list_stored(execute, prefix, delimiter, after, more)
+    stored = versions.list_stored(execute, prefix, delimiter, after, more, versions.list_ahead(nodes))
     return versions.merge_page(nodes, stored, older, limit)
 
 

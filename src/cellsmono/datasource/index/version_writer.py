@@ -1,5 +1,8 @@
 """Writes the rows of noncurrent versions and delete markers, as a part of a patch."""
 
+from msgspec.structs import replace
+
+from cellsmono.datasource.index import rules
 from cellsmono.datasource.index.keys import end_of_prefix
 from cellsmono.datasource.index.rows import pack_meta
 from cellsmono.datasource.index.versions import (
@@ -11,8 +14,15 @@ from cellsmono.datasource.index.versions import (
     pack_version_id,
 )
 from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.patch import PutLeaf
 from cellsmono.interfaces.paths import is_folder
-from cellsmono.interfaces.version import Version, Versioning, missing_version, new_version_id, sequence_of
+from cellsmono.interfaces.version import (
+    Version,
+    Versioning,
+    missing_version,
+    new_version_id,
+    sequence_of,
+)
 from cellsmono.store.database import Tx
 
 INSERT_VERSION = f"INSERT INTO index_version ({VERSION_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
@@ -39,10 +49,22 @@ class VersionWriter:
     def __init__(self, tx: Tx, versioning: Versioning, now_ns: int) -> None:
         self._tx = tx
         self._execute = tx.execute
+        self._versioning = versioning
         self._now_ns = now_ns
         self._count = 0
         self._bytes = 0
         self.is_on = versioning is not Versioning.OFF
+
+    def take_turns(self, old: Node | None, node: Node, operation: PutLeaf) -> Node:
+        """New content comes to a key; returns it with its id. What was there is kept if that is asked for."""
+        node = replace(node, version=rules.id_of_leaf(old, node, operation, self._versioning, self._now_ns))
+        if old is None:
+            self.note_superseded(node.path)
+        elif operation.keeps:
+            self.keep(old)
+        if not node.version:
+            self.drop(node.path, "")
+        return node
 
     def keep(self, node: Node) -> None:
         """What a key showed becomes a noncurrent version."""

@@ -99,20 +99,25 @@ def list_of_key(execute: Execute, key: str, below: int, limit: int) -> list[Vers
     return [unpack_version(row) for row in execute(SELECT_OF_KEY, (key, below, limit))]
 
 
-def list_stored(execute: Execute, prefix: str, delimiter: str, after: str, limit: int) -> list[Version | str]:
+def list_stored(
+    execute: Execute, prefix: str, delimiter: str, after: str, limit: int, ahead: set[tuple[str, str]]
+) -> list[Version | str]:
     """Noncurrent versions and delete markers, and common prefixes, of keys greater than ``after``.
 
-    What is rolled up into a common prefix is not read.
+    What is rolled up into a common prefix is not read; ``ahead`` is left out.
     """
     found: list[Version | str] = []
     end = end_of_prefix(prefix)
     at = first_candidate(prefix, delimiter, after)
     while at is not None and len(found) < limit:
         begin, at = at, None
-        rows = execute(SELECT_FROM, (begin, NO_END if end is None else end, limit - len(found)))
+        rows = execute(SELECT_FROM, (begin, NO_END if end is None else end, limit - len(found) + len(ahead)))
         for row in rows:
+            if len(found) == limit:
+                break
             rolled = common_prefix(row[0], prefix, delimiter)
-            found.append(rolled or unpack_version(row))
+            if rolled or (row[0], row[2].hex()) not in ahead:
+                found.append(rolled or unpack_version(row))
             if rolled:
                 at = first_candidate(prefix, delimiter, rolled)
                 break
@@ -170,6 +175,11 @@ def _take_until(found: list[Version | str], stored: Sequence[Version | str], at:
     return at
 
 
+def list_ahead(nodes: Sequence[Node | str]) -> set[tuple[str, str]]:
+    """Key and id of what is not shown although it is stored: content that a key still shows, kept ahead of a change."""
+    return {(node.path, node.version) for node in nodes if not isinstance(node, str)}
+
+
 def _name_of(entry: Version | str) -> str:
     return entry if isinstance(entry, str) else entry.key
 
@@ -180,7 +190,7 @@ def list_older(node: Node | None, newest: int | None, stored: Sequence[Version],
     ``node`` is what the key shows, ``newest`` the sequence number of the newest other version, ``stored`` those of them
     that are less than ``below``, newest first.
     """
-    older = list(stored)
+    older = [each for each in stored if node is None or each.id != node.version]
     if node is not None:
         current = current_version(node, newest)
         return [current, *older] if current.sequence < below else older

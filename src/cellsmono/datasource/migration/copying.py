@@ -10,8 +10,8 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, blob_at, local_of, with_sides
-from cellsmono.datasource.migration.streaming import attributes_of, copy_object, is_expected
+from cellsmono.datasource.migration.side import Side, blob_at, local_of, share_source, with_sides
+from cellsmono.datasource.migration.streaming import attributes_of, copy_inside, copy_object, is_expected
 from cellsmono.datasource.objects.copy_pool import open_pool
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.mass_copying import (
@@ -75,6 +75,7 @@ class Copying:
         self._fresh: list[Copy] = []
         self._fresh_bytes = 0
         self._flushing: asyncio.Task[None] | None = None
+        self._shared: str | None = None
         self._is_new = False
         """Whether the journal was empty when this began, so that nothing has to be looked for in it."""
 
@@ -104,6 +105,7 @@ class Copying:
         source, target = self._source.objects, self._target.objects
         # Records beside the files are written one by one.
         if not (isinstance(source, LocalStore) and isinstance(target, LocalStore)) or self._target.sides(""):
+            self._shared = share_source(self._source, self._target)
             yield _Lanes(_STREAMS, 1, self._copy_objects)
             return
         buckets = source.bucket(self._source.bucket), target.bucket(self._target.bucket)
@@ -191,7 +193,10 @@ class Copying:
         self._take(batch, await lanes.copy(batch))
 
     async def _copy_objects(self, batch: Sequence[Job]) -> list[Outcome]:
-        return [await copy_object(self._source, self._target, *job) for job in batch]
+        source, target, shared = self._source, self._target, self._shared
+        if shared is not None:
+            return [await copy_inside(source, target, shared, *job) for job in batch]
+        return [await copy_object(source, target, *job) for job in batch]
 
     def _make_job(self, node: Node, source: str, target: str) -> FileJob:
         return FileJob(

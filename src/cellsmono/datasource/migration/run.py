@@ -37,12 +37,13 @@ class Follow(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct, frozen=True):
     """What a run came to: ``last`` is the number of the last event in the index that was prepared.
 
-    It is None when there are problems instead. ``done`` are the files and bytes at the target.
+    It is None when there are problems instead. ``done`` are the files and bytes at the target, ``free`` the room there.
     """
 
     last: int | None
     problems: Problems
     done: tuple[int, int]
+    free: int | None = None
 
 
 class Migration:
@@ -156,4 +157,4 @@ class Migration:
         return await self._end(problems, summary.last_sequence)
 
     async def _end(self, problems: Problems, last: int | None = None) -> Outcome:
-        return Outcome(last, problems, await self._journal.total())
+        return Outcome(last, problems, await self._journal.total(), await find_room(self._target))

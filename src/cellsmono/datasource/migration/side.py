@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -28,10 +28,11 @@ from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Encryp
 from cellsmono.interfaces.node import SEALED, Node, is_sealed
 from cellsmono.interfaces.objects import Holder, Listing
 from cellsmono.interfaces.sealing import KeyVault
-from cellsmono.kernel.errors import Conflict, Unavailable
+from cellsmono.kernel.errors import AlreadyExists, Conflict, Unavailable
 
 NAME = "data.migration"
 _SCANNED = 64
+_SHARED = "the source, where the target is"
 
 
 class Side(msgspec.Struct, frozen=True):
@@ -92,12 +93,17 @@ def local_of(objects: Objects) -> LocalStore | None:
 
 
 @asynccontextmanager
-async def open_source(config: DatasourceConfig, vault: KeyVault, *, is_whole: bool = True) -> AsyncIterator[Side]:
+async def open_source(
+    config: DatasourceConfig, vault: KeyVault, *, is_whole: bool = True, holds: bool = False
+) -> AsyncIterator[Side]:
     """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole.
 
-    Also when it holds sealed content whose keys are not at hand.
+    Also when it holds sealed content whose keys are not at hand. ``holds``: nothing else of this process holds it any
+    more, and nobody else may while it is removed. Raises Locked.
     """
     async with _opened(config) as objects:
+        if holds and isinstance(objects, Holder) and await objects.has_bucket(config.name):
+            await objects.hold_bucket(config.name)
         layout, record = None, None
         if config.format is not Format.STRUCTURED:
             # What need not be whole may be gone altogether: a kill may have come just after its folder was removed.
@@ -139,6 +145,25 @@ async def open_target(config: DatasourceConfig, vault: KeyVault, *, make: bool =
         yield Side(config, used, layout, objects.capabilities(config.name).attributes)
 
 
+def share_source(source: Side, target: Side) -> str | None:
+    """Let the target's object service know the source's bucket, where the server and key pair are the same.
+
+    Its name there; None when bytes have to go through this process.
+    """
+    if source.config.storage is not Storage.S3 or target.config.storage is not Storage.S3:
+        return None
+    # See ``hosting``: what it needs takes most of a second to import.
+    from cellsmono.datasource.objects.s3.store import S3Store
+
+    ours, theirs = source.objects, target.objects
+    if not (isinstance(ours, S3Store) and isinstance(theirs, S3Store)) or ours.endpoint != theirs.endpoint:
+        return None
+    place = msgspec.structs.replace(ours.place(source.bucket), name=_SHARED, read_only=True)
+    with suppress(AlreadyExists):  # shared before
+        theirs.add_bucket(place)
+    return place.name
+
+
 async def _find_layout(objects: Objects, config: DatasourceConfig, *, is_there: bool) -> Layout | None:
     if config.format is Format.STRUCTURED:
         return None
@@ -167,11 +192,15 @@ async def claim_target(target: Side, root: str) -> None:
 
 
 async def list_all(side: Side) -> AsyncGenerator[list[Listing], None]:
-    """Every folder of a side with its entries. Raises Unavailable for one that can not be listed."""
+    """Every folder of a side with its entries, but those that went meanwhile: prefixes go with their last object.
+
+    Raises Unavailable for one that can not be listed.
+    """
     pending = [""]
     while pending:
         batch, pending = pending[-_SCANNED:], pending[:-_SCANNED]
-        listings = await side.objects.scan(side.bucket, [(folder, b"") for folder in batch])
+        found = await side.objects.scan(side.bucket, [(folder, b"") for folder in batch])
+        listings = [listing for listing in found if not (listing.missing and listing.key)]
         for listing in listings:
             if not listing.complete:
                 raise Unavailable(f"{listing.key or '/'!r} of {side.config.place} can not be listed.", reason="io")

@@ -1,7 +1,8 @@
-"""Copying one object between two object services, through the process, with bounded memory."""
+"""Copying one object between two object services, through the process with bounded memory, or inside one server."""
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 import xxhash
@@ -11,9 +12,9 @@ from cellsmono.datasource.migration.side import Side
 from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileCopied, Outcome
 from cellsmono.datasource.objects.s3.facts import make_facts
 from cellsmono.interfaces.node import BY_CONTENT, Facts, Node, NodeAttributes
-from cellsmono.interfaces.objects import ObjectReader, Target
+from cellsmono.interfaces.objects import Hasher, ObjectInfo, ObjectReader, Staged, Target
 from cellsmono.interfaces.sealing import Sealing
-from cellsmono.kernel.errors import CellsError, Corrupt, Invalid, NotFound
+from cellsmono.kernel.errors import Corrupt, Invalid, NotFound, Unavailable
 
 _PIECE_BYTES = 1024 * 1024
 
@@ -34,6 +35,50 @@ async def copy_object(source: Side, target: Side, node: Node, source_key: str, t
         reader.close()
 
 
+async def copy_inside(source: Side, target: Side, shared: str, node: Node, source_key: str, target_key: str) -> Outcome:
+    """As ``copy_object``, by a server that has both: no byte goes through this process, where its ETags tell enough.
+
+    ``shared`` is the bucket of the source in the target's object service.
+    """
+    try:
+        staged, info = await target.objects.stage_copy(target.bucket, shared, source_key)
+    except NotFound:
+        return Changed(None)
+    if not is_expected(source, node, info.facts):
+        await target.objects.discard(staged)
+        return Changed(info.facts)
+    try:
+        facts = await _commit(target, staged, target_key, node)
+    except Unavailable as error:
+        if error.reason != "changing":
+            raise
+        return Changed(info.facts)
+    fault = await _compare_inside(source, target, node, info, target_key, facts)
+    if fault is None:
+        return FileCopied(info.facts, facts)
+    await target.objects.delete_many(target.bucket, [target_key])
+    return fault
+
+
+async def _compare_inside(
+    source: Side, target: Side, node: Node, info: ObjectInfo, key: str, facts: Facts
+) -> Damaged | None:
+    if node.content_hash:
+        if _is_made_of(facts, node.content_hash):
+            return None
+    elif facts.size == info.facts.size and facts.ino == info.facts.ino:
+        return None
+    # ETags of uploads in parts, and of servers that encrypt, tell nothing.
+    found = await _read_hashes(target, key)
+    if node.content_hash:
+        if found is not None and (found.size, found.md5) == (node.size, node.content_hash):
+            return None
+        return Damaged(f"its MD5 is {'' if found is None else found.md5}, recorded was {node.content_hash}")
+    if found is not None and found == await _read_hashes(source, info.key):
+        return None
+    return Damaged("its copy has other bytes; check the storage of the target")
+
+
 def is_expected(source: Side, node: Node, facts: Facts) -> bool:
     """Whether an object of the source is the content that the index means."""
     return facts.size == node.size if source.is_flat else node.facts.is_same_content(facts)
@@ -49,7 +94,9 @@ def attributes_of(target: Side, node: Node) -> NodeAttributes:
 
 async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Outcome:
     md5, quick = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128()
-    wanted = Target(key, node.meta, node.mtime_ns)
+    path = node.path if target.is_flat else ""
+    # The target was empty, and the index has no folder where a file is.
+    wanted = Target(key, node.meta, node.mtime_ns, is_free=True, path=path)
     failures: list[Corrupt | Invalid] = []
     try:
         staged = await target.objects.stage(target.bucket, _pieces(reader, failures), [md5, quick], node.size, wanted)
@@ -61,6 +108,18 @@ async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Out
     if fault is not None:
         await target.objects.discard(staged)
         return fault
+    facts = await _commit(target, staged, key, node)
+    if _is_made_of(facts, md5.hexdigest()):
+        return FileCopied(reader.info.facts, facts)
+    found = await _read_hashes(target, key)
+    if found is not None and (found.size, found.quick) == (facts.size, quick.digest()):
+        return FileCopied(reader.info.facts, facts)
+    await target.objects.delete_many(target.bucket, [key, *target.sides(key)])
+    return Damaged("its copy has other bytes; check the storage of the target")
+
+
+async def _commit(target: Side, staged: Staged, key: str, node: Node) -> Facts:
+    """Make staged bytes the copy of a leaf's content; its facts."""
     kept = attributes_of(target, node)
 
     def describe(facts: Facts) -> NodeAttributes:
@@ -71,12 +130,7 @@ async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Out
             kept = await target.objects.cover(key, kept)
         beside = await target.objects.stage(target.bucket, once(msgspec.json.encode(kept)))
         await target.objects.commit(beside, side)
-    committed = await target.objects.commit(staged, key, mtime_ns=node.mtime_ns, attributes=describe)
-    facts = committed.info.facts
-    if await _is_equal(target, key, facts, md5.hexdigest(), quick.digest()):
-        return FileCopied(reader.info.facts, facts)
-    await target.objects.delete_many(target.bucket, [key, *target.sides(key)])
-    return Damaged("its copy has other bytes; check the storage of the target")
+    return (await target.objects.commit(staged, key, mtime_ns=node.mtime_ns, attributes=describe)).info.facts
 
 
 def _judge(node: Node, size: int, md5: str) -> Outcome | None:
@@ -98,23 +152,37 @@ async def _pieces(reader: ObjectReader, failures: list[Corrupt | Invalid]) -> As
         raise
 
 
-async def _is_equal(target: Side, key: str, facts: Facts, md5: str, quick: bytes) -> bool:
-    """Whether the copy has these bytes: by the ETag that the server made of them, where that is an MD5, or by reading.
+def _is_made_of(facts: Facts, md5: str) -> bool:
+    """Whether the server has bytes of this MD5, by the ETag that it made of them."""
+    return facts.dev == BY_CONTENT and facts.ino == make_facts(facts.size, md5, 0).ino
 
-    ETags of uploads in parts, and of servers that encrypt, are none.
-    """
-    if facts.dev == BY_CONTENT and facts.ino == make_facts(facts.size, md5, 0).ino:
-        return True
-    found, offset = xxhash.xxh3_128(), 0
-    reader = await target.objects.open(target.bucket, key)
+
+class _Hashes(msgspec.Struct, frozen=True):
+    """What the bytes of an object are."""
+
+    size: int
+    md5: str
+    quick: bytes
+
+
+async def _read_hashes(side: Side, key: str) -> _Hashes | None:
+    """Read an object back; None when that is not possible any more."""
+    md5, quick, offset = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128(), 0
+    try:
+        reader = await side.objects.open(side.bucket, key)
+    except (NotFound, Corrupt):
+        return None
     try:
         while data := await reader.read(offset, _PIECE_BYTES):
-            found.update(data)
+            await asyncio.to_thread(_update, (md5, quick), data)
             offset += len(data)
-    except CellsError as error:
-        if isinstance(error, Corrupt):
-            return False
-        raise
+    except Corrupt:
+        return None
     finally:
         reader.close()
-    return offset == facts.size and found.digest() == quick
+    return _Hashes(offset, md5.hexdigest(), quick.digest())
+
+
+def _update(hashers: Iterable[Hasher], data: bytes) -> None:
+    for hasher in hashers:
+        hasher.update(data)

@@ -33,6 +33,13 @@ class Workers:
         """Run a call for a request."""
         return await _finish(self._requests, lambda: call(*args, **kwargs))
 
+    async def run_all(self, *calls: Callable[[], object]) -> None:
+        """Run calls for a request side by side; returns when all are at their end. Raises what the first one raised."""
+        found = await asyncio.gather(*(_finish(self._requests, call) for call in calls), return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException):
+                raise error
+
     async def acquire(self, undo: Callable[[R], None], call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """As ``run``, for a call whose result must be released: ``undo`` does it when nobody is left to take it."""
         return await _finish(self._requests, lambda: call(*args, **kwargs), undo)

@@ -79,7 +79,8 @@ async def compare_leaves(index: SqliteIndex, content: Content, note: Note) -> Co
         after = page.next_after
         if not after:
             break
-    await _compare_versions(index, content, compared)
+    if content.prunes:  # otherwise versions lie in another datasource
+        await _compare_versions(index, content, compared)
     return compared
 
 

@@ -14,12 +14,14 @@ from typing import BinaryIO
 import msgspec
 
 from cellsmono.datasource.index.sqlite import SqliteIndex, known_schema
+from cellsmono.datasource.locking import carry_over
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.snapshots.dump import DUMPING, Note, ignore_progress
 from cellsmono.datasource.snapshots.format import SnapshotDecoder
 from cellsmono.datasource.snapshots.leaves import Compared, Content, compare_leaves
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.snapshots import SnapshotHeader, SnapshotProgress
+from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, Unavailable
 from cellsmono.store.backup import seal_database
 from cellsmono.store.migrations import sync_folder
@@ -152,21 +154,39 @@ async def prepare_index(
 
 
 async def finish_index(
-    path: Path, datasource: str, content: Content, compared: Compared, last_sequence: int, note: Note = ignore_progress
+    path: Path,
+    datasource: str,
+    content: Content,
+    compared: Compared,
+    last_sequence: int,
+    note: Note = ignore_progress,
+    old: Path | None = None,
+    clock: Clock | None = None,
 ) -> None:
     """Bring a prepared index to the present, once nobody changes the old one or its storage any more.
 
     Its events go on after the last number that subscribers may have seen. Where nobody compares afterwards, leaves
-    whose bytes went meanwhile are left out, too; ``compared`` gets what is found.
+    whose bytes went meanwhile are left out, too; ``compared`` gets what is found. What ``old``, an index, has
+    locked must be in the new one and stay locked. Raises Conflict (reason ``locked``).
     """
     index = await SqliteIndex.open(path, datasource=datasource, durability="relaxed")
     try:
         if content.prunes:
             compared.add(await compare_leaves(index, content, note))
+        if old is not None:
+            await _carry_locks(old, index, datasource, clock or SystemClock())
         await index.restart_log(last_sequence)
     finally:
         await index.close()
     await asyncio.to_thread(seal_database, path)
+
+
+async def _carry_locks(path: Path, index: SqliteIndex, datasource: str, clock: Clock) -> None:
+    old = await SqliteIndex.open(path, datasource=datasource, durability="relaxed")
+    try:
+        await carry_over(old, index, clock.time_ns())
+    finally:
+        await old.close()
 
 
 def put_in_place(loading: Path, index_path: Path) -> None:

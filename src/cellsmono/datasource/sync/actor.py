@@ -11,6 +11,7 @@ from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
 from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
+from cellsmono.datasource.sync.hints import read_changes, read_keys
 from cellsmono.datasource.sync.polling import choose_pause, visit_blind_spots
 from cellsmono.datasource.sync.removal import outermost
 from cellsmono.datasource.sync.resync import Resync, TreeWalk
@@ -31,8 +32,6 @@ BURST = 500
 
 HOLD_SECONDS = 0.2
 """How long an entry that vanished is kept, so that the other half of its rename can arrive."""
-
-MARKER_NAME = b".pydio"
 
 WATCH_START_SECONDS = 120.0
 """How long the second comparison waits for the watcher: it registers every folder first."""
@@ -188,28 +187,17 @@ class Synchronizer:
         self._hints.add(hints, self._clock.monotonic())
         self._wake.set()
 
+    def look_soon(self, told: Iterable[tuple[str, Facts | None]]) -> None:
+        """See ``Syncer.look_soon``."""
+        self.hint(read_keys(self._context, told))
+
     def _take_changes(self, changes: Sequence[Change]) -> None:
         """What the watcher told, as keys."""
-        context = self._context
-        hints = []
-        for change in changes:
-            path, _, name = change.path.rpartition(b"/")
-            is_marker = name == MARKER_NAME
-            key = context.objects.key_of(context.bucket, path if is_marker else change.path)
-            if key is None:
-                continue
-            self._announce(key)
-            if change.facts is None or is_marker or not self._is_known(key, change.facts):
-                hints.append(Hint(key, change.added and not is_marker))
+        hints = read_changes(self._context, changes, self._announce)
         if hints:
             self.hint(hints)
         if len(changes) >= BURST:
             self._schedule.suspect()
-
-    def _is_known(self, key: str, facts: Facts) -> bool:
-        """Whether the index says the same of a file: the echo of an own write, which nobody has to look at again."""
-        node = self._context.index.recall_node(key)
-        return node is not None and node.facts == facts
 
     def _announce(self, key: str) -> None:
         """Remember that the watcher spoke of this key, to tell later whether it missed something."""

@@ -17,6 +17,8 @@ SERVER = "cellsmono"
 INLINE_BYTES = 128 * 1024
 """Bodies up to this size leave together with their headers, in one write."""
 CHUNK_BYTES = 1024 * 1024
+PIECE_BYTES = 128 * 1024
+"""Of what comes from elsewhere, so that one piece is sent on while the next one comes."""
 SENDFILE_BYTES = 8 * 1024 * 1024
 """Bodies from here on leave by ``sendfile``. It costs less CPU for smaller ones, too, but they arrived later."""
 
@@ -217,8 +219,9 @@ async def _send_chunks(
 ) -> None:
     """The way without ``sendfile``: at most one chunk in memory beside what the transport holds."""
     end = offset + length
+    most = CHUNK_BYTES if file.fileno() is not None else PIECE_BYTES
     while offset < end:
-        data = await file.read(offset, min(CHUNK_BYTES, end - offset))
+        data = await file.read(offset, min(most, end - offset))
         if not data:
             request.connection.abort()
             raise ConnectionAbortedError("The file became shorter while it was sent")

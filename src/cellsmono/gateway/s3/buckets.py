@@ -66,8 +66,6 @@ async def create_bucket(s3: S3Context, request: S3Request) -> Reply:
     headers = request.headers
     if not is_bucket_name(request.bucket):
         raise S3Error("InvalidBucketName", fields={"BucketName": request.bucket})
-    if headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true":
-        raise S3Error("NotImplemented", "Object lock is not implemented.")
     for name, value in headers.items():
         if name[:6].lower() == "x-amz-" and not is_acl_header(name.lower()):
             refuse_header(name.lower(), value)
@@ -78,7 +76,8 @@ async def create_bucket(s3: S3Context, request: S3Request) -> Reply:
     location = xml_read.read_location(await read_document(s3, request))
     if location not in {"", s3.settings.region}:
         raise S3Error("InvalidLocationConstraint", fields={"LocationConstraint": location})
-    await s3.router.create_root(request.actor, request.bucket)
+    locks = headers.get("x-amz-bucket-object-lock-enabled", "").lower() == "true"
+    await s3.router.create_root(request.actor, request.bucket, object_lock=locks)
     if ownership != DEFAULT_OWNERSHIP:
         await s3.router.change_settings(
             request.actor,

@@ -15,6 +15,7 @@ from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.encryption import Wish, read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
+from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import etag_of, open_source
@@ -46,7 +47,7 @@ async def copy_object(s3: S3Context, request: S3Request) -> Reply:
     source = read_copy_source(request)
     replaces_meta = _read_directive(request, "x-amz-metadata-directive") == "REPLACE"
     replaces_tags = _read_directive(request, "x-amz-tagging-directive") == "REPLACE"
-    asked = read_meta(headers, request.key)
+    asked = with_lock(s3, request.bucket, request.key, read_meta(headers, request.key), headers)
     conditions = parse_write_conditions(headers)
     wish = await read_wish(s3, request)
     algorithm = headers.get("x-amz-checksum-algorithm", "")
@@ -163,7 +164,7 @@ def _changes_otherwise(node: Node, asked: NodeMeta) -> bool:
 def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_tags: bool) -> NodeMeta:
     """The copy's metadata. The checksums describe the bytes, which stay: they are kept in any case.
 
-    Storage class, redirect and ACL are never taken over from the source, as in S3.
+    Storage class, redirect, ACL and lock are never taken over from the source, as in S3.
     """
     kept = {"x-amz-storage-class", "x-amz-website-redirect-location"}
     if replaces_meta:
@@ -171,7 +172,7 @@ def merge_meta(old: NodeMeta, asked: NodeMeta, *, replaces_meta: bool, replaces_
     else:
         headers = {name: value for name, value in old.headers.items() if name not in kept}
         headers |= {name: value for name, value in asked.headers.items() if name in kept}
-        base = msgspec.structs.replace(old, headers=headers, acl=asked.acl)
+        base = msgspec.structs.replace(old, headers=headers, acl=asked.acl, lock=asked.lock)
     return msgspec.structs.replace(base, tags=asked.tags if replaces_tags else old.tags)
 
 

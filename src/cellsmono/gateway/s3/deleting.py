@@ -10,6 +10,7 @@ from cellsmono.gateway.s3.addressing import check_key
 from cellsmono.gateway.s3.conditions import strip_etag
 from cellsmono.gateway.s3.errors import S3Error, from_domain
 from cellsmono.gateway.s3.intake import read_document
+from cellsmono.gateway.s3.locking import wants_bypass
 from cellsmono.gateway.s3.reading import etag_of
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
@@ -70,7 +71,8 @@ async def _delete_version(s3: S3Context, request: S3Request, key: str, version: 
             found = await s3.router.read_version(request.actor, request.bucket, key, version)
             if found.node is None or wanted not in ("*", etag_of(found.node)):
                 raise S3Error("PreconditionFailed", fields={"Condition": "If-Match"})
-        return await s3.router.delete_version(request.actor, request.bucket, key, version)
+        bypass = wants_bypass(request)
+        return await s3.router.delete_version(request.actor, request.bucket, key, version, bypass=bypass)
     except NotFound as error:
         if error.reason != "version" or wanted:
             raise

@@ -7,6 +7,7 @@ checksum and the signatures of chunks cost the event loop nothing.
 import hashlib
 import hmac
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 from cellsmono.gateway.s3.checksums import Algorithm, Data, Running, encode_value
 from cellsmono.gateway.s3.signature_v4 import EMPTY_SHA256, ChunkSigning, sign_chunk, sign_trailer
@@ -79,6 +80,18 @@ class ChunkVerifier:
         self._previous = given
 
 
+class _Lane:
+    """Some of a digest's hashes."""
+
+    def __init__(self, updates: Sequence[Callable[[Data], object]]) -> None:
+        self._updates = updates
+
+    def update(self, data: Data, /) -> None:
+        """Take the next bytes."""
+        for update in self._updates:
+            update(data)
+
+
 class BodyDigest:
     """MD5 always, and whatever else was announced: a ``ContentDigest`` and ``PartDigest``.
 
@@ -108,6 +121,8 @@ class BodyDigest:
         if self._running is not self._sha256:
             hashes.append(self._running)
         self._updates = tuple(each.update for each in hashes if each is not None)
+        self._named = {name: each for name, each in self._name_sums() if each is not None}
+        self.sums = frozenset(self._named)
         self.size = 0
 
     def _share_sha256(self) -> Running:
@@ -115,6 +130,23 @@ class BodyDigest:
         if self._algorithm is not None and self._running is not None and self._algorithm.name == "SHA256":
             return self._running
         return hashlib.sha256()
+
+    def _name_sums(self) -> Iterator[tuple[str, Running | None]]:
+        yield "SHA256", self._sha256
+        if self._algorithm is not None:
+            yield self._algorithm.name, self._running
+
+    def sum_of(self, name: str) -> bytes:
+        """See ``SumHasher``."""
+        return self._named[name].digest()
+
+    def lanes(self) -> Sequence["_Lane"]:
+        """See ``SumHasher``: MD5 takes as long as all the others together."""
+        first, *others = self._updates
+        return _Lane((first, self._count)), _Lane(tuple(others))
+
+    def _count(self, data: Data) -> None:
+        self.size += len(data)
 
     def update(self, data: Data, /) -> None:
         """Take the next bytes. Raises Invalid early when a chunk's signature is wrong."""

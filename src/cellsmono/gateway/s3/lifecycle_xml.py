@@ -9,7 +9,7 @@ import msgspec
 
 from cellsmono.gateway.s3.dates import NS_PER_SECOND, format_iso, parse_iso
 from cellsmono.gateway.s3.errors import S3Error
-from cellsmono.gateway.s3.xml_read import check_tags, child_text, only_children, parse_xml
+from cellsmono.gateway.s3.xml_read import check_tags, child_text, only_children, parse_xml, read_bool
 from cellsmono.gateway.s3.xml_write import document, element
 from cellsmono.interfaces.lifecycle import LifecycleRule
 
@@ -18,12 +18,12 @@ _MAX_ID: Final = 255
 _MAX_PREFIX: Final = 1024
 _MAX_INT: Final = 2**31 - 1
 _MAX_SIZE: Final = 2**63 - 1
+_MAX_NEWER: Final = 100
 _MIDNIGHT: Final = 86_400
 
 _REFUSED: Final = {
     "Transition": "Transitions are not implemented: there is one storage for all classes.",
     "NoncurrentVersionTransition": "Transitions are not implemented: there is one storage for all classes.",
-    "NoncurrentVersionExpiration": "Versions are not implemented: there are no noncurrent ones to expire.",
 }
 _FILTERS: Final = ("Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
 
@@ -43,7 +43,7 @@ def read_lifecycle(body: bytes) -> tuple[LifecycleRule, ...]:
 
 
 def _read_rule(rule: Element) -> LifecycleRule:
-    known = ("ID", "Status", "Prefix", "Filter", "Expiration", "AbortIncompleteMultipartUpload", *_REFUSED)
+    known = ("ID", "Status", "Prefix", "Filter", *_ACTIONS, *_REFUSED)
     children = {child.tag: child for child in only_children(rule, *known)}
     for name, why in _REFUSED.items():
         if name in children:
@@ -61,11 +61,10 @@ def _read_rule(rule: Element) -> LifecycleRule:
         found = _read_filter(found, children["Filter"])
     else:
         found = msgspec.structs.replace(found, prefix=_check_prefix(child_text(rule, "Prefix")))
-    if "Expiration" in children:
-        found = _read_expiration(found, children["Expiration"])
-    if "AbortIncompleteMultipartUpload" in children:
-        found = _read_abort(found, children["AbortIncompleteMultipartUpload"])
-    if not (found.days or found.date is not None or found.abort_days):
+    for name, read in _ACTIONS.items():
+        if name in children:
+            found = read(found, children[name])
+    if not any(name in children for name in _ACTIONS):
         raise S3Error("InvalidRequest", "At least one action needs to be specified in a rule")
     return found
 
@@ -127,7 +126,11 @@ def _read_expiration(rule: LifecycleRule, expiration: Element) -> LifecycleRule:
         return msgspec.structs.replace(rule, days=_read_days(text, "Days", "Expiration"))
     if children[0].tag == "Date":
         return msgspec.structs.replace(rule, date=_read_date(text))
-    raise S3Error("NotImplemented", "Versions are not implemented: there are no delete markers to expire.")
+    if not read_bool(text):
+        raise S3Error("MalformedXML")
+    if rule.tags:
+        raise S3Error("InvalidRequest", "ExpiredObjectDeleteMarker cannot be specified with Tags.")
+    return msgspec.structs.replace(rule, expires_markers=True)
 
 
 def _read_date(text: str) -> int:
@@ -151,6 +154,24 @@ def _read_abort(rule: LifecycleRule, abort: Element) -> LifecycleRule:
     return msgspec.structs.replace(rule, abort_days=days)
 
 
+def _read_noncurrent(rule: LifecycleRule, expiration: Element) -> LifecycleRule:
+    action = "NoncurrentVersionExpiration"
+    list(only_children(expiration, "NoncurrentDays", "NewerNoncurrentVersions"))
+    days = _read_days(child_text(expiration, "NoncurrentDays").strip(), "NoncurrentDays", action)
+    text = child_text(expiration, "NewerNoncurrentVersions", "").strip()
+    newer = _read_days(text, "NewerNoncurrentVersions", action) if text else 0
+    if newer > _MAX_NEWER:
+        raise S3Error("InvalidArgument", f"'NewerNoncurrentVersions' must be between 1 and {_MAX_NEWER}")
+    return msgspec.structs.replace(rule, noncurrent_days=days, keeps_newer=newer)
+
+
+_ACTIONS: Final = {
+    "Expiration": _read_expiration,
+    "NoncurrentVersionExpiration": _read_noncurrent,
+    "AbortIncompleteMultipartUpload": _read_abort,
+}
+
+
 def write_lifecycle(rules: Sequence[LifecycleRule]) -> bytes:
     """GetBucketLifecycleConfiguration."""
     return document("LifecycleConfiguration", "".join(_write_rule(rule) for rule in rules))
@@ -164,6 +185,12 @@ def _write_rule(rule: LifecycleRule) -> str:
         parts.append(f"<Expiration>{element('Days', rule.days)}</Expiration>")
     if rule.date is not None:
         parts.append(f"<Expiration>{element('Date', format_iso(rule.date * NS_PER_SECOND))}</Expiration>")
+    if rule.expires_markers:
+        parts.append("<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>")
+    if rule.noncurrent_days:
+        newer = element("NewerNoncurrentVersions", rule.keeps_newer) if rule.keeps_newer else ""
+        days = element("NoncurrentDays", rule.noncurrent_days)
+        parts.append(f"<NoncurrentVersionExpiration>{newer}{days}</NoncurrentVersionExpiration>")
     if rule.abort_days:
         days = element("DaysAfterInitiation", rule.abort_days)
         parts.append(f"<AbortIncompleteMultipartUpload>{days}</AbortIncompleteMultipartUpload>")

@@ -22,6 +22,8 @@ MAX_USER_BYTES: Final = 2048
 
 _META: Final = "x-amz-meta-"
 _SSE: Final = "x-amz-server-side-encryption"
+_ELSEWHERE: Final = (_SSE, "x-amz-object-lock-")
+"""Headers that are read elsewhere."""
 _STANDARD: Final = frozenset(
     {"cache-control", "content-disposition", "content-language", "expires", "x-amz-website-redirect-location"}
 )
@@ -40,8 +42,9 @@ _UNSAFE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
     """The metadata that a request asks to be stored with an object.
 
-    Raises S3Error for headers that promise what this server does not do (object lock, some ACLs): storing the object
-    without it would be a lie. What they say about encryption must be asked of ``encryption.read_wish``.
+    Raises S3Error for headers that promise what this server does not do (some ACLs): storing the object without it
+    would be a lie. Object locks are for ``locking.with_lock``, what they say about encryption must be asked of
+    ``encryption.read_wish``.
     """
     content_type: str | None = None
     standard: dict[str, str] = {}
@@ -61,7 +64,7 @@ def read_meta(headers: MultiMapping[str], key: str) -> NodeMeta:
                 standard[name] = value
             elif is_acl_header(name):
                 has_acl = True
-            elif not name.startswith(_SSE):  # what is said about encryption is read by ``encryption``
+            elif not name.startswith(_ELSEWHERE):
                 refuse_header(name, value)
         elif name == "content-type":
             content_type = value

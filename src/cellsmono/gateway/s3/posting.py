@@ -20,6 +20,7 @@ from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.post_policy import Policy, check_policy, limit_file, parse_policy
@@ -129,7 +130,7 @@ async def _store(
 ) -> tuple[Node, list[tuple[str, str]]]:
     """The new object, and what the answer says of it."""
     headers = _as_headers(fields, file)
-    meta = _read_meta(headers, key, fields)
+    meta = with_lock(s3, request.bucket, key, _read_meta(headers, key, fields), headers)
     md5 = headers.get("content-md5")
     announced = read_announced(headers)
     digest = BodyDigest(

@@ -9,6 +9,7 @@ from cellsmono.gateway.s3.dates import format_http
 from cellsmono.gateway.s3.encryption import sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
+from cellsmono.gateway.s3.locking import lock_headers
 from cellsmono.gateway.s3.metadata import is_header_safe, write_meta
 from cellsmono.gateway.s3.ranges import ByteRange, parse_range
 from cellsmono.gateway.s3.request import S3Context, S3Request
@@ -78,8 +79,8 @@ async def head_object(s3: S3Context, request: S3Request) -> Reply:
 
 
 def _about(s3: S3Context, request: S3Request, node: Node, version: str | None) -> list[tuple[str, str]]:
-    """Which version this is; rules that let an object go are about the current one."""
-    found = version_headers(s3, request.bucket, node.version)
+    """Which version this is, and what keeps it; rules that let an object go are about the current one."""
+    found = version_headers(s3, request.bucket, node.version) + lock_headers(request, node.meta)
     return found if version is not None else found + expiration_headers(s3, request, node)
 
 

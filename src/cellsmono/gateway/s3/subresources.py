@@ -10,7 +10,6 @@ from cellsmono.gateway.s3.respond import build_empty_document, element, reply_em
 MISSING: Final = {
     "website": ("BucketWebsite", "NoSuchWebsiteConfiguration"),
     "replication": ("BucketReplication", "ReplicationConfigurationNotFoundError"),
-    "object-lock": ("ObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"),
 }
 """Sub-resource: (name in operations, error of a bucket that has none)."""
 
@@ -98,12 +97,6 @@ async def delete_nothing(s3: S3Context, request: S3Request) -> Reply:
         raise S3Error("AccessDenied")
     await s3.router.read_root(request.actor, request.bucket)
     return reply_empty(204)
-
-
-async def refuse_lock(s3: S3Context, request: S3Request) -> Reply:
-    """Retention and legal hold need a bucket with object lock."""
-    await s3.router.read_root(request.actor, request.bucket)
-    raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
 
 
 async def refuse_restore(s3: S3Context, request: S3Request) -> Reply:

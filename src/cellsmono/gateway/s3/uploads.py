@@ -15,6 +15,7 @@ from cellsmono.gateway.s3.encryption import SEALED, read_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, invalid_argument
 from cellsmono.gateway.s3.expiration import abort_headers, expiration_headers
 from cellsmono.gateway.s3.intake import read_document
+from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.request import S3Context, S3Request
@@ -72,7 +73,7 @@ async def create_upload(s3: S3Context, request: S3Request) -> Reply:
     headers = request.headers
     if is_folder(request.key):
         raise invalid_argument("A key that ends in '/' is a folder here and can not have content.", "key", request.key)
-    meta = read_meta(headers, request.key)
+    meta = with_lock(s3, request.bucket, request.key, read_meta(headers, request.key), headers)
     algorithm, kind = resolve_type(headers.get("x-amz-checksum-algorithm", ""), headers.get("x-amz-checksum-type", ""))
     await read_document(s3, request)
     await s3.router.check_meta(request.actor, request.bucket, request.key, meta)

@@ -7,6 +7,7 @@ from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.intake import open_upload
+from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.reading import checksum_headers
@@ -22,6 +23,7 @@ async def put_object(s3: S3Context, request: S3Request) -> Reply:
     """PutObject; a key that ends in ``/`` makes a folder."""
     headers = request.headers
     meta = read_meta(headers, request.key)
+    meta = with_lock(s3, request.bucket, request.key, meta, headers, needs_digest=True)
     conditions = parse_write_conditions(headers)
     wish = await read_wish(s3, request)
     body = open_upload(s3, request)

@@ -61,6 +61,7 @@ _META = "x-amz-meta-"
 _UNSIGNED = frozenset({"user-agent", "expect", "content-length"})
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _FIRST_REFUSAL = 300
+_LONG_BYTES = 1024 * 1024
 _CODE = re.compile(rb"<Error>.*?<Code>([^<]+)</Code>", re.DOTALL)
 _MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 
@@ -135,11 +136,12 @@ class Direct:
         """One call, as the client makes it. Raises what the client raises."""
         request = self.make_request(operation, arguments, datetime.now(UTC))
         answer = await self._session.send(request)
+        headers = {name.decode().lower(): value.decode() for name, value in answer.raw.raw_headers}
         if answer.status_code >= _FIRST_REFUSAL:
-            raise _refusal(_METHODS[operation][1], answer.status_code, answer.headers, await answer.content)
-        told = _read_head(answer.headers, answer.status_code)
+            raise _refusal(_METHODS[operation][1], answer.status_code, headers, await answer.content)
+        told = _read_head(headers, answer.status_code)
         if request.stream_output:
-            told["Body"] = StreamingBody(answer.raw, answer.headers.get("content-length"))
+            told["Body"] = StreamingBody(answer.raw, headers.get("content-length"))
         return told
 
     def make_request(self, operation: str, arguments: Mapping[str, Any], now: datetime) -> _Request:
@@ -152,7 +154,7 @@ class Direct:
         headers["x-amz-content-sha256"] = self._hash(body)
         if body is not None:
             headers["content-length"] = str(len(body))
-            if not isinstance(body, bytes):  # a long one is sent once the server wants it
+            if len(body) > _LONG_BYTES:  # it is sent once the server wants it
                 headers["expect"] = "100-continue"
         self._signer.sign(method, path, query, headers, now)
         headers["user-agent"] = "cellsmono"

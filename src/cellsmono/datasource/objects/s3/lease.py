@@ -21,7 +21,7 @@ import msgspec
 from cellsmono.datasource.objects.s3.endpoint import Connection
 from cellsmono.datasource.objects.s3.place import RESERVED_ROOT, Place
 from cellsmono.datasource.objects.s3.processes import Process, this_process
-from cellsmono.datasource.objects.s3.requests import ask
+from cellsmono.datasource.objects.s3.requests import ask, fetch
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Corrupt, Invalid, Locked, NotFound, PreconditionFailed
 from cellsmono.kernel.log import get_logger
@@ -214,26 +214,29 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease back, if it is still ours and the server can be reached."""
-        await self._worker.stop(RELEASE_SECONDS)
-        with suppress(CellsError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
-                # While it is certain that nobody else took it, removing it can not hit another one's.
-                if self._elapsed() < LASTS_SECONDS - RELEASE_SECONDS and not self._lost:
-                    found = await self._read()
-                    if found is not None and self._is_mine(found):
-                        await ask(self._connection, "delete_object", KEY, **self._place.at(KEY))
-        _ours.discard(self._record.token)
+        try:
+            await self._worker.stop(RELEASE_SECONDS)
+            with suppress(CellsError, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._remove()
+        finally:
+            _ours.discard(self._record.token)
+
+    async def _remove(self) -> None:
+        # While it is certain that nobody else took it, removing it can not hit another one's.
+        if self._elapsed() < LASTS_SECONDS - RELEASE_SECONDS and not self._lost:
+            found = await self._read()
+            if found is not None and self._is_mine(found):
+                await ask(self._connection, "delete_object", KEY, **self._place.at(KEY))
 
     # the object
 
     async def _read(self) -> Found | None:
         """The lease as it is now; None when there is none."""
         try:
-            answer = await ask(self._connection, "get_object", KEY, **self._place.at(KEY))
+            answer, text = await fetch(self._connection, KEY, **self._place.at(KEY))
         except NotFound:
             return None
-        async with answer["Body"] as stream:
-            text = await stream.read()
         try:
             record = msgspec.json.decode(text, type=Record)
         except msgspec.DecodeError:

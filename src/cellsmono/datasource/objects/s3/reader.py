@@ -71,7 +71,8 @@ class S3Reader:
         """The next bytes of the stream, none when it broke or hangs."""
         try:
             async with asyncio.timeout(self._connection.patience.seconds / _FRUITLESS):
-                return bytes(await self._stream.read(length))
+                data: bytes = await self._stream.read(length)
+                return data
         except Exception as error:  # whatever the client of the day calls a broken connection
             log.debug("a stream broke", key=self.info.key, error=repr(error))
             return b""

@@ -11,7 +11,7 @@ from cellsmono.datasource.objects.names import not_found
 from cellsmono.datasource.objects.s3.endpoint import REQUESTS_AT_ONCE, Connection
 from cellsmono.datasource.objects.s3.failures import explained, whole_answers
 from cellsmono.datasource.objects.s3.place import Place
-from cellsmono.datasource.objects.s3.spool import encode_crc32
+from cellsmono.datasource.objects.s3.sums import encode_crc32
 from cellsmono.kernel.errors import Corrupt, Forbidden, NotFound, Unavailable
 
 T = TypeVar("T")

@@ -1,41 +1,59 @@
-"""Bytes on their way to the server: the first ones in memory, more in a nameless temporary file.
+"""Bytes on their way to the server: in memory while there is room, more in a nameless temporary file.
 
-So memory depends neither on how large an object is nor on how slowly its client sends. What is sent along with a body
-to protect it is computed while it comes in, in the same threads: the client would read it all once more on the event
-loop, or send it in a framing with a trailer, which older servers do not know.
+So memory depends neither on how large objects are, nor on how many come in, nor on how slowly their clients send.
 """
 
-import base64
 import errno
-import hashlib
 import tempfile
 import threading
-import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
-import msgspec
-
+from cellsmono.datasource.objects.s3.sums import Sums
 from cellsmono.datasource.objects.workers import Workers
 from cellsmono.interfaces.objects import Hasher
 from cellsmono.kernel.errors import QuotaExceeded, Unavailable
 
-MEMORY_BYTES = 1024 * 1024
+ROOM_BYTES = 12 * 1024 * 1024
+"""What all the spools of an endpoint may hold in memory, besides the first bytes of each."""
+
+FIRST_BYTES = 128 * 1024
 BATCH_BYTES = 256 * 1024
-_READ_BYTES = 256 * 1024
+INLINE_BYTES = 32 * 1024
+"""So few bytes are hashed at once: a thread would cost more."""
+
+_READ_BYTES = 128 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-class Sums(msgspec.Struct, frozen=True):
-    """What is computed of each body: a CRC32 for the server, a SHA-256 for the signature."""
+class Room:
+    """Memory that is shared out. Used on the event loop only."""
 
-    crc32: bool = True
-    sha256: bool = True
+    def __init__(self) -> None:
+        self._left = ROOM_BYTES
+
+    def take(self, size: int) -> bool:
+        """Take so much, if there is as much."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def give(self, size: int) -> None:
+        """Give it back."""
+        self._left += size
+
+
+class Bytes(bytes):
+    """A small body, with its sums: base64, hexadecimal; empty where they are not wanted."""
+
+    crc32 = ""
+    sha256 = ""
 
 
 class Body:
-    """A file of a spool as the client takes it: read from its beginning as often as it is sent."""
+    """A spool as the client takes it: read from its beginning as often as it is sent."""
 
     def __init__(self, spool: "Spool", crc32: str, sha256: str) -> None:
         self.crc32 = crc32
@@ -65,45 +83,57 @@ class Body:
         return position
 
 
-class Bytes(bytes):
-    """A body in memory, with its sums: base64, hexadecimal; empty where they are not wanted."""
-
-    crc32 = ""
-    sha256 = ""
-
-
 class Spool:
     """A piece of a body that is written once and read as often as it must be sent."""
 
-    def __init__(self, workers: Workers, sums: Sums) -> None:
+    def __init__(self, workers: Workers, room: Room, sums: Sums) -> None:
         self.size = 0
         self._workers = workers
+        self._room = room
+        self._sums = sums
         self._chunks: list[bytes] = []
         self._file: BinaryIO | None = None
         self._lock = threading.Lock()
-        self._crc32: int | None = 0 if sums.crc32 else None
-        self._sha256 = hashlib.sha256() if sums.sha256 else None
+        self._taken = 0
+        self._is_in_memory = True
 
-    async def add(self, chunks: Sequence[bytes], hashers: Sequence[Hasher]) -> None:
-        """Hash and keep these bytes; many of them in a thread."""
+    async def add(self, chunks: Sequence[bytes], lanes: Sequence[Sequence[Hasher]]) -> None:
+        """Hash and keep these bytes; many of them in a thread, or in one for each of the lanes."""
         total = sum(map(len, chunks))
-        if self._file is None and self.size + total <= BATCH_BYTES // 8:
-            self._add(chunks, hashers)
+        self._is_in_memory = self._is_in_memory and self._find_room(total)
+        self.size += total
+        first, *others = lanes
+        if self._is_in_memory and self.size <= INLINE_BYTES:
+            for lane in lanes:
+                _hash(chunks, lane)
+            self._keep(chunks)
+            return
+        if others:
+            await self._workers.run_all(
+                lambda: self._keep(chunks, first), *(lambda lane=lane: _hash(chunks, lane) for lane in others)
+            )
         else:
-            await self._workers.run(self._add, chunks, hashers)
+            await self._workers.run(self._keep, chunks, first)
+        if not self._is_in_memory:
+            self._give_back()
 
-    def _add(self, chunks: Sequence[bytes], hashers: Sequence[Hasher]) -> None:
-        for chunk in chunks:
-            for hasher in hashers:
-                hasher.update(chunk)
-            if self._sha256 is not None:
-                self._sha256.update(chunk)
-            if self._crc32 is not None:
-                self._crc32 = zlib.crc32(chunk, self._crc32)
-            self.size += len(chunk)
+    def _find_room(self, size: int) -> bool:
+        if self.size + size <= FIRST_BYTES:
+            return True
+        if not self._room.take(size):
+            return False
+        self._taken += size
+        return True
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, 0
+        self._room.give(taken)
+
+    def _keep(self, chunks: Sequence[bytes], lane: Sequence[Hasher] = ()) -> None:
+        _hash(chunks, [*lane, self._sums])
         self._chunks += chunks
-        if self._file is not None or self.size > MEMORY_BYTES:
-            with _explained():
+        if not self._is_in_memory:
+            with explained_disk():
                 self._write()
 
     def _write(self) -> None:
@@ -116,16 +146,17 @@ class Spool:
 
     def body(self) -> Bytes | Body:
         """All of it, from its beginning, as the client takes it. Nothing more may be added."""
-        crc32 = "" if self._crc32 is None else encode_crc32(self._crc32)
-        sha256 = "" if self._sha256 is None else self._sha256.hexdigest()
-        if self._file is not None:
+        crc32, sha256 = self._sums.tell()
+        if self.size > FIRST_BYTES:
             return Body(self, crc32, sha256)
         whole = Bytes(b"".join(self._chunks))
         whole.crc32, whole.sha256 = crc32, sha256
         return whole
 
     def read_at(self, position: int, size: int) -> bytes:
-        """Bytes of the file. Raises ValueError once it is closed."""
+        """Bytes of it. Raises ValueError once it is closed."""
+        if self._is_in_memory and self._chunks:
+            return b"".join(self._chunks)[position : position + size]
         with self._lock:  # several attempts to send it may overlap, and the spool be closed below the last of them
             if self._file is None:
                 raise ValueError("the spool is closed")
@@ -133,12 +164,17 @@ class Spool:
             return self._file.read(size)
 
     async def read_on(self) -> AsyncIterator[bytes]:
-        """The file piece by piece, read in a thread."""
+        """It piece by piece, a file in a thread."""
+        if self._is_in_memory:
+            for chunk in self._chunks:
+                yield chunk
+            return
         for position in range(0, self.size, _READ_BYTES):
             yield await self._workers.run(self.read_at, position, _READ_BYTES)
 
     def close(self) -> None:
         """Let go of the bytes."""
+        self._give_back()
         self._chunks = []
         with self._lock:
             if self._file is not None:
@@ -146,8 +182,14 @@ class Spool:
                 self._file = None
 
 
+def _hash(chunks: Sequence[bytes], hashers: Sequence[Hasher]) -> None:
+    for chunk in chunks:
+        for hasher in hashers:
+            hasher.update(chunk)
+
+
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained_disk() -> Iterator[None]:
     """Say which folder it is that can not hold the bytes."""
     try:
         yield
@@ -159,8 +201,3 @@ def _explained() -> Iterator[None]:
             raise QuotaExceeded(text, reason="disk_full") from error
         text = f"Long bodies can not wait for the S3 server in {place} ({error.strerror or error}); {advice}."
         raise Unavailable(text, reason="io") from error
-
-
-def encode_crc32(value: int) -> str:
-    """As S3 writes it in a header."""
-    return base64.b64encode(value.to_bytes(4, "big")).decode()

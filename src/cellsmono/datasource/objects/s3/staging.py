@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -13,10 +13,12 @@ from cellsmono.datasource.objects.s3.facts import etag_of
 from cellsmono.datasource.objects.s3.failures import code_of
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.requests import ask, head
-from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Spool, Sums
+from cellsmono.datasource.objects.s3.spool import BATCH_BYTES, Room, Spool
+from cellsmono.datasource.objects.s3.sums import Sums, find_source, split_lanes
 from cellsmono.datasource.objects.workers import Workers
-from cellsmono.interfaces.objects import Hasher
+from cellsmono.interfaces.objects import Hasher, SumHasher
 from cellsmono.kernel.errors import CellsError, Unavailable
+from cellsmono.kernel.tasks import create_task
 
 PART_BYTES = 8 * 1024 * 1024
 """A body up to this size is one PutObject; a longer one goes in parts of it."""
@@ -27,6 +29,9 @@ _GROW_AFTER = 1000
 
 SENDING = 16
 """Pieces of bodies that are sent to one endpoint at once."""
+
+MOST_SENDING = 2
+"""Parts of a body that comes in alone: while the server syncs one, it takes the next one in."""
 
 
 def part_bytes(number: int, announced: int | None) -> int:
@@ -55,11 +60,28 @@ class Courier:
         self.connection = connection
         self.workers = workers
         self._sending = asyncio.Semaphore(SENDING)
-        self._sums = Sums(crc32=connection.endpoint.checksums, sha256=connection.endpoint.signs_bodies)
+        self._room = Room()
+        self._receiving = 0
 
-    def make_spool(self) -> Spool:
-        """An empty piece."""
-        return Spool(self.workers, self._sums)
+    def make_spool(self, source: SumHasher | None = None) -> Spool:
+        """An empty piece; ``source`` is a hasher that takes it and nothing else."""
+        endpoint = self.connection.endpoint
+        sums = Sums(crc32=endpoint.checksums, sha256=endpoint.signs_bodies, source=source)
+        return Spool(self.workers, self._room, sums)
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """A body comes in."""
+        self._receiving += 1
+        try:
+            yield
+        finally:
+            self._receiving -= 1
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether a body comes in alone. Then it may use two threads and more memory; for many that only costs."""
+        return self._receiving == 1
 
     async def put(self, place: Place, key: str, spool: Spool, options: dict[str, Any]) -> str:
         """Store an object in one call; its ETag."""
@@ -173,36 +195,48 @@ class Intake:
         self._mtime_ns = mtime_ns
         self._options = options
         self._announced = announced
-        self._upload: OpenUpload | None = None
+        self._beginning: asyncio.Task[OpenUpload] | None = None
         self._number = 1
         self._spool = courier.make_spool()
-        self._sending: asyncio.Task[SentPart] | None = None
+        self._sending: list[asyncio.Task[None]] = []
+        self._is_shared = False
+        self._lanes: tuple[Sequence[Sequence[Hasher]], Sequence[Sequence[Hasher]]] = ([()], [()])
 
     async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
         """Raises the domain's errors and what the body raises; nothing is left behind then."""
+        self._is_shared = self._announced is not None and self._announced <= self._room()
+        if self._is_shared:
+            self._spool = self._courier.make_spool(find_source(hashers))
+        self._lanes = [hashers], split_lanes(hashers)
         try:
-            async for batch in _batches(body):
-                await self._take(batch, hashers)
-            if self._upload is None:
+            with self._courier.receiving():
+                async for batch in _batches(body):
+                    await self._take(batch)
+            if self._beginning is None:
                 return self._spool
             await self._send()
-            await self._settle()
+            await self._settle(0)
+            return await self._beginning
         except BaseException:
-            self._spool.close()
-            if self._sending is not None:
-                self._sending.cancel()
-                await asyncio.gather(self._sending, return_exceptions=True)
-            if self._upload is not None:
-                await self._upload.abort()
+            await self._give_up()
             raise
-        return self._upload
 
-    async def _take(self, batch: list[bytes], hashers: Sequence[Hasher]) -> None:
+    async def _give_up(self) -> None:
+        self._spool.close()
+        for sending in self._sending:
+            sending.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._beginning is not None:
+            (upload,) = await asyncio.gather(self._beginning, return_exceptions=True)
+            if isinstance(upload, OpenUpload):
+                await upload.abort()
+
+    async def _take(self, batch: list[bytes]) -> None:
         room = self._room()
         total = sum(map(len, batch))
         self.size += total
         if total <= room:
-            await self._spool.add(batch, hashers)
+            await self._add(batch)
             return
         rest = memoryview(b"".join(batch))
         while rest:
@@ -211,36 +245,46 @@ class Intake:
                 await self._send()
                 continue
             piece = bytes(rest[:room])
-            await self._spool.add([piece], hashers)
+            await self._add([piece])
             rest = rest[len(piece) :]
+
+    async def _add(self, chunks: Sequence[bytes]) -> None:
+        together, apart = self._lanes
+        await self._spool.add(chunks, apart if self._courier.is_calm else together)
 
     def _room(self) -> int:
         """How many bytes the present piece can still take."""
-        least = self._whole_bytes if self._upload is None else 0
+        least = self._whole_bytes if self._beginning is None else 0
         return max(least, part_bytes(self._number, self._announced)) - self._spool.size
 
     async def _send(self) -> None:
         """Send what is there as the next part, while the one after it comes in."""
-        if self._upload is None:
-            self._upload = await begin_upload(
-                self._courier.connection, self._place, self._key, self._mtime_ns, self._options
-            )
-        await self._settle()
-        number, spool = self._number, self._spool
+        if self._beginning is None:
+            if self._is_shared:
+                raise ValueError("the body is longer than it was announced")
+            beginning = begin_upload(self._courier.connection, self._place, self._key, self._mtime_ns, self._options)
+            self._beginning = create_task(beginning, "objects-s3-begin")
+        await self._settle(MOST_SENDING - 1 if self._courier.is_calm else 0)
+        sending = self._pass_on(self._beginning, self._number, self._spool)
+        self._sending.append(create_task(sending, "objects-s3-part"))
         self._number += 1
         self._spool = self._courier.make_spool()
-        self._sending = asyncio.create_task(
-            self._courier.send_part(self._upload, number, spool), name="objects-s3-part"
-        )
 
-    async def _settle(self) -> None:
-        if self._sending is not None:
-            sending, self._sending = self._sending, None
-            try:
-                await asyncio.shield(sending)
-            except asyncio.CancelledError:
-                self._sending = sending
-                raise
+    async def _pass_on(self, beginning: "asyncio.Task[OpenUpload]", number: int, spool: Spool) -> None:
+        try:
+            upload = await asyncio.shield(beginning)
+        except BaseException:
+            spool.close()
+            raise
+        await self._courier.send_part(upload, number, spool)
+
+    async def _settle(self, most: int) -> None:
+        """Wait until so many parts at most are being sent."""
+        while len(self._sending) > most:
+            done, _ = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            for sending in done:
+                self._sending.remove(sending)
+                sending.result()
 
 
 async def _batches(body: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:

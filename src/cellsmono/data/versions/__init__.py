@@ -1,0 +1,1 @@
+"""The service that keeps, restores and prunes versions of keys."""

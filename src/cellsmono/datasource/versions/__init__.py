@@ -1,0 +1,1 @@
+"""Where structured datasources keep the content of versions, and what becomes of it in time."""

@@ -1,0 +1,125 @@
+"""The keeper: content of versions of structured datasources, as leaves of the internal datasource ``versions``.
+
+A file has one content at a time, so what it held before lies elsewhere: at ``ROOT/UUID/NUMBER``, where ROOT is the UUID
+of the datasource's root, UUID that of the node that it was the content of, and NUMBER in hexadecimal the time in
+milliseconds at which it was kept, or more. UUID and number stand in the row of the version.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from cellsmono.interfaces.datasource import Conditions, NodeStore, WriteOptions
+from cellsmono.interfaces.node import Checksum, Node
+from cellsmono.interfaces.objects import ObjectReader
+from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.errors import CellsError, Conflict, Corrupt, NotFound, PreconditionFailed, Unavailable
+from cellsmono.kernel.log import get_logger
+
+log = get_logger("versions")
+
+VERSIONS = "versions"
+"""The name of the internal datasource."""
+
+_PIECE = 1024 * 1024
+_ADVICE = (
+    f"The versions of structured datasources are kept in the internal datasource {VERSIONS!r}, and there is none. "
+    f"Add it: cellsmono ds add {VERSIONS}=FOLDER --format internal"
+)
+
+Find = Callable[[], NodeStore | None]
+"""The datasource that keeps, None when there is none. Raises Unavailable for one that failed to start."""
+
+
+class Keeper:
+    """Keeps content for one datasource. ``find`` is asked each time: the other datasource comes and goes."""
+
+    def __init__(self, find: Find, clock: Clock) -> None:
+        self._find = find
+        self._clock = clock
+        self._last = 0
+
+    def check(self) -> NodeStore:
+        """The datasource that keeps. Raises Conflict (reason ``versioning``) when there is none, Unavailable."""
+        store = self._find()
+        if store is None:
+            raise Conflict(_ADVICE, reason="versioning")
+        return store
+
+    async def keep(self, root: str, node: Node, reader: ObjectReader) -> int:
+        """Keep content that is open; durable when this returns. Returns the number under which it lies.
+
+        Raises Conflict, Unavailable, QuotaExceeded; then nothing is kept, and what is open must stay where it is.
+        """
+        store = self.check()
+        options = WriteOptions(mtime_ns=node.mtime_ns, size=node.size, conditions=Conditions(if_none_match="*"))
+        while True:
+            self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1)
+            number = self._last
+            try:
+                await store.put_node(_path(root, node.uuid, number), _read(reader, node), _KeptDigest(), options)
+            except PreconditionFailed:
+                continue  # the clock was set back
+            return number
+
+    async def open(self, root: str, node: Node) -> ObjectReader:
+        """Open the content of a version. Raises Corrupt (reason ``blob``) when it is not there."""
+        try:
+            opened = await self.check().open_node(_path(root, node.uuid, node.blob))
+        except NotFound:
+            raise Corrupt(
+                f"The content of this version of {node.path!r} is not in the datasource {VERSIONS!r}; put that one "
+                "back from a backup, or delete the version.",
+                reason="blob",
+                path=node.path,
+            ) from None
+        return opened.reader
+
+    async def drop(self, root: str, nodes: Sequence[Node]) -> None:
+        """Remove content that no version has any more. What can not be removed now stays, and is told of."""
+        if not nodes:
+            return
+        try:
+            results = await self.check().delete_nodes([_path(root, node.uuid, node.blob) for node in nodes])
+        except CellsError as error:
+            log.warning("content of deleted versions stays", versions=len(nodes), error=error.message)
+            return
+        for result in results:
+            if isinstance(result, Exception):
+                log.warning("content of a deleted version stays", error=str(result))
+
+
+def _path(root: str, uuid: str, number: int) -> str:
+    return f"{root}/{uuid}/{number:x}"
+
+
+async def _read(reader: ObjectReader, node: Node) -> AsyncIterator[bytes]:
+    """All content; a file that shrinks meanwhile is an error, not a shorter version."""
+    offset = 0
+    while offset < node.size:
+        data = await reader.read(offset, min(_PIECE, node.size - offset))
+        if not data:
+            raise Unavailable(f"{node.path!r} became shorter while it was kept; try again", reason="changed")
+        offset += len(data)
+        yield data
+
+
+class _KeptDigest:
+    """``ContentDigest`` of content that nobody announced anything about."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take the next bytes."""
+        self._md5.update(data)
+
+    def verify(self) -> None:
+        """Nothing was announced."""
+
+    def etag(self) -> str:
+        """MD5 in hex."""
+        return self._md5.hexdigest()
+
+    def checksum(self) -> Checksum | None:
+        """None is computed."""
+        return None
