@@ -265,6 +265,9 @@ class TestPutFolder:
         assert await bench.index.find_nodes([UUID_A, UUID_B, "none", UUID_B.upper()]) == [None, found, None, found]
         assert found is not None
         assert found.path == "a/"
+        assert await bench.index.find_paths([UUID_A, UUID_B, "none", UUID_B.upper()]) == {
+            UUID_B: "a/", UUID_B.upper(): "a/",
+        }  # fmt: skip
         with pytest.raises(Conflict):
             await bench.apply(PutFolder("b/", uuid=UUID_B))
         await bench.apply(PutFolder("c/"))
@@ -280,6 +283,13 @@ class TestPutFolder:
         assert await bench.kinds(PutFolder("a/", kind=FolderKind.FOUND)) == [(EventKind.UPDATE_META, "a/")]
         node = await bench.index.read_node("a/")
         assert (node.kind, node.meta, node.mtime_ns) == (FolderKind.FOUND, NO_META, TWO.mtime_ns)
+
+    async def test_paths_of_many_nodes_are_found_at_once(self, bench: Bench) -> None:
+        paths = [f"a/{number}/x" for number in range(600)]
+        await bench.apply(*(PutLeaf(path, facts=ONE) for path in paths))
+        uuids = [(await bench.index.read_node(path)).uuid for path in paths]
+        assert await bench.index.find_paths([*uuids, UUID_A]) == dict(zip(uuids, paths, strict=True))
+        assert await bench.index.find_paths([]) == {}
 
     async def test_the_root_is_there_and_takes_facts_and_uuid(self, bench: Bench) -> None:
         root = await bench.index.read_node("")

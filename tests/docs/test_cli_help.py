@@ -28,6 +28,19 @@ PROMISED = [
     *((("ds", name)) for name in ("list", "show", "add", "remove", "resync", "check", "rehash", "snapshot", "migrate")),
     ("ds", "export"),
     *((("key", name)) for name in ("create", "list", "revoke")),
+    *(
+        ("user", name)
+        for name in (
+            *("create", "list", "show", "edit", "delete", "lock", "unlock"),
+            *("set-password", "check-password", "set-profile"),
+        )
+    ),
+    *(("role", name) for name in ("create", "list", "edit", "delete", "give", "take")),
+    *(("acl", name) for name in ("set", "list", "delete", "explain")),
+    *(("workspace", name) for name in ("create", "list", "edit", "delete", "give", "take")),
+    *(("workspace", "template", name) for name in ("set", "list", "delete")),
+    *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
+    *(("group", name) for name in ("create", "list", "delete")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("versions", name)) for name in ("list", "restore", "prune")),
     *((("config", name)) for name in ("show", "check", "init")),

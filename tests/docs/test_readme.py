@@ -181,6 +181,31 @@ def test_behind_its_back(reader):
 
 
 @pytest.mark.timeout(240)
+def test_people(reader):
+    told = reader.follow("people")
+    assert re.search(r"(?m)^alice +/sales +standard +Alice Ames +never", told)
+
+
+def test_rights(reader):
+    told = reader.follow("rights")
+    assert "may    read and write" in told
+    assert "decides  documents/reports/  user alice  read write" in told
+
+
+def test_workspaces(reader):
+    told = reader.follow("workspaces")
+    assert re.search(r"(?m)^reports +All reports +reports +documents/reports/ +read write$", told)
+    assert re.search(r"(?m)^personal-files +Personal Files +my-files +personal/alice/ +read write$", told)
+
+
+@pytest.mark.client("aws")
+def test_alice(reader):
+    told = reader.follow("alice")
+    assert re.search(r"(?m) reports$", told)
+    assert "from-alice.txt" in told
+    assert (reader.documents / "reports" / "from-alice.txt").read_text() == "hello\n"
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

@@ -28,11 +28,20 @@ SECRET_KEY = "secretsecretsecretsecretsecretsecret0001"
 REGION = "us-east-1"
 
 
-class OneKey:
-    """Credentials that know one key pair."""
+class Keys:
+    """One key pair of the owner, and those of the users that tests make."""
+
+    def __init__(self, users):
+        self.users = users
 
     def find_secret(self, access_key):
-        return SECRET_KEY if access_key == ACCESS_KEY else None
+        return SECRET_KEY if access_key == ACCESS_KEY else self.users.find_secret(access_key)
+
+    def is_owner(self, access_key):
+        return access_key == ACCESS_KEY
+
+    def find_user(self, access_key):
+        return self.users.find_user(access_key)
 
 
 class Figures:
@@ -77,7 +86,7 @@ class Endpoint:
         (self.folder / "data").mkdir()
         environ = {"CELLSMONO_DATA_DIR": str(self.folder / "data"), "CELLSMONO_S3__BUCKET_ROOT": str(self.folder / "b")}
         async with open_core(load_config(environ=environ)) as self.core:
-            gateway = S3Gateway(self.core.router, OneKey(), self.settings)
+            gateway = S3Gateway(self.core.router, Keys(self.core.signers), self.settings)
             listener = Listener(gateway.handle, limits=self.limits, metrics=self.figures, access_log=False)
             self.port = await listener.start_tcp(self.host, 0)
             self.listener = listener

@@ -13,15 +13,22 @@ from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.notifications import Notifications
 from cellsmono.app.settings import Settings
+from cellsmono.app.signers import AllSigners
 from cellsmono.app.snapshots import SnapshotService
 from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
+from cellsmono.data.router.workspaces import WorkspaceRouter
+from cellsmono.data.tree.locator import TreeLocator
 from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
+from cellsmono.idm.database import open_database
+from cellsmono.idm.people import PeopleStore
+from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.router import NodeRouter
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
 from cellsmono.kernel.clock import Clock, SystemClock
@@ -46,7 +53,8 @@ class Core(msgspec.Struct, frozen=True):
     settings: Settings
     datasources: Datasources
     installation: Installation
-    router: Router
+    router: NodeRouter
+    signers: Signers
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -80,12 +88,15 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
     registry, bus = Registry(), Bus()
 
     def publish(events: tuple[NodeEvent, ...]) -> None:
+        people.views.note_changes(events)  # at once: rights must not lag behind a move
         for event in events:
             bus.publish(INDEX_CHANGES, event)
 
     async with AsyncExitStack() as stack:
         settings = await Settings.open(data_dir, clock, config.owner)
         stack.push_async_callback(settings.close)
+        idm = await open_database(data_dir)
+        stack.push_async_callback(idm.close)
         if follow:  # commands go on: they are what it is mended with
             refuse_taken_names(loaded, settings)
         uploads = await DatabaseRegistry.open(data_dir / "uploads.db")
@@ -103,6 +114,9 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             stale_upload_hours=config.s3.stale_upload_hours,
         )
         stack.push_async_callback(datasources.revival.close)
+        people = await PeopleStore.open(idm, clock, TreeLocator(datasources))
+        for service in people.services.in_order():
+            await supervisor.start(service, kind=Kind.GRPC)
         sources = choose_datasources(config.datasource, settings.list_datasources())
         await settings.buckets.settle({source.name: source.place for source in reversed(sources)})
         for source in sources:
@@ -113,9 +127,10 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
                 datasources.note_failure(source, error.message)
         for service in make_services(vault):
             await supervisor.start(service, kind=Kind.GRPC, optional=True)
-        installation = Installation(loaded, settings, datasources, registry, clock, vault)
-        router = Router(installation, settings.buckets)
-        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router)
+        installation = Installation(loaded, settings, people, datasources, registry, clock, vault)
+        router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
+        signers = AllSigners(settings.credentials, people.signers)
+        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers)
 
 
 @asynccontextmanager
@@ -166,7 +181,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         day_seconds=config.s3.lifecycle_day_seconds,
         insecure_client_keys=config.s3.client_keys_over_http,
     )
-    s3 = S3Gateway(core.router, core.settings.credentials, settings, clock=core.clock)
+    s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:

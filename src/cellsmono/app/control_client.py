@@ -20,6 +20,7 @@ from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashRep
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue
+from cellsmono.interfaces.people import R, Request, result_of
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.interfaces.version import VersionPage
@@ -82,6 +83,16 @@ class ControlClient:
         finally:
             connection.close()
         return True
+
+    @property
+    def people(self) -> "ControlClient":
+        """The same connection serves both."""
+        return self
+
+    async def perform(self, request: Request[R]) -> R:
+        """See ``People``."""
+        kind = type(request)
+        return self._call("POST", "/people/" + kind.__name__, result_of(kind), request)
 
     async def list_services(self) -> list[ServiceRow]:
         """See ``Operations``."""

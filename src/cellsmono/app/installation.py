@@ -27,6 +27,7 @@ from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashRep
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.operations import CheckReport, DatasourceInfo, OriginValue, no_synchronizer
+from cellsmono.interfaces.people import People
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress, snapshots_inside
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.interfaces.version import VersionPage
@@ -47,11 +48,13 @@ class Installation:
         self,
         loaded: LoadedConfig,
         settings: Settings,
+        people: People,
         datasources: Datasources,
         registry: Registry,
         clock: Clock,
         vault: Vault,
     ) -> None:
+        self.people = people
         self._loaded = loaded
         self._settings = settings
         self._datasources = datasources

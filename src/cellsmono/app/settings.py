@@ -1,7 +1,5 @@
 """The configuration store ``cellsmono.db``: datasources, access keys and bucket settings that were made at run time."""
 
-import secrets
-import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -14,6 +12,7 @@ from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.credentials import AccessKey
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.draws import CAPITALS_AND_DIGITS, LETTERS_AND_DIGITS, draw_text
 from cellsmono.kernel.errors import AlreadyExists, Corrupt, Invalid, NotFound
 from cellsmono.store.database import Database, Reader
 from cellsmono.store.migrations import load_migrations
@@ -24,9 +23,6 @@ APPLICATION_ID = 0x63656C73
 ACCESS_KEY_LENGTH = 20
 SECRET_LENGTH = 40
 LONGEST_DESCRIPTION = 200
-
-_ACCESS_KEY_SIGNS = string.ascii_uppercase + string.digits
-_SECRET_SIGNS = string.ascii_letters + string.digits
 
 
 class StoredCredentials:
@@ -56,8 +52,8 @@ class StoredCredentials:
         if len(description) > LONGEST_DESCRIPTION:
             raise Invalid(f"the description of a key has at most {LONGEST_DESCRIPTION} characters")
         key = AccessKey(
-            access_key="CM" + _draw(_ACCESS_KEY_SIGNS, ACCESS_KEY_LENGTH - 2),
-            secret=_draw(_SECRET_SIGNS, SECRET_LENGTH),
+            access_key="CM" + draw_text(CAPITALS_AND_DIGITS, ACCESS_KEY_LENGTH - 2),
+            secret=draw_text(LETTERS_AND_DIGITS, SECRET_LENGTH),
             description=description,
             created=self._clock.time(),
         )
@@ -209,7 +205,3 @@ def _read_all(reader: Reader) -> tuple[list[AccessKey], dict[str, DatasourceConf
 
 def _read_settled(reader: Reader) -> frozenset[str]:
     return frozenset(name for (name,) in reader.execute("SELECT name FROM setting_default").fetchall())
-
-
-def _draw(signs: str, length: int) -> str:
-    return "".join(secrets.choice(signs) for _ in range(length))

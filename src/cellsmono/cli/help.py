@@ -16,6 +16,11 @@ Commands:
   ps          List the services of the running server.
   ds          Datasources: the folders that are served.
   key         Access keys: who may sign requests.
+  user        Users: people who share this installation.
+  group       Groups: the tree in which users are.
+  role        Roles: what rights are given to, and users have.
+  acl         Rights: who may do what with which files.
+  workspace   Workspaces: what users see of the files.
   config      Show, check and begin the configuration.
   versions    Versions: list, restore and prune what files held before.
   encryption  Keys of encrypted content: list, renew, save and restore.

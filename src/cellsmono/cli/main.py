@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import cellsmono
-from cellsmono.cli import config, datasources, encryption, keys, versions
+from cellsmono.cli import acls, config, datasources, encryption, groups, keys, roles, users, versions, workspaces
 from cellsmono.cli.doctor import EPILOG as DOCTOR_EPILOG
 from cellsmono.cli.doctor import doctor
 from cellsmono.cli.output import tell
@@ -44,6 +44,11 @@ app.command(epilog=SERVE_EPILOG)(serve)
 app.command(epilog=PS_EPILOG)(ps)
 app.add_typer(datasources.app, name="ds")
 app.add_typer(keys.app, name="key")
+app.add_typer(users.app, name="user")
+app.add_typer(groups.app, name="group")
+app.add_typer(roles.app, name="role")
+app.add_typer(acls.app, name="acl")
+app.add_typer(workspaces.app, name="workspace")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")
 app.add_typer(encryption.app, name="encryption")

@@ -20,6 +20,7 @@ from cellsmono.interfaces.encryption import KeyBundle
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.migration import MigrationOptions
 from cellsmono.interfaces.operations import Operations, no_synchronizer
+from cellsmono.interfaces.people import list_requests
 from cellsmono.interfaces.snapshots import LoadOptions
 from cellsmono.interfaces.sync import ResyncOptions
 from cellsmono.kernel.errors import CellsError, Invalid
@@ -171,6 +172,7 @@ def build_control_app(operations: Operations) -> web.Application:
             web.get("/keys", _list_keys),
             web.post("/keys", _create_key),
             web.delete("/keys/{key}", _revoke_key),
+            web.post("/people/{request}", _perform),
         ]
     )
     app.on_shutdown.append(_cancel_jobs)
@@ -218,6 +220,13 @@ async def _create_key(request: web.Request) -> web.Response:
 async def _revoke_key(request: web.Request) -> web.Response:
     await request.app[OPERATIONS].revoke_key(request.match_info["key"])
     return web.Response(status=204)
+
+
+async def _perform(request: web.Request) -> web.Response:
+    kind = list_requests().get(request.match_info["request"])
+    if kind is None:
+        raise Invalid(f"this server knows no request {request.match_info['request']!r} about people")
+    return _json(await request.app[OPERATIONS].people.perform(await _read_body(request, kind)))
 
 
 async def _resync(request: web.Request) -> web.StreamResponse:

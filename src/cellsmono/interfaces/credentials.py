@@ -18,8 +18,33 @@ class AccessKey(msgspec.Struct, frozen=True):
         return f"AccessKey({self.access_key})"
 
 
+class UserKey(msgspec.Struct, frozen=True):
+    """Whose key signed a request: a user's. ``user`` is the UUID, ``shown`` what may be shown of the access key.
+
+    ``scopes`` narrow down what the key is good for, as those of ``interfaces.tokens.Token``.
+    """
+
+    user: str
+    login: str
+    shown: str
+    scopes: tuple[str, ...] = ()
+
+
+class Signers(Protocol):
+    """Whose signatures are good. Never blocks: asked for each request."""
+
+    def find_secret(self, access_key: str) -> str | None:
+        """The secret that goes with an access key; None for one that is unknown, revoked, expired or locked out."""
+
+    def is_owner(self, access_key: str) -> bool:
+        """Whether an access key is the owner's."""
+
+    def find_user(self, access_key: str) -> UserKey | None:
+        """Whose an access key is, if it is a user's. Asked once the signature was found good: that is a use of it."""
+
+
 class Credentials(Protocol):
-    """The key pairs that may sign requests."""
+    """The owner's key pairs."""
 
     def find_secret(self, access_key: str) -> str | None:
         """The secret of an active key, None for an unknown or revoked one. Never blocks: asked for each request."""

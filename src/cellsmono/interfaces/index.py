@@ -98,6 +98,12 @@ class NodeIndex(Protocol):
     async def find_nodes(self, uuids: Sequence[str]) -> list[Node | None]:
         """``find_node`` for each, in their order. One hop for all."""
 
+    async def find_paths(self, uuids: Sequence[str]) -> dict[str, str]:
+        """The paths of the nodes with these UUIDs, by UUID; those that are not there are left out.
+
+        One hop for all, and a fraction of what ``find_nodes`` costs.
+        """
+
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """Every node last seen with this device and inode number (hard links: several)."""
 

@@ -13,6 +13,7 @@ from cellsmono.interfaces.hashes import RehashOptions, RehashProgress, RehashRep
 from cellsmono.interfaces.index import IndexStats, Unhashed
 from cellsmono.interfaces.migration import MigrationOptions, MigrationProgress, MigrationReport
 from cellsmono.interfaces.node import Node
+from cellsmono.interfaces.people import People
 from cellsmono.interfaces.snapshots import LoadOptions, LoadReport, SnapshotInfo, SnapshotProgress
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport, SyncStatus
 from cellsmono.interfaces.version import VersionPage
@@ -141,6 +142,10 @@ class OriginValue(msgspec.Struct, frozen=True):
 
 class Operations(Protocol):
     """Administration. Raises the errors of ``kernel.errors``; names of datasources that do not exist: NotFound."""
+
+    @property
+    def people(self) -> People:
+        """Users, groups, and what belongs to them."""
 
     async def list_services(self) -> list[ServiceRow]:
         """Every service with its state, by kind, tag and name."""

@@ -39,12 +39,17 @@ NO_CIRCUMSTANCES = Circumstances()
 class Actor(msgspec.Struct, frozen=True):
     """Who asks. ``access_key`` is the key that signed the request, empty for an anonymous one.
 
+    A ``user`` has a UUID, and perhaps scopes (``interfaces.tokens``) to which the key is bound. ``system`` is the
+    server itself, on behalf of somebody whose rights were looked at.
+
     ``circumstances`` must be told for whoever is not the owner, and where a bucket with settings is concerned.
     """
 
     name: str
-    kind: Literal["owner", "anonymous", "system"] = "owner"
+    kind: Literal["owner", "anonymous", "system", "user"] = "owner"
     access_key: str = ""
+    user: str = ""
+    scopes: tuple[str, ...] = ()
     circumstances: Circumstances = NO_CIRCUMSTANCES
 
 

@@ -73,6 +73,9 @@ class RouterBase:
             raise forbid(store, path) from None
 
     def _find(self, actor: Actor, root: str) -> NodeStore:
+        if actor.kind == "user":
+            # Users see workspaces; one who comes here did not pass their router.
+            raise Forbidden("Access Denied", path=root)
         store = self._roots.find(root)
         if store is not None:
             return store

@@ -32,7 +32,7 @@ class LockRouter(VersionRouter):
 
     async def set_object_lock(self, actor: Actor, root: str, rule: LockRule) -> None:
         """See ``NodeRouter``."""
-        if actor.kind == "anonymous":
+        if actor.kind != "owner":
             raise Forbidden("Only the owner can change the object lock of a bucket")
         await self._allow(actor, root, "s3:PutBucketObjectLockConfiguration").set_object_lock(rule)
 

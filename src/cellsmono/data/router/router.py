@@ -48,7 +48,7 @@ class Router(LockRouter):
 
     async def list_roots(self, actor: Actor) -> list[Root]:
         """See ``NodeRouter``."""
-        if actor.kind == "anonymous":
+        if actor.kind in {"anonymous", "user"}:
             raise Forbidden("Sign the request to list the buckets")
         stores = (self._roots.find(name) for name in self._roots.names())
         return [_root(store) for store in stores if store is not None]
@@ -315,7 +315,7 @@ def _root(store: NodeStore) -> Root:
 
 
 def _require_owner(actor: Actor) -> None:
-    if actor.kind == "anonymous":
+    if actor.kind != "owner":
         raise Forbidden("Only the owner can make and remove buckets")
 
 

@@ -24,7 +24,7 @@ class VersionRouter(RouterBase):
 
     async def set_versioning(self, actor: Actor, root: str, versioning: Versioning) -> None:
         """See ``NodeRouter``."""
-        if actor.kind == "anonymous":
+        if actor.kind != "owner":
             raise Forbidden("Only the owner can change the versioning of a bucket")
         store = self._allow(actor, root, "s3:PutBucketVersioning")
         if versioning is Versioning.SUSPENDED and store.versioning is Versioning.OFF:

@@ -62,6 +62,11 @@ class MemoryTree:
         """See ``NodeIndex.find_nodes``."""
         return [await self.find_node(uuid) for uuid in uuids]
 
+    async def find_paths(self, uuids: Sequence[str]) -> dict[str, str]:
+        """See ``NodeIndex.find_paths``."""
+        nodes = await self.find_nodes(uuids)
+        return {uuid: node.path for uuid, node in zip(uuids, nodes, strict=True) if node is not None}
+
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
         return [node for node in self._nodes.values() if node.facts.ino == ino and node.facts.dev == dev]

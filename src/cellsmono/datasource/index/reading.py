@@ -21,6 +21,8 @@ from cellsmono.store.database import Reader
 
 SELECT_MOVES = "SELECT moves FROM index_state"
 SELECT_BY_UUID = f"SELECT {COLUMNS}, n.parent FROM {NODES} WHERE n.uuid = ?"  # noqa: S608 - constants, as below
+SELECT_PLACES = "SELECT uuid, parent, name FROM index_node WHERE uuid IN"
+PATHS_AT_ONCE = 500
 SELECT_BY_INO = f"SELECT {COLUMNS}, n.parent FROM {NODES} WHERE n.ino = ? AND n.ino <> 0 AND n.dev = ?"  # noqa: S608
 SELECT_CHILDREN = f"SELECT {COLUMNS} FROM {NODES} WHERE n.parent = ? AND n.name > ? ORDER BY n.name LIMIT ?"  # noqa: S608
 LACKS_HASH = (  # literally the condition of that index, and which folders
@@ -76,6 +78,18 @@ def find_by_uuids(reader: Reader, uuids: Sequence[bytes | None]) -> list[Node | 
     for uuid in uuids:
         row = None if uuid is None else reader.execute(SELECT_BY_UUID, (uuid,)).fetchone()
         found.append(None if row is None else with_path(reader.execute, row, paths))
+    return found
+
+
+def find_paths(reader: Reader, uuids: Sequence[bytes]) -> dict[bytes, str]:
+    """Paths by UUID, from one index that covers the question; many UUIDs share a statement."""
+    paths: dict[int, str] = {}
+    found: dict[bytes, str] = {}
+    for start in range(0, len(uuids), PATHS_AT_ONCE):
+        asked = uuids[start : start + PATHS_AT_ONCE]
+        marks = ", ".join("?" * len(asked))
+        for uuid, parent, name in reader.execute(f"{SELECT_PLACES} ({marks})", asked).fetchall():
+            found[uuid] = path_of_folder(reader.execute, paths, parent) + name
     return found
 
 

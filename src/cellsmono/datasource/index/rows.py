@@ -32,6 +32,9 @@ SELECT_ABOVE = "SELECT parent, name FROM index_folder WHERE id = ?"
 LARGEST = 2**63
 MD5_BYTES = 16
 MD5_DIGITS = 32
+UUID_BYTES = 16
+UUID_DIGITS = 36
+"""Characters of a UUID in its usual form."""
 
 encode_meta = msgspec.msgpack.Encoder().encode
 decode_meta = msgspec.msgpack.Decoder(NodeMeta).decode
@@ -55,6 +58,13 @@ def unpack_uuid(raw: bytes | bytearray) -> str:
 
 def parse_uuid(text: str) -> bytes | None:
     """The 16 bytes of any text that is a UUID, None for others."""
+    if len(text) == UUID_DIGITS and text[8] == text[13] == text[18] == text[23] == "-":
+        try:
+            raw = bytes.fromhex(text.replace("-", ""))  # the usual form, several times as fast as the next line
+        except ValueError:
+            return None
+        if len(raw) == UUID_BYTES:
+            return raw
     try:
         return uuidlib.UUID(text).bytes
     except ValueError:

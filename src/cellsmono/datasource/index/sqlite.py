@@ -167,6 +167,12 @@ class SqliteIndex(StoredVersions):
         raw = [parse_uuid(uuid) for uuid in uuids]
         return await self._database.read(lambda reader: reading.find_by_uuids(reader, raw)) if raw else []
 
+    async def find_paths(self, uuids: Sequence[str]) -> dict[str, str]:
+        """See ``NodeIndex.find_paths``."""
+        raw = {uuid: packed for uuid in uuids if (packed := parse_uuid(uuid)) is not None}
+        paths = await self._database.read(lambda reader: reading.find_paths(reader, list(raw.values())))
+        return {uuid: paths[packed] for uuid, packed in raw.items() if packed in paths}
+
     async def find_inode(self, dev: int, ino: int) -> list[Node]:
         """See ``NodeIndex.find_inode``."""
         return await self._database.read(lambda reader: reading.find_by_inode(reader, dev, ino))

@@ -29,7 +29,7 @@ from cellsmono.gateway.s3.claims import (
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.payload import PayloadMode, read_payload_mode
 from cellsmono.gateway.s3.signature_v4 import ALGORITHM, SERVICE, ChunkSigning, Scope
-from cellsmono.interfaces.credentials import Credentials
+from cellsmono.interfaces.credentials import Signers
 from cellsmono.kernel.clock import Clock
 
 __all__ = ["Authenticator", "Identity", "PayloadMode", "SignedRequest", "read_payload_mode"]
@@ -93,14 +93,14 @@ class Authenticator:
 
     def __init__(
         self,
-        credentials: Credentials,
+        signers: Signers,
         *,
         region: str,
         clock: Clock,
         allow_v2: bool = True,
         clock_skew: int = 900,
     ) -> None:
-        self._credentials = credentials
+        self._signers = signers
         self._region = region
         self._clock = clock
         self._allow_v2 = allow_v2
@@ -371,7 +371,7 @@ class Authenticator:
     def _find_secret(self, access_key: str, token: str) -> str:
         if token:
             raise S3Error("InvalidToken", "This server knows no temporary credentials: sign without a session token.")
-        secret = self._credentials.find_secret(access_key)
+        secret = self._signers.find_secret(access_key)
         if not secret:
             raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": access_key})
         return secret

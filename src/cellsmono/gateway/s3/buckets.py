@@ -108,6 +108,6 @@ async def get_location(s3: S3Context, request: S3Request) -> Reply:
 
 
 def require_owner(request: S3Request) -> None:
-    """Refuse an unsigned request that would change a setting. Raises S3Error AccessDenied."""
-    if request.actor.kind == "anonymous":
+    """Refuse a request of anybody else that would change a setting. Raises S3Error AccessDenied."""
+    if request.actor.kind != "owner":
         raise S3Error("AccessDenied")

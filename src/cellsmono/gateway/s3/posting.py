@@ -24,7 +24,7 @@ from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime
 from cellsmono.gateway.s3.post_policy import Policy, check_policy, limit_file, parse_policy
-from cellsmono.gateway.s3.request import S3Context, S3Request, actor_of
+from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import XML_TYPE
 from cellsmono.gateway.s3.versioning import version_headers
 from cellsmono.gateway.s3.writing import written_headers
@@ -140,7 +140,7 @@ async def _store(
     )
     body = limit_file(_read_file(reader, file, s3.settings.max_put_bytes), policy)
     now = s3.clock.time()
-    actor = with_circumstances(actor_of(identity), identity, request.exchange, headers, request.query, now)
+    actor = with_circumstances(s3.find_actor(identity), identity, request.exchange, headers, request.query, now)
     wish = await read_wish(s3, request, headers=headers, actor=actor)
     options = WriteOptions(meta=wish.mark(meta), mtime_ns=read_mtime(meta.user), seal=wish.seal)
     node = await s3.router.put_node(actor, request.bucket, key, body, wish.hide(digest), options)

@@ -16,6 +16,7 @@ from cellsmono.gateway.s3.authentication import Authenticator, Identity
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.settings import OWNER_ID, OWNER_NAME, S3Settings
 from cellsmono.gateway.s3.upload_keys import UploadKeys
+from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.kernel.clock import Clock
 
@@ -59,13 +60,33 @@ class S3Request:
 class S3Context:
     """What handlers work with: the nodes, the settings and the time."""
 
-    def __init__(self, router: NodeRouter, settings: S3Settings, clock: Clock, authenticator: Authenticator) -> None:
+    def __init__(
+        self,
+        router: NodeRouter,
+        settings: S3Settings,
+        clock: Clock,
+        authenticator: Authenticator,
+        signers: Signers,
+    ) -> None:
         self.router = router
         self.authenticator = authenticator
+        self._signers = signers
         self.settings = settings
         self.clock = clock
         self.upload_keys = UploadKeys()
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    def find_actor(self, identity: Identity) -> Actor:
+        """Who acts: the owner, a user, or nobody who signed. Raises S3Error for a key that was just revoked."""
+        key = identity.access_key
+        if not key:
+            return ANONYMOUS
+        if self._signers.is_owner(key):
+            return _owner(key)
+        user = self._signers.find_user(key)
+        if user is None:
+            raise S3Error("InvalidAccessKeyId", fields={"AWSAccessKeyId": key})
+        return Actor(user.login, "user", user.shown, user=user.user, scopes=user.scopes)
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
@@ -89,11 +110,6 @@ ANONYMOUS: Final = Actor(name="anonymous", kind="anonymous")
 @lru_cache(maxsize=1024)
 def _owner(access_key: str) -> Actor:
     return Actor(name=OWNER_NAME, kind="owner", access_key=access_key)
-
-
-def actor_of(identity: Identity) -> Actor:
-    """Who acts: every key pair is the owner's."""
-    return _owner(identity.access_key) if identity.access_key else ANONYMOUS
 
 
 def check_expected_owner(headers: MultiMapping[str]) -> None:

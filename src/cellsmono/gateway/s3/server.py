@@ -14,10 +14,10 @@ from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.cors import build_cors_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
 from cellsmono.gateway.s3.operations import find_operation
-from cellsmono.gateway.s3.request import ANONYMOUS, S3Context, S3Request, actor_of, check_expected_owner
+from cellsmono.gateway.s3.request import S3Context, S3Request, check_expected_owner
 from cellsmono.gateway.s3.respond import XML_TYPE
 from cellsmono.gateway.s3.settings import S3Settings
-from cellsmono.interfaces.credentials import Credentials
+from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.router import NodeRouter
 from cellsmono.kernel.clock import Clock, SystemClock
 from cellsmono.kernel.errors import CellsError
@@ -38,20 +38,20 @@ class S3Gateway:
     def __init__(
         self,
         router: NodeRouter,
-        credentials: Credentials,
+        signers: Signers,
         settings: S3Settings = S3Settings(),  # noqa: B008 - frozen
         clock: Clock | None = None,
     ) -> None:
         clock = clock or SystemClock()
         self._domains = settings.domains
         self._authenticator = Authenticator(
-            credentials,
+            signers,
             region=settings.region,
             clock=clock,
             allow_v2=settings.sigv2,
             clock_skew=settings.clock_skew_seconds,
         )
-        self._context = S3Context(router, settings, clock, self._authenticator)
+        self._context = S3Context(router, settings, clock, self._authenticator, signers)
         self._host_id = secrets.token_urlsafe(24)
 
     async def handle(self, exchange: Exchange) -> web.StreamResponse:
@@ -89,14 +89,16 @@ class S3Gateway:
         is_copy = _COPY_SOURCE in headers
         exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         identity = self._authenticator.authenticate(signed) if exchange.method != "OPTIONS" else Identity()
-        request = S3Request(exchange, target.bucket, target.key, query, identity, actor_of(identity), host)
+        request = S3Request(
+            exchange, target.bucket, target.key, query, identity, self._context.find_actor(identity), host
+        )
         if identity.kind == "query" and identity.version == 4:  # noqa: PLR2004 - the signature's version
             request.headers = merge_hoisted(headers, query)
             is_copy = _COPY_SOURCE in request.headers
             exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         check_expected_owner(request.headers)
         router = self._context.router
-        if request.actor is ANONYMOUS or is_copy or router.find_settings(target.bucket) is not None:
+        if request.actor.kind != "owner" or is_copy or router.find_settings(target.bucket) is not None:
             now = self._context.clock.time()
             request.actor = with_circumstances(request.actor, identity, exchange, request.headers, query, now)
         return await operation(self._context, request)

@@ -1,0 +1,91 @@
+"""What every part of the router of users needs: workspaces, and whether a user may do something in one."""
+
+import msgspec
+
+from cellsmono.data.router.places import Place, find_place
+from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions
+from cellsmono.interfaces.node import NO_META, NodeMeta
+from cellsmono.interfaces.permissions import Right
+from cellsmono.interfaces.router import Actor, NodeRouter
+from cellsmono.interfaces.views import View, Views
+from cellsmono.kernel.errors import Forbidden, Invalid, NotFound
+
+READ = Right.READ
+WRITE = Right.WRITE
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A user who was let in: where to, and on whose behalf the router below is asked."""
+
+    view: View
+    place: Place
+    actor: Actor
+
+    @property
+    def rights(self) -> Right:
+        """What the user may do with the node."""
+        return self.view.rights(self.place.tree)
+
+
+class WorkspaceBase:
+    """The router of users over the one of datasources. Whoever is no user is handed on."""
+
+    def __init__(self, below: NodeRouter, views: Views) -> None:
+        self._below = below
+        self._views = views
+
+    async def _open(self, actor: Actor, root: str) -> View:
+        """A workspace of the user. Raises NotFound (reason ``root``) for any other, existing or not."""
+        view = await self._views.open_view(actor, root)
+        if view is None:
+            raise NotFound(f"There is no bucket {root!r}", reason="root", path=root)
+        return view
+
+    async def _enter(self, actor: Actor, root: str, path: str, right: Right) -> Entry:
+        """Where a path leads, if the user has this right there. Raises Forbidden, also where nothing is."""
+        view = await self._open(actor, root)
+        place = find_place(view, path)
+        if place is None:
+            if right is READ:
+                raise NotFound(f"There is no {path!r}", path=path)
+            raise refuse(path)
+        entry = Entry(view, place, admit(actor))
+        if not entry.rights & right:
+            raise refuse(path)
+        return entry
+
+    async def _enter_to_write(
+        self,
+        actor: Actor,
+        root: str,
+        path: str,
+        meta: NodeMeta = NO_META,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Entry:
+        """As ``_enter``, for what is written. Conditions tell what is there, so they are for those who may read it."""
+        entry = await self._enter(actor, root, path, WRITE)
+        if conditions != NO_CONDITIONS and not entry.rights & READ:
+            raise refuse(path)
+        check_settings(meta)
+        return entry
+
+
+def admit(actor: Actor) -> Actor:
+    """On whose behalf the router of datasources is asked: rights were looked at, but for its own policies."""
+    return msgspec.structs.replace(actor, kind="system")
+
+
+def refuse(path: str) -> Forbidden:
+    """The refusal. It does not say which rule refuses."""
+    return Forbidden("Access Denied", path=path)
+
+
+def check_settings(meta: NodeMeta) -> None:
+    """Raise Invalid (reason ``acl``) for an ACL: who may do what in a workspace is decided by rights alone.
+
+    Raise Forbidden for a lock: whether something can be deleted is the owner's decision.
+    """
+    if meta.acl:
+        raise Invalid("The bucket does not allow ACLs", reason="acl")
+    if meta.lock is not None:
+        raise refuse("")

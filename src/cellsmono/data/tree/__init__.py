@@ -1,0 +1,1 @@
+"""All datasources as one tree."""

@@ -1,0 +1,1 @@
+"""People: who there is, how they prove it, and what they may do."""

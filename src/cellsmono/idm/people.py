@@ -1,0 +1,83 @@
+"""Everything about people in one place: reads what is stored, and hands each request to who knows its answer."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Self, cast
+
+import msgspec
+
+from cellsmono.idm.access import Access
+from cellsmono.idm.acl import AclService
+from cellsmono.idm.attempts import Attempts
+from cellsmono.idm.auth import AuthService
+from cellsmono.idm.auth_requests import AuthRequests
+from cellsmono.idm.passwords import Passwords
+from cellsmono.idm.role import RoleService
+from cellsmono.idm.role_requests import RoleRequests
+from cellsmono.idm.sign_in import SignIn
+from cellsmono.idm.signing import UserSigners
+from cellsmono.idm.turn import Turn
+from cellsmono.idm.user import UserService
+from cellsmono.idm.user_requests import UserRequests
+from cellsmono.idm.views import ViewService
+from cellsmono.idm.workspace import WorkspaceService
+from cellsmono.idm.workspace_requests import WorkspaceRequests
+from cellsmono.interfaces.people import R, Request
+from cellsmono.interfaces.tree import NodeLocator
+from cellsmono.kernel.clock import Clock
+from cellsmono.kernel.service import Service
+from cellsmono.store.database import Database
+
+
+class IdmServices(msgspec.Struct, frozen=True):
+    """The services of the room."""
+
+    user: UserService
+    auth: AuthService
+    role: RoleService
+    acl: AclService
+    workspace: WorkspaceService
+
+    def in_order(self) -> tuple[Service, ...]:
+        """All of them, for the listing."""
+        return (self.user, self.auth, self.role, self.acl, self.workspace)
+
+
+class PeopleStore:
+    """Implements ``interfaces.people.People``. Make it with ``open``."""
+
+    def __init__(
+        self, database: Database, services: IdmServices, locator: NodeLocator, clock: Clock, passwords: Passwords
+    ) -> None:
+        self.services = services
+        users, auth, roles, acls = services.user, services.auth, services.role, services.acl
+        workspaces = services.workspace
+        access = Access(roles, acls, workspaces, locator)
+        turn = Turn()
+        self.signers = UserSigners(users, auth)
+        self.views = ViewService(users, workspaces, access, locator, turn)
+        sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
+        self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
+            **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
+            **AuthRequests(users, auth, turn).handlers(),
+            **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
+            **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
+        }
+
+    @classmethod
+    async def open(
+        cls, database: Database, clock: Clock, locator: NodeLocator, passwords: Passwords | None = None
+    ) -> Self:
+        """Read what the database holds; it stays the caller's to close. Raises Corrupt."""
+        users = await UserService.open(database, clock)
+        services = IdmServices(
+            user=users,
+            auth=await AuthService.open(database, clock),
+            role=await RoleService.open(database, users, clock),
+            acl=AclService(database),
+            workspace=await WorkspaceService.open(database, clock),
+        )
+        return cls(database, services, locator, clock, passwords or Passwords())
+
+    async def perform(self, request: Request[R]) -> R:
+        """See ``People``."""
+        return cast("R", await self._handlers[type(request)](request))
