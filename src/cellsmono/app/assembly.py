@@ -26,6 +26,7 @@ from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.idm.database import open_database
 from cellsmono.idm.people import PeopleStore
+from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.router import NodeRouter
@@ -55,6 +56,7 @@ class Core(msgspec.Struct, frozen=True):
     installation: Installation
     router: NodeRouter
     signers: Signers
+    bearers: Bearers
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -130,7 +132,19 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
         installation = Installation(loaded, settings, people, datasources, registry, clock, vault)
         router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
         signers = AllSigners(settings.credentials, people.signers)
-        yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers)
+        yield Core(
+            loaded,
+            supervisor,
+            registry,
+            bus,
+            clock,
+            settings,
+            datasources,
+            installation,
+            router,
+            signers,
+            people.signers,
+        )
 
 
 @asynccontextmanager
@@ -158,6 +172,8 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     # aiohttp is slow to import, and commands that only need the core do not pay for it.
     from cellsmono.gateway.control import ControlService
     from cellsmono.gateway.http import Limits
+    from cellsmono.gateway.rest.call import RestContext
+    from cellsmono.gateway.rest.server import RestGateway
     from cellsmono.gateway.s3.server import S3Gateway
     from cellsmono.gateway.s3.settings import S3Settings
     from cellsmono.gateway.serving import ListenerOptions, build_main_listener, build_s3_listener
@@ -182,11 +198,12 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
+    rest = RestGateway(RestContext(core.router, core.installation, core.bearers, core.clock, config.s3.max_object_size))
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
         feed = Notifications(core.datasources)
-        main = build_main_listener(s3.handle, core.registry, feed, address.host, address.port, options)
+        main = build_main_listener(s3.handle, rest.handle, core.registry, feed, address.host, address.port, options)
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:
