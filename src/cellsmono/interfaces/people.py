@@ -12,6 +12,7 @@ import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role
+from cellsmono.interfaces.sessions import Session
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
 from cellsmono.interfaces.workspaces import ShownWorkspace, Template
@@ -71,7 +72,7 @@ class DeleteUser(Request[None], frozen=True):
 
 
 class SetPassword(Request[None], frozen=True):
-    """Give a user a new password, and forget wrong attempts."""
+    """Give a user a new password, forget wrong attempts, and end all sessions. Tokens that were made stay."""
 
     login: str
     password: str
@@ -88,6 +89,26 @@ class CheckPassword(Request[User], frozen=True):
 
     def __repr__(self) -> str:
         return f"CheckPassword({self.login!r})"
+
+
+class SignIn(Request[Session], frozen=True):
+    """Begin a session by password. ``description`` is what a list of sessions shows. Raises as ``CheckPassword``."""
+
+    login: str
+    password: str
+    description: str = ""
+
+    def __repr__(self) -> str:
+        return f"SignIn({self.login!r})"
+
+
+class RefreshSession(Request[Session], frozen=True):
+    """Go on with a session. Raises Forbidden (reason ``login``) for a refresh token that is not good any more."""
+
+    refresh: str
+
+    def __repr__(self) -> str:
+        return "RefreshSession()"
 
 
 class LockUser(Request[User], frozen=True):
@@ -112,13 +133,16 @@ class CreateToken(Request[NewToken], frozen=True):
 
 
 class ListTokens(Request[list[Token]], frozen=True):
-    """The tokens of a user, or of everybody without one, oldest first. Those that expired are among them."""
+    """The tokens of a user, or of everybody without one, oldest first, those of sessions among them.
+
+    Those that expired are told as well: a session can be refreshed for some time after its token expired.
+    """
 
     login: str = ""
 
 
 class RevokeToken(Request[None], frozen=True):
-    """Make a token unusable at once. ``token`` is its id."""
+    """Make a token unusable at once; a session ends with its token. ``token`` is its id."""
 
     login: str
     token: str
