@@ -40,6 +40,7 @@ PROMISED = [
     *(("workspace", name) for name in ("create", "list", "edit", "delete", "give", "take")),
     *(("workspace", "template", name) for name in ("set", "list", "delete")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
+    *(("user", "session", name) for name in ("list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("versions", name)) for name in ("list", "restore", "prune")),

@@ -81,6 +81,9 @@ def test_tokens_and_key_pairs_come_and_go(ask, run):
     assert listed == {name: value for name, value in pair.items() if name != "secret"}
     run("user", "key", "revoke", "alice", pair["access_key"], "--yes")
     assert ask("user", "key", "list") == []
+    assert ask("user", "session", "list", "alice") == []
+    refused = run("user", "session", "revoke", "alice", "0example00", "--yes", code=1)
+    assert "alice has no session '0example00'" in refused.err
 
 
 def test_roles_and_rights_are_given_and_explained(ask, run, tmp_path):

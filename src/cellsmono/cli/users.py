@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellsmono.cli import key_pairs, tokens
+from cellsmono.cli import key_pairs, sessions, tokens
 from cellsmono.cli.asking import ask, ask_password, read_pairs
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
@@ -74,6 +74,7 @@ app = typer.Typer(
 
 app.add_typer(tokens.app, name="token")
 app.add_typer(key_pairs.app, name="key")
+app.add_typer(sessions.app, name="session")
 
 Login = Annotated[str, typer.Argument(metavar="LOGIN", help="The user.")]
 GroupPath = Annotated[str, typer.Option("--group", "-g", metavar="PATH", help="The group, as /sales/europe.")]

@@ -112,7 +112,7 @@ class AuthService:
         """
         now = self._clock.time()
         token_id = token_id or draw_text(SMALL_AND_DIGITS, ID_LENGTH)
-        text = f"{TOKEN_PREFIX}{token_id}_{draw_text(LETTERS_AND_DIGITS, SECRET_LENGTH)}"
+        text = f"{kind.prefix}{token_id}_{draw_text(LETTERS_AND_DIGITS, SECRET_LENGTH)}"
         expires = now + seconds if seconds else 0.0
         token = Token(token_id, user.login, description, tuple(scopes), created or now, expires, kind=kind)
         return NewToken(token, text), StoredToken(token, user.uuid, digest_of(text))
@@ -124,14 +124,15 @@ class AuthService:
         row = (token.id, stored.user, stored.digest, token.description, scopes, token.created, token.expires)
         tx.execute(
             "INSERT INTO auth_token (id, user, digest, description, scopes, created, expires, last_used, kind)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
-            (*row, token.kind.value),
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, token.last_used, token.kind.value),
         )
 
     def delete_tokens(self, tx: Tx, tokens: Sequence[str]) -> None:
         """The part of a change that removes tokens, and the sessions that they belong to."""
         tx.executemany("DELETE FROM auth_token WHERE id = ?", [(each,) for each in tokens])
         tx.executemany("DELETE FROM auth_session WHERE id = ?", [(each,) for each in tokens])
+        tx.executemany("DELETE FROM auth_refresh WHERE session = ?", [(each,) for each in tokens])
 
     def keep_token(self, stored: StoredToken) -> None:
         """From now on a token that was stored is good."""
@@ -169,7 +170,10 @@ class AuthService:
         log.info("token revoked", user=user.login, id=token_id)
 
     def find_token(self, text: str) -> StoredToken | None:
-        """The token that a text is; None for one that is unknown or expired."""
+        """The token that a text is; None for one that is unknown or expired.
+
+        The hash is of the prefix as well, so that the cookie of a browser is never a token, nor the other way round.
+        """
         stored = self._tokens.get(text[len(TOKEN_PREFIX) :].partition("_")[0])
         if stored is None or not hmac.compare_digest(stored.digest, digest_of(text)):
             return None
@@ -241,7 +245,9 @@ class AuthService:
 
     def delete_rows(self, tx: Tx, user: str) -> None:
         """The part of a user's removal that belongs to this service."""
-        tx.execute("DELETE FROM auth_session WHERE id IN (SELECT id FROM auth_token WHERE user = ?)", (user,))
+        mine = "(SELECT id FROM auth_token WHERE user = ?)"
+        tx.execute(f"DELETE FROM auth_refresh WHERE session IN {mine}", (user,))  # noqa: S608 - our own words
+        tx.execute(f"DELETE FROM auth_session WHERE id IN {mine}", (user,))  # noqa: S608
         tx.execute("DELETE FROM auth_token WHERE user = ?", (user,))
         tx.execute("DELETE FROM auth_key WHERE user = ?", (user,))
 

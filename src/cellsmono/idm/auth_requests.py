@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cellsmono.idm.auth import LONGEST_DESCRIPTION, AuthService
+from cellsmono.idm.auth import AuthService
 from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
-from cellsmono.interfaces.sessions import Session
+from cellsmono.interfaces.sessions import Origin, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.kernel.errors import Forbidden
 
@@ -29,6 +29,8 @@ class AuthRequests:
         return {
             asked.SignIn: self._begin_session,
             asked.RefreshSession: self._refresh_session,
+            asked.ListSessions: self._list_sessions,
+            asked.EndSession: self._end_session,
             asked.CreateToken: self._create_token,
             asked.ListTokens: self._list_tokens,
             asked.RevokeToken: self._revoke_token,
@@ -43,14 +45,22 @@ class AuthRequests:
             user = self._users.read(user.login)  # it may be gone, or locked, since the password was checked
             if user.is_locked_out:
                 raise Forbidden("Login failed", reason="login")
-            return await self._sessions.begin(user, request.description[:LONGEST_DESCRIPTION])
+            origin = Origin(request.client, request.description, request.address)
+            return await self._sessions.begin(user, origin)
 
     async def _refresh_session(self, request: asked.RefreshSession) -> Session:
         async with self._turn.lock:
             user = self._users.find_uuid(self._sessions.find_user(request.refresh))
             if user is None or user.is_locked_out:
                 raise Forbidden("Login failed", reason="login")
-            return await self._sessions.refresh(user, request.refresh)
+            return await self._sessions.refresh(user, request.refresh, request.client)
+
+    async def _list_sessions(self, request: asked.ListSessions) -> list[ShownSession]:
+        return self._sessions.show(self._logins(request.login))
+
+    async def _end_session(self, request: asked.EndSession) -> None:
+        async with self._turn.lock:
+            await self._sessions.end(self._users.read(request.login), request.session)
 
     async def _create_token(self, request: asked.CreateToken) -> NewToken:
         async with self._turn:

@@ -117,7 +117,9 @@ class UserRequests:
         async with self._turn:
             user = self._users.read(request.login)
             locks = user.locks if user.is_locked_out else (*user.locks, LOCK_LOGOUT)
-            return await self._users.change(user, locks=locks)
+            locked = await self._users.change(user, locks=locks)
+            await self._sessions.end_all(user)
+            return locked
 
     async def _unlock_user(self, request: asked.UnlockUser) -> User:
         async with self._turn:

@@ -12,7 +12,7 @@ import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role
-from cellsmono.interfaces.sessions import Session
+from cellsmono.interfaces.sessions import FRONTEND, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
 from cellsmono.interfaces.workspaces import ShownWorkspace, Template
@@ -92,27 +92,49 @@ class CheckPassword(Request[User], frozen=True):
 
 
 class SignIn(Request[Session], frozen=True):
-    """Begin a session by password. ``description`` is what a list of sessions shows. Raises as ``CheckPassword``."""
+    """Begin a session by password. Raises as ``CheckPassword``.
+
+    ``description`` (what the client says it is), ``client`` (its id) and ``address`` are what a list of sessions shows.
+    """
 
     login: str
     password: str
     description: str = ""
+    client: str = FRONTEND
+    address: str = ""
 
     def __repr__(self) -> str:
         return f"SignIn({self.login!r})"
 
 
 class RefreshSession(Request[Session], frozen=True):
-    """Go on with a session. Raises Forbidden (reason ``login``) for a refresh token that is not good any more."""
+    """Go on with a session. Raises Forbidden (reason ``login``) for a refresh token that is not good any more.
+
+    ``client`` is the id of the client that it must belong to; empty: any.
+    """
 
     refresh: str
+    client: str = ""
 
     def __repr__(self) -> str:
         return "RefreshSession()"
 
 
+class ListSessions(Request[list[ShownSession]], frozen=True):
+    """The sessions of a user, or of everybody without one, oldest first. Those that ended are not told."""
+
+    login: str = ""
+
+
+class EndSession(Request[None], frozen=True):
+    """End a session at once; ``session`` is its id."""
+
+    login: str
+    session: str
+
+
 class LockUser(Request[User], frozen=True):
-    """Keep a user out from now on, whatever the user signs with."""
+    """Keep a user out from now on, whatever the user signs with, and end all sessions."""
 
     login: str
 

@@ -8,16 +8,26 @@ import msgspec
 from cellsmono.interfaces.permissions import Right
 from cellsmono.kernel.errors import Invalid
 
+BROWSER_PREFIX = "cmb_"  # what the cookie of a browser begins with
 TOKEN_PREFIX = "cmt_"  # noqa: S105 - what every token begins with, so that scanners for leaked secrets find them
 
 _NODE_SCOPE = re.compile(r"node:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}):(r|w|rw)")
 
 
 class TokenKind(enum.StrEnum):
-    """PERSONAL: made to be kept. SESSION: of somebody who signed in (see ``interfaces.sessions``)."""
+    """PERSONAL: made to be kept. SESSION: of somebody who signed in (see ``interfaces.sessions``).
+
+    BROWSER: the cookie of a browser, which is good at the sign-in page alone.
+    """
 
     PERSONAL = "personal"
     SESSION = "session"
+    BROWSER = "browser"
+
+    @property
+    def prefix(self) -> str:
+        """What the text of each begins with."""
+        return BROWSER_PREFIX if self is TokenKind.BROWSER else TOKEN_PREFIX
 
 
 class Token(msgspec.Struct, frozen=True):

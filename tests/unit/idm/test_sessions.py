@@ -3,21 +3,32 @@
 import pytest
 
 from cellsmono.idm.database import FILE_NAME
-from cellsmono.idm.sessions import ACCESS_SECONDS, MOST_SESSIONS, REFRESH_SECONDS
+from cellsmono.idm.sessions import (
+    ACCESS_SECONDS,
+    BROWSER_IDLE_SECONDS,
+    BROWSER_SECONDS,
+    LONGEST_SECONDS,
+    MOST_SESSIONS,
+    REFRESH_SECONDS,
+)
 from cellsmono.interfaces.people import (
     CreateToken,
     CreateUser,
     DeleteUser,
+    EndSession,
+    ListSessions,
     ListTokens,
     LockUser,
+    ReadUser,
     RefreshSession,
     RevokeToken,
     SetPassword,
     SignIn,
     UnlockUser,
 )
+from cellsmono.interfaces.sessions import Origin
 from cellsmono.interfaces.tokens import TokenKind
-from cellsmono.kernel.errors import Forbidden
+from cellsmono.kernel.errors import Forbidden, NotFound
 
 PASSWORD = "correct horse"
 
@@ -115,8 +126,9 @@ async def test_what_ends_a_session(people):
     await refuse(people, session.refresh)
     assert not is_good(people, session)
     await people.perform(UnlockUser("alice"))
-    assert is_good(people, session)
+    assert not is_good(people, session), "a lock ends it for good"
 
+    session = await begin()
     await people.perform(SetPassword("alice", PASSWORD + "!"))
     await refuse(people, session.refresh)
     assert not is_good(people, session)
@@ -145,3 +157,102 @@ async def test_old_sessions_make_room(people, open_people, clock):
     tokens = await people.perform(ListTokens())
     assert len(tokens) == MOST_SESSIONS
     assert not {first.token.id, ended.token.id} & {token.id for token in tokens}
+
+
+async def test_any_refresh_token_that_was_used_ends_the_session(people, open_people):
+    session = first = await people.perform(SignIn("alice", PASSWORD))
+    for _ in range(5):
+        session = await people.perform(RefreshSession(session.refresh))
+    people = await open_people()
+    await refuse(people, first.refresh)
+    assert not is_good(people, session)
+    await refuse(people, session.refresh)
+
+
+async def test_a_session_ends_however_often_it_is_refreshed(people, clock):
+    session = await people.perform(SignIn("alice", PASSWORD))
+    ends = clock.time() + LONGEST_SECONDS
+    while clock.time() + REFRESH_SECONDS - 1 < ends:
+        clock.advance(REFRESH_SECONDS - 1)
+        session = await people.perform(RefreshSession(session.refresh))
+    assert session.refresh_expires == ends
+    clock.advance(ends - clock.time())
+    await refuse(people, session.refresh)
+
+
+async def test_a_refresh_token_is_good_for_its_client_alone(people):
+    session = await people.perform(SignIn("alice", PASSWORD, client="cells-sync"))
+    with pytest.raises(Forbidden):
+        await people.perform(RefreshSession(session.refresh, "cells-mobile"))
+    again = await people.perform(RefreshSession(session.refresh, "cells-sync"))
+    assert is_good(people, again)
+
+
+async def test_sessions_are_listed_and_ended(people, open_people, clock):
+    began = clock.time()
+    session = await people.perform(SignIn("alice", PASSWORD, "an agent", "cells-sync", "192.0.2.7"))
+    await people.perform(SignIn("bob", PASSWORD))
+    clock.advance(500)
+    session = await people.perform(RefreshSession(session.refresh))
+    people = await open_people()
+    [shown] = await people.perform(ListSessions("alice"))
+    assert (shown.id, shown.login, shown.kind) == (session.token.id, "alice", TokenKind.SESSION)
+    assert (shown.client, shown.agent, shown.address) == ("cells-sync", "an agent", "192.0.2.7")
+    assert (shown.created, shown.last_used) == (began, began + 500)
+    assert (shown.expires, shown.ends) == (began + 500 + REFRESH_SECONDS, began + LONGEST_SECONDS)
+    assert [each.login for each in await people.perform(ListSessions())] == ["alice", "bob"]
+    for login, session_id in (("bob", shown.id), ("alice", "0example00")):
+        with pytest.raises(NotFound, match="has no session"):
+            await people.perform(EndSession(login, session_id))
+    await people.perform(EndSession("alice", shown.id))
+    assert not is_good(people, session)
+    await refuse(people, session.refresh)
+    clock.advance(REFRESH_SECONDS)
+    assert await (await open_people()).perform(ListSessions()) == [], "what has ended is not told"
+
+
+async def test_what_a_client_did_not_ask_for_is_not_kept(people, clock):
+    sessions = people.services.sessions
+    alice = await people.perform(ReadUser("alice"))
+    session = await sessions.begin(alice, Origin(), "openid", is_lasting=False)
+    assert (session.refresh, session.refresh_expires) == ("", clock.time() + ACCESS_SECONDS)
+    assert sessions.read_scope(session.token.id) == "openid"
+    await refuse(people, f"cmr_{session.token.id}_")
+    clock.advance(ACCESS_SECONDS)
+    assert await people.perform(ListSessions()) == []
+
+
+async def test_a_browser_is_no_bearer(people, clock):
+    sessions = people.services.sessions
+    alice = await people.perform(ReadUser("alice"))
+    browser = await sessions.begin_browser(alice, Origin("", "Firefox", "192.0.2.7"))
+    other = browser.secret.replace("cmb_", "cmt_")
+    for text in (browser.secret, other):
+        assert people.signers.find_bearer(text) is None
+        assert people.signers.find_secret(text) is None
+        assert people.signers.find_user(text) is None
+    session = await people.perform(SignIn("alice", PASSWORD))
+    for text in (other, "cmb_", "", session.access, session.access.replace("cmt_", "cmb_")):
+        assert sessions.find_browser(text) is None
+    assert sessions.find_browser(browser.secret).user == alice.uuid
+    assert browser.secret.rpartition("_")[2] not in repr(browser)
+
+
+async def test_a_browser_that_rests_or_grows_old_is_signed_out(people, open_people, clock):
+    alice = await people.perform(ReadUser("alice"))
+    browser = await people.services.sessions.begin_browser(alice, Origin())
+    began = clock.time()
+    clock.advance(BROWSER_IDLE_SECONDS - 1)
+    assert people.services.sessions.find_browser(browser.secret)
+    people = await open_people()
+    [shown] = await people.perform(ListSessions())
+    assert (shown.kind, shown.expires) == (TokenKind.BROWSER, clock.time() + BROWSER_IDLE_SECONDS)
+    clock.advance(BROWSER_IDLE_SECONDS)
+    assert people.services.sessions.find_browser(browser.secret) is None
+    assert await people.perform(ListSessions()) == []
+    browser = await people.services.sessions.begin_browser(alice, Origin())
+    began = clock.time()
+    while clock.time() - began < BROWSER_SECONDS:
+        assert people.services.sessions.find_browser(browser.secret)
+        clock.advance(BROWSER_IDLE_SECONDS / 2)
+    assert people.services.sessions.find_browser(browser.secret) is None
