@@ -25,6 +25,7 @@ from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.idm.database import open_database
+from cellsmono.idm.id_tokens import KeyRing
 from cellsmono.idm.people import PeopleStore
 from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.credentials import Signers
@@ -172,6 +173,7 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     # aiohttp is slow to import, and commands that only need the core do not pay for it.
     from cellsmono.gateway.control import ControlService
     from cellsmono.gateway.http import Limits
+    from cellsmono.gateway.oidc.context import OidcContext
     from cellsmono.gateway.rest.call import RestContext
     from cellsmono.gateway.rest.server import RestGateway
     from cellsmono.gateway.s3.server import S3Gateway
@@ -199,11 +201,21 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     )
     s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
     rest = RestGateway(RestContext(core.router, core.installation, core.bearers, core.clock, config.s3.max_object_size))
+    oidc = OidcContext(
+        core.installation.people,
+        core.bearers,
+        KeyRing(core.loaded.data_dir, core.clock),
+        core.clock,
+        config.oidc_client,
+        config.server.external_url,
+    )
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
         feed = Notifications(core.datasources)
-        main = build_main_listener(s3.handle, rest.handle, core.registry, feed, address.host, address.port, options)
+        main = build_main_listener(
+            s3.handle, rest.handle, oidc, core.registry, feed, address.host, address.port, options
+        )
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from cellsmono.interfaces.datasource import DatasourceConfig, Encryption, Format
+from cellsmono.interfaces.oidc import OidcClient
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 366)]
 Hours = Annotated[float, msgspec.Meta(ge=0, le=24 * 366 * 10)]
@@ -46,11 +47,13 @@ class LogFormat(enum.StrEnum):
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The process. ``data_dir`` empty means ``$XDG_DATA_HOME/cellsmono``; ``stop_timeout`` is in seconds.
 
-    ``default_datasources``: whether the first start makes those of ``app.defaults``.
+    ``default_datasources``: whether the first start makes those of ``app.defaults``. ``external_url`` is the address
+    that browsers reach the main listener by; empty: the one that they say they asked for.
     """
 
     data_dir: str = ""
     listen: str = "127.0.0.1:8080"
+    external_url: str = ""
     stop_timeout: Seconds = 30.0
     event_loop: EventLoop = EventLoop.AUTO
     default_datasources: bool = True
@@ -122,7 +125,7 @@ class OwnerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that can be configured. ``datasource`` is the list of ``[[datasource]]`` tables."""
+    """Everything that can be configured. The last two are tables ``[[datasource]]`` and ``[[oidc_client]]``."""
 
     server: ServerConfig = ServerConfig()
     s3: S3Config = S3Config()
@@ -130,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     log: LogConfig = LogConfig()
     owner: OwnerConfig = OwnerConfig()
     datasource: tuple[DatasourceConfig, ...] = ()
+    oidc_client: tuple[OidcClient, ...] = ()
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {

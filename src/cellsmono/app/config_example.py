@@ -7,6 +7,7 @@ import msgspec
 
 from cellsmono.app.config import SECTIONS
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.oidc import OidcClient
 
 WIDTH = 110
 
@@ -31,6 +32,8 @@ TEXTS = {
     "server.data_dir": "Databases, keys, lock and control socket. Empty: $XDG_DATA_HOME/cellsmono or "
     "~/.local/share/cellsmono.",
     "server.listen": 'Main listener: health, metrics, and S3 requests that are signed. HOST:PORT, or "off".',
+    "server.external_url": "The address that browsers and programs reach the main listener by, as in "
+    "https://files.example.org: needed behind a proxy with TLS. Empty: the one that each of them says it asked for.",
     "server.stop_timeout": "Seconds that requests get to finish when the server stops.",
     "server.event_loop": '"auto" takes uvloop if installed, "uvloop" insists on it, "asyncio" is Python\'s own.',
     "server.default_datasources": "Make the default datasources at the first start, in s3.bucket_root: pydiods1, "
@@ -128,6 +131,20 @@ DATASOURCE_TEXTS = {
     "created": "When the bucket was made, as listings show it: seconds since 1970, UTC.",
 }
 
+CLIENT_TEXT = """\
+# A program that people sign in with (OpenID Connect), beside those of Cells; one such table for each.
+"""
+
+CLIENT_TEXTS = {
+    "id": "Its client_id. One of Cells' own (cells-sync, ...) takes the place of that one. Needed.",
+    "name": "What people are shown. Empty: the id.",
+    "redirect_uris": "The addresses that people may be sent back to, compared as they are. {site} is the address of "
+    "this server, [3636-3666] in the place of a port each of them. Needed.",
+    "secret": "Secret of a program that can keep one. Empty: it has none, and should use PKCE.",
+}
+
+CLIENT_SAMPLES = {"id": "wiki", "redirect_uris": ["https://wiki.example.org/callback"]}
+
 SAMPLES = {"name": "photos", "folder": "/srv/photos"}
 
 
@@ -142,6 +159,10 @@ def render_example() -> str:
     for field in msgspec.structs.fields(DatasourceConfig):
         value = SAMPLES.get(field.name, field.default)
         lines += _render_key(DATASOURCE_TEXTS[field.name], field.name, value)
+    lines += ["", *CLIENT_TEXT.splitlines(), "#[[oidc_client]]"]
+    for field in msgspec.structs.fields(OidcClient):
+        value = CLIENT_SAMPLES.get(field.name, field.default)
+        lines += _render_key(CLIENT_TEXTS[field.name], field.name, value)
     return "\n".join(lines) + "\n"
 
 

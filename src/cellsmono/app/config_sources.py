@@ -15,7 +15,9 @@ import msgspec
 
 from cellsmono.app.config import SECRET_KEYS, SECTIONS, Config, parse_address
 from cellsmono.app.datasource_checks import check_datasource
+from cellsmono.app.oidc_clients import check_external_url, read_client
 from cellsmono.interfaces.datasource import SECRET_NAMES, DatasourceConfig, Encryption, Format, Storage
+from cellsmono.interfaces.oidc import OidcClient
 from cellsmono.interfaces.operations import OriginValue
 from cellsmono.kernel.errors import Invalid
 from cellsmono.kernel.text import HIDDEN
@@ -62,6 +64,11 @@ class LoadedConfig(msgspec.Struct, frozen=True):
             for name, value in msgspec.to_builtins(source.without_secrets()).items():
                 key = f"datasource.{source.name}.{name}"
                 rows.append(OriginValue(key, value, self.origins.get(f"datasource.{source.name}", "default")))
+        for client in self.config.oidc_client:
+            shown = msgspec.structs.replace(client, secret=HIDDEN if client.secret else "")
+            for name, value in msgspec.to_builtins(shown).items():
+                origin = self.origins.get(f"oidc_client.{client.id}", "default")
+                rows.append(OriginValue(f"oidc_client.{client.id}.{name}", value, origin))
         return rows
 
 
@@ -125,6 +132,7 @@ class _Gathered:
         self.values: dict[str, Any] = {}
         self.origins: dict[str, str] = {}
         self.sources: list[DatasourceConfig] = []
+        self.clients: list[OidcClient] = []
 
     def put(self, key: str, value: Any, origin: str, base: Path, *, strict: bool = True) -> None:
         section, _, name = key.partition(".")
@@ -150,8 +158,10 @@ class _Gathered:
             origin = f"file {file}"
             if section == "datasource":
                 self._read_datasources(table, file)
+            elif section == "oidc_client":
+                self._read_clients(table, file)
             elif section not in SECTIONS:
-                _refuse_unknown("section", f"[{section}]", [*SECTIONS, "datasource"], section, origin)
+                _refuse_unknown("section", f"[{section}]", [*SECTIONS, "datasource", "oidc_client"], section, origin)
             elif not isinstance(table, dict):
                 raise Invalid(f"{section} in {origin} must be a table, written [{section}]")
             else:
@@ -174,7 +184,8 @@ class _Gathered:
             fields = {field.name for field in msgspec.structs.fields(kind)}
             given = {name: self.values[f"{section}.{name}"] for name in fields if f"{section}.{name}" in self.values}
             tables[section] = kind(**given)
-        config = Config(**tables, datasource=tuple(self.sources))
+        config = Config(**tables, datasource=tuple(self.sources), oidc_client=tuple(self.clients))
+        check_external_url(config.server.external_url, self.origins.get("server.external_url", "default"))
         self._check_listeners(config)
         self._check_owner(config)
         self._check_buckets(config)
@@ -197,6 +208,16 @@ class _Gathered:
                 raise Invalid(f"two datasources in file {file} are named {source.name!r}; rename one of them")
             self.sources.append(source)
             self.origins[f"datasource.{source.name}"] = f"file {file}"
+
+    def _read_clients(self, tables: Any, file: Path) -> None:
+        if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+            raise Invalid(f"clients in file {file} are written as tables in double brackets: [[oidc_client]]")
+        for number, table in enumerate(tables, start=1):
+            client = read_client(table, f"file {file}, oidc_client {table.get('id', number)!r}")
+            if any(known.id == client.id for known in self.clients):
+                raise Invalid(f"two clients in file {file} have the id {client.id!r}; change one of them")
+            self.clients.append(client)
+            self.origins[f"oidc_client.{client.id}"] = f"file {file}"
 
     def _check_listeners(self, config: Config) -> None:
         for key, text in (("server.listen", config.server.listen), ("s3.listen", config.s3.listen)):

@@ -22,6 +22,7 @@ _PAGE = f"""cellsmono {cellsmono.__version__}
 /readyz    ready, with a row for each service
 /metrics   figures for Prometheus
 /a/        REST
+/oidc/     sign-in (/oidc/.well-known/openid-configuration)
 
 /-/notify/NAME takes what the server of a bucket tells of changes in it.
 

@@ -8,6 +8,8 @@ import msgspec
 from cellsmono.gateway.health import build_health_app
 from cellsmono.gateway.http import Handler, Limits, Listener, RequestMetrics, build_main_handler
 from cellsmono.gateway.notifications import add_notifications
+from cellsmono.gateway.oidc.context import OidcContext
+from cellsmono.gateway.oidc.server import add_oidc
 from cellsmono.interfaces.notifications import ChangeFeed
 from cellsmono.kernel.metrics import Metrics, Sample
 from cellsmono.kernel.registry import Registry
@@ -88,11 +90,19 @@ def build_s3_listener(s3: Handler, host: str, port: int, options: ListenerOption
 
 
 def build_main_listener(
-    s3: Handler, rest: Handler, registry: Registry, feed: ChangeFeed, host: str, port: int, options: ListenerOptions
+    s3: Handler,
+    rest: Handler,
+    oidc: OidcContext,
+    registry: Registry,
+    feed: ChangeFeed,
+    host: str,
+    port: int,
+    options: ListenerOptions,
 ) -> ListenerService:
-    """The main listener: health, metrics, notifications and REST, and S3 for requests that are signed for it."""
+    """The main listener: health, metrics, notifications, sign-in and REST, and S3 for requests signed for it."""
     app = build_health_app(registry, options.metrics)
     add_notifications(app, feed)
+    add_oidc(app, oidc)
     return _build("gateway.main", build_main_handler(s3, app, rest), host, port, options)
 
 

@@ -15,6 +15,7 @@ from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
 from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
+from cellsmono.idm.sign_in_requests import SignInRequests
 from cellsmono.idm.signing import UserSigners
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
@@ -61,6 +62,7 @@ class PeopleStore:
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(database, users, auth, services.sessions, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
+            **SignInRequests(users, services.sessions, sign_in, turn, clock).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
         }

@@ -16,6 +16,7 @@ SECRET_PARAMETERS = frozenset(
         "signature",
         "awsaccesskeyid",
         "token",
+        "code",
         "access_token",
         "pydio_jwt",
     }

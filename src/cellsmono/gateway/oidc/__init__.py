@@ -1,0 +1,1 @@
+"""Sign-in for browsers and clients: OpenID Connect below ``/oidc``."""
