@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from cellsmono.app.config import SECTIONS, LimitsConfig
-from cellsmono.app.config_example import SAMPLES, render_example
+from cellsmono.app.config_example import CLIENT_SAMPLES, SAMPLES, render_example
 from cellsmono.app.config_sources import load_config
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.oidc import OidcClient
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config.example.toml").read_text(encoding="utf-8")
@@ -48,11 +49,19 @@ def test_every_key_of_a_datasource_is_there_with_its_default() -> None:
     assert table == expected
 
 
+def test_every_key_of_a_client_is_there_with_its_default() -> None:
+    table = uncomment(EXAMPLE)["oidc_client"][0]  # type: ignore[index]
+    fields = msgspec.structs.fields(OidcClient)
+    expected = {field.name: CLIENT_SAMPLES.get(field.name, field.default) for field in fields}
+    assert table == expected
+
+
 def test_it_is_valid_with_every_key_switched_on(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(re.sub(r"(?m)^#(?=\w+ = |\[\[)", "", EXAMPLE))
     loaded = load_config(config_file=str(file), environ={"HOME": "/h"})
     assert loaded.config.datasource[0] == DatasourceConfig(name="photos", folder="/srv/photos")
+    assert loaded.config.oidc_client[0].id == "wiki"
 
 
 def test_every_key_has_a_comment_above_it() -> None:

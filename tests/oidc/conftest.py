@@ -24,7 +24,7 @@ CONFIG = f"""
 [server]
 listen = "127.0.0.1:0"
 [s3]
-listen = "off"
+listen = "127.0.0.1:0"
 [[oidc_client]]
 id = "wiki"
 name = "The <Wiki>"
@@ -76,6 +76,7 @@ class Server:
         async with open_server(load_config(config_file=str(file), environ=environ), clock=self.clock) as server:
             self.core = server.core
             self.url = f"http://127.0.0.1:{server.addresses['main'].port}"
+            self.s3_url = f"http://127.0.0.1:{server.addresses['s3'].port}"
             self._ready.set()
             await self._stop.wait()
 

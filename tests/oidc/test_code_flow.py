@@ -109,7 +109,7 @@ def test_the_access_token_is_the_users_token_everywhere(server, get_code):
 
 def test_a_client_with_a_secret_has_to_tell_it(server, browser, alice, sent_back, password):
     where = {"client_id": "wiki", "redirect_uri": "https://wiki.test/other?x=1"}
-    url = server.address(**where, scope="openid profile")
+    url = server.address(**where, scope="openid profile pydio")
     first = sent_back(browser.sign_in(url, alice, password))
     assert first[0] == "https://wiki.test/other"
     assert first[1]["x"] == "1"
@@ -123,6 +123,7 @@ def test_a_client_with_a_secret_has_to_tell_it(server, browser, alice, sent_back
     assert (claims["name"], claims["preferred_username"]) == ("Alice <Ames>", alice)
     assert "email" not in claims
     assert "refresh_token" not in answer.json(), "nobody asked to go on"
+    assert answer.json()["scope"] == "openid profile", "it may not ask to do what the user may"
     # A site over TLS is who it says; nobody has to be asked once more, and Basic does as well.
     again = sent_back(browser.open(url))[1]["code"]
     answer = requests.post(

@@ -74,6 +74,13 @@ def test_userinfo_tells_what_was_asked_for(server, get_code, alice):
     assert "id_token" not in none
     answer = ask(none["access_token"])
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (403, 'Bearer error="insufficient_scope"')
+    for token in (bare["access_token"], none["access_token"]):
+        for headers in ({"Authorization": f"Bearer {token}"}, {"X-Pydio-Bearer": token}):
+            path = "/a/frontend/state" if "Authorization" in headers else "/common-files"
+            url = (server.url if "Authorization" in headers else server.s3_url) + path
+            assert requests.get(url, headers=headers, timeout=20).status_code in {401, 403}
+        assert server.core.signers.find_secret(token) is None
+        assert server.core.signers.find_user(token) is None
     session = server.perform(SignIn(alice, "correct horse battery"))
     own = server.perform(CreateToken(alice))
     for token in (session.access, own.secret):

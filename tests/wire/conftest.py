@@ -40,6 +40,9 @@ class Keys:
     def is_owner(self, access_key):
         return access_key == ACCESS_KEY
 
+    def is_token(self, text):
+        return self.users.is_token(text)
+
     def find_user(self, access_key):
         return self.users.find_user(access_key)
 

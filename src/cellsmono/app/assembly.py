@@ -203,7 +203,6 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     rest = RestGateway(RestContext(core.router, core.installation, core.bearers, core.clock, config.s3.max_object_size))
     oidc = OidcContext(
         core.installation.people,
-        core.bearers,
         KeyRing(core.loaded.data_dir, core.clock),
         core.clock,
         config.oidc_client,

@@ -140,6 +140,8 @@ CLIENT_TEXTS = {
     "name": "What people are shown. Empty: the id.",
     "redirect_uris": "The addresses that people may be sent back to, compared as they are. {site} is the address of "
     "this server, [3636-3666] in the place of a port each of them. Needed.",
+    "full_access": "Whether it may ask for the scope pydio: then it may do whatever the user may. Others are told who "
+    "somebody is, and no more.",
     "secret": "Secret of a program that can keep one. Empty: it has none, and should use PKCE.",
 }
 

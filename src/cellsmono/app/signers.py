@@ -20,6 +20,10 @@ class AllSigners:
         """See ``Signers``."""
         return self._owner.find_secret(access_key) is not None
 
+    def is_token(self, text: str) -> bool:
+        """See ``Signers``."""
+        return self._users.find_bearer(text) is not None
+
     def find_user(self, access_key: str) -> UserKey | None:
         """See ``Signers``."""
         return self._users.find_user(access_key)

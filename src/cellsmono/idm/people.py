@@ -56,13 +56,13 @@ class PeopleStore:
         workspaces = services.workspace
         access = Access(roles, acls, workspaces, locator)
         turn = Turn()
-        self.signers = UserSigners(users, auth)
+        self.signers = UserSigners(users, auth, services.sessions)
         self.views = ViewService(users, workspaces, access, locator, turn)
         sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(database, users, auth, services.sessions, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
-            **SignInRequests(users, services.sessions, sign_in, turn, clock).handlers(),
+            **SignInRequests(users, auth, services.sessions, sign_in, turn, clock).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
         }

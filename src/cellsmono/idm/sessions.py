@@ -11,7 +11,15 @@ from typing import Any, Self
 import msgspec
 
 from cellsmono.idm.auth import LONGEST_DESCRIPTION, AuthService, StoredToken, digest_of
-from cellsmono.interfaces.sessions import REFRESH_PREFIX, Browser, Origin, Session, ShownSession
+from cellsmono.interfaces.sessions import (
+    FULL_ACCESS,
+    OWN_SCOPE,
+    REFRESH_PREFIX,
+    Browser,
+    Origin,
+    Session,
+    ShownSession,
+)
 from cellsmono.interfaces.tokens import BROWSER_PREFIX, NewToken, TokenKind
 from cellsmono.interfaces.users import User
 from cellsmono.kernel.clock import Clock
@@ -70,7 +78,7 @@ class Sessions:
 
     # clients
 
-    async def begin(self, user: User, origin: Origin, scope: str = "", *, is_lasting: bool = True) -> Session:
+    async def begin(self, user: User, origin: Origin, scope: str = OWN_SCOPE, *, is_lasting: bool = True) -> Session:
         """A new session of a user, stored when this returns. One that is not lasting has no refresh token."""
         agent = origin.agent[:LONGEST_DESCRIPTION]
         made, stored = self._auth.draw_token(user, agent, (), ACCESS_SECONDS, TokenKind.SESSION)
@@ -133,10 +141,16 @@ class Sessions:
         found = await self._database.read(lambda reader: reader.execute(query, (digest, session_id)).fetchone())
         return found is not None
 
-    def read_scope(self, session_id: str) -> str | None:
-        """What the client of a session asked for; None for what is no session."""
-        found = self._sessions.get(session_id)
-        return None if found is None else found.scope
+    def read_scope(self, stored: StoredToken) -> str:
+        """What the bearer of a token may be told and do; empty for one that is good for some nodes alone."""
+        if stored.token.kind is TokenKind.PERSONAL:
+            return "" if stored.token.scopes else OWN_SCOPE
+        found = self._sessions.get(stored.token.id)
+        return "" if found is None else found.scope
+
+    def is_full(self, stored: StoredToken) -> bool:
+        """Whether a token stands for the user, and does not only tell who that is."""
+        return stored.token.kind is TokenKind.PERSONAL or FULL_ACCESS in self.read_scope(stored).split()
 
     # browsers
 

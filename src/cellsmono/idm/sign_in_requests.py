@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cellsmono.idm.auth import StoredToken
+from cellsmono.idm.auth import AuthService, StoredToken
 from cellsmono.idm.codes import Codes
 from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
@@ -12,6 +12,7 @@ from cellsmono.idm.user import UserService
 from cellsmono.interfaces import signing_in as asked
 from cellsmono.interfaces.oidc import OFFLINE, Granted
 from cellsmono.interfaces.sessions import Browser, Origin
+from cellsmono.interfaces.tokens import TOKEN_PREFIX
 from cellsmono.interfaces.users import User
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import Forbidden, NotFound
@@ -23,8 +24,11 @@ log = get_logger("idm.auth")
 class SignInRequests:
     """The handlers. Rights do not come into it, so that they hold the lock of ``turn`` alone."""
 
-    def __init__(self, users: UserService, sessions: Sessions, sign_in: SignIn, turn: Turn, clock: Clock) -> None:
+    def __init__(
+        self, users: UserService, auth: AuthService, sessions: Sessions, sign_in: SignIn, turn: Turn, clock: Clock
+    ) -> None:
         self._users = users
+        self._auth = auth
         self._sessions = sessions
         self._sign_in = sign_in
         self._turn = turn
@@ -39,7 +43,7 @@ class SignInRequests:
             asked.GrantCode: self._grant_code,
             asked.RedeemCode: self._redeem_code,
             asked.EndByToken: self._end_by_token,
-            asked.ReadScope: self._read_scope,
+            asked.ReadBearer: self._read_bearer,
         }
 
     async def _sign_in_browser(self, request: asked.SignInBrowser) -> Browser:
@@ -88,11 +92,13 @@ class SignInRequests:
         async with self._turn.lock:
             await self._sessions.end_by_text(request.token, request.client)
 
-    async def _read_scope(self, request: asked.ReadScope) -> str:
-        scope = self._sessions.read_scope(request.session)
-        if scope is None:
-            raise NotFound("There is no such session", reason="session")
-        return scope
+    async def _read_bearer(self, request: asked.ReadBearer) -> tuple[User, str]:
+        stored = self._auth.find_token(request.token) if request.token.startswith(TOKEN_PREFIX) else None
+        if stored is None:
+            raise Forbidden("The token is not good, or not any more", reason="token")
+        user = self._read_user(stored.user, "token")
+        self._auth.note_use(stored)
+        return user, self._sessions.read_scope(stored)
 
     async def _end_cookie(self, secret: str) -> None:
         found = self._sessions.find_browser(secret)

@@ -4,6 +4,9 @@ from typing import Protocol
 
 import msgspec
 
+GATEWAY_KEY = "gateway"
+"""The access key of requests that bring a token along. It proves nothing, since everybody knows its secret."""
+
 
 class AccessKey(msgspec.Struct, frozen=True):
     """A key pair. ``created`` is seconds since the epoch, UTC. The secret never appears in logs or listings."""
@@ -38,6 +41,9 @@ class Signers(Protocol):
 
     def is_owner(self, access_key: str) -> bool:
         """Whether an access key is the owner's."""
+
+    def is_token(self, text: str) -> bool:
+        """Whether a text is the good token of a user: a secret by itself, unlike the access key of a key pair."""
 
     def find_user(self, access_key: str) -> UserKey | None:
         """Whose an access key is, if it is a user's. Asked once the signature was found good: that is a use of it."""

@@ -19,13 +19,15 @@ class OidcClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     ``redirect_uris`` are the addresses that codes may be sent to, compared as they are. ``{site}`` at the beginning is
     the address of this server; ``[3636-3666]`` in the place of a port stands for each of them. A client with a
-    ``secret`` has to tell it; one without is a program that can keep none.
+    ``secret`` has to tell it; one without is a program that can keep none. One with ``full_access`` may do whatever the
+    user may, if it asks for that (``interfaces.sessions.FULL_ACCESS``); others are told who somebody is.
     """
 
     id: str = ""
     name: str = ""
     redirect_uris: tuple[str, ...] = ()
     secret: str = ""
+    full_access: bool = False
 
     def __repr__(self) -> str:
         return f"OidcClient({self.id!r})"

@@ -6,6 +6,10 @@ from cellsmono.interfaces.tokens import Token, TokenKind
 from cellsmono.interfaces.users import User
 
 REFRESH_PREFIX = "cmr_"  # what every refresh token begins with
+FULL_ACCESS = "pydio"
+"""The scope of a session whose tokens are good for whatever the user may do. Others only tell who somebody is."""
+OWN_SCOPE = f"openid email profile {FULL_ACCESS}"
+"""The scope of sessions by password over REST."""
 FRONTEND = "cells-frontend"
 """The client that sessions belong to which were begun by password over REST."""
 

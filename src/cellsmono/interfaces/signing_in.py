@@ -6,6 +6,7 @@ Whatever is not good any more (a cookie, a code) raises Forbidden: nobody can te
 from cellsmono.interfaces.oidc import Granted, Wanted
 from cellsmono.interfaces.people import Request
 from cellsmono.interfaces.sessions import Browser
+from cellsmono.interfaces.users import User
 
 
 class SignInBrowser(Request[Browser], frozen=True):
@@ -80,7 +81,13 @@ class EndByToken(Request[None], frozen=True):
         return f"EndByToken({self.client!r})"
 
 
-class ReadScope(Request[str], frozen=True):
-    """What the client of the session with this id asked for. Raises NotFound for what is no session."""
+class ReadBearer(Request[tuple[User, str]], frozen=True):
+    """The user of a token, and the scope of what may be told about the user: empty for one bound to nodes.
 
-    session: str
+    Raises Forbidden (reason ``token``). Unlike ``interfaces.bearers`` it takes tokens that are good for nothing else.
+    """
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "ReadBearer()"

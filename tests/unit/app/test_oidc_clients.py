@@ -3,6 +3,7 @@ import pytest
 from cellsmono.app.config_sources import load_config
 from cellsmono.interfaces.oidc import OidcClient
 from cellsmono.kernel.errors import Invalid
+from cellsmono.kernel.text import HIDDEN
 
 GOOD = 'id = "wiki"\nredirect_uris = ["https://wiki.test/cb"]\n'
 
@@ -22,7 +23,8 @@ def test_clients_are_read_and_listed_without_their_secrets(load):
     [client] = loaded.config.oidc_client
     assert client == OidcClient(id="wiki", redirect_uris=("https://wiki.test/cb",), secret="0123456789abcdef")
     assert "0123456789abcdef" not in repr(client) + repr(loaded.list_values())
-    assert [row.key for row in loaded.list_values()][-1] == "oidc_client.wiki.secret"
+    [shown] = [row.value for row in loaded.list_values() if row.key == "oidc_client.wiki.secret"]
+    assert shown == HIDDEN
 
 
 @pytest.mark.parametrize(

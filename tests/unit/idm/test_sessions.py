@@ -191,8 +191,9 @@ async def test_a_refresh_token_is_good_for_its_client_alone(people):
 async def test_sessions_are_listed_and_ended(people, open_people, clock):
     began = clock.time()
     session = await people.perform(SignIn("alice", PASSWORD, "an agent", "cells-sync", "192.0.2.7"))
+    clock.advance(1)
     await people.perform(SignIn("bob", PASSWORD))
-    clock.advance(500)
+    clock.advance(499)
     session = await people.perform(RefreshSession(session.refresh))
     people = await open_people()
     [shown] = await people.perform(ListSessions("alice"))
@@ -216,7 +217,9 @@ async def test_what_a_client_did_not_ask_for_is_not_kept(people, clock):
     alice = await people.perform(ReadUser("alice"))
     session = await sessions.begin(alice, Origin(), "openid", is_lasting=False)
     assert (session.refresh, session.refresh_expires) == ("", clock.time() + ACCESS_SECONDS)
-    assert sessions.read_scope(session.token.id) == "openid"
+    stored = people.services.auth.find_id(session.token.id)
+    assert (sessions.read_scope(stored), sessions.is_full(stored)) == ("openid", False)
+    assert not is_good(people, session), "it tells who somebody is, and no more"
     await refuse(people, f"cmr_{session.token.id}_")
     clock.advance(ACCESS_SECONDS)
     assert await people.perform(ListSessions()) == []

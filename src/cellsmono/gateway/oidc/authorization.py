@@ -10,6 +10,7 @@ from multidict import MultiMapping
 from cellsmono.gateway.oidc.clients import Clients, allows
 from cellsmono.gateway.oidc.errors import OAuthError, PageError
 from cellsmono.interfaces.oidc import OidcClient, Wanted
+from cellsmono.interfaces.sessions import FULL_ACCESS
 
 SCOPES = ("openid", "email", "profile", "pydio", "offline", "offline_access")
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -69,7 +70,7 @@ def read_asked(query: MultiMapping[str], client: OidcClient, redirect: str) -> A
         raise OAuthError("invalid_request", "max_age must be a number of seconds")
     challenge, method = _read_challenge(query)
     asked_scopes = query.get("scope", "").split()
-    scope = " ".join(each for each in SCOPES if each in asked_scopes)
+    scope = " ".join(each for each in SCOPES if each in asked_scopes and (client.full_access or each != FULL_ACCESS))
     wanted = Wanted(client.id, redirect, scope, query.get("nonce", ""), challenge, method)
     return Asked(client, wanted, query.get("state", ""), prompt, int(age) if age else -1)
 

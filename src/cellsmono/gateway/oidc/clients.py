@@ -12,7 +12,7 @@ OOB_PATH = "/oauth2/oob"
 """The page that shows a code, for clients that can not be sent one."""
 
 BUILT_IN = (
-    OidcClient(id=FRONTEND, name="Cells", redirect_uris=(f"{SITE}/auth/callback",)),
+    OidcClient(id=FRONTEND, name="Cells", redirect_uris=(f"{SITE}/auth/callback",), full_access=True),
     OidcClient(
         id="cells-sync",
         name="Cells Sync",
@@ -20,13 +20,15 @@ BUILT_IN = (
             "http://localhost:3000/servers/callback",
             "http://localhost:[3636-3666]/servers/callback",
         ),
+        full_access=True,
     ),
     OidcClient(
         id="cells-client",
         name="Cells command line",
         redirect_uris=("http://localhost:3000/servers/callback", f"{SITE}{OOB_PATH}", f"{SITE}/oidc{OOB_PATH}"),
+        full_access=True,
     ),
-    OidcClient(id="cells-mobile", name="Cells mobile", redirect_uris=("cellsauth://callback",)),
+    OidcClient(id="cells-mobile", name="Cells mobile", redirect_uris=("cellsauth://callback",), full_access=True),
 )
 
 

@@ -7,7 +7,6 @@ from aiohttp import web
 from cellsmono.gateway.oidc.clients import Clients
 from cellsmono.gateway.oidc.forms import Forms
 from cellsmono.gateway.oidc.site import Site
-from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.oidc import IdTokens, OidcClient
 from cellsmono.interfaces.people import People
 from cellsmono.kernel.clock import Clock
@@ -17,19 +16,17 @@ LONGEST_AGENT: Final = 200
 
 
 class OidcContext:
-    """People and their tokens, the keys of ID tokens, the clients, and the address of this server."""
+    """People, the keys of ID tokens, the clients, and the address of this server."""
 
     def __init__(
         self,
         people: People,
-        bearers: Bearers,
         id_tokens: IdTokens,
         clock: Clock,
         clients: tuple[OidcClient, ...] = (),
         external_url: str = "",
     ) -> None:
         self.people = people
-        self.bearers = bearers
         self.id_tokens = id_tokens
         self.clock = clock
         self.clients = Clients(clients)

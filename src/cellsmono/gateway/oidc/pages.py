@@ -21,6 +21,7 @@ label{display:block;margin:1rem 0 .25rem;font-weight:600}
 small{display:block;font-weight:400}
 input{width:100%;padding:.6rem;font:inherit;color:inherit;background:transparent;border:1px solid var(--line);
 border-radius:.4rem}
+input[readonly]{font:.7rem monospace}
 button{width:100%;margin-top:1.5rem;padding:.7rem;font:inherit;font-weight:600;color:var(--card);background:var(--main);
 border:1px solid var(--main);border-radius:.4rem;cursor:pointer}
 button.other{margin-top:.75rem;color:var(--main);background:transparent}

@@ -15,7 +15,7 @@ from cellsmono.gateway.oidc.forms import read_form
 from cellsmono.interfaces.oidc import OidcClient
 from cellsmono.interfaces.people import RefreshSession
 from cellsmono.interfaces.sessions import Session
-from cellsmono.interfaces.signing_in import EndByToken, RedeemCode
+from cellsmono.interfaces.signing_in import EndByToken, ReadBearer, RedeemCode
 from cellsmono.interfaces.users import User
 from cellsmono.kernel.errors import Forbidden
 
@@ -64,10 +64,8 @@ async def _refresh(
     request: web.Request, context: OidcContext, client: OidcClient, fields: dict[str, str]
 ) -> dict[str, Any]:
     session = await context.people.perform(RefreshSession(_need(fields, "refresh_token"), client.id))
-    found = context.bearers.find_bearer(session.access)
-    if found is None:
-        raise OAuthError("invalid_grant", "The session has just ended")
-    return await _tell(context, issuer_of(context.site.find(request)), client, found.user, session, {})
+    user, _ = await context.people.perform(ReadBearer(session.access))
+    return await _tell(context, issuer_of(context.site.find(request)), client, user, session, {})
 
 
 async def _tell(

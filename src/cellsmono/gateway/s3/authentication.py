@@ -29,8 +29,11 @@ from cellsmono.gateway.s3.claims import (
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.payload import PayloadMode, read_payload_mode
 from cellsmono.gateway.s3.signature_v4 import ALGORITHM, SERVICE, ChunkSigning, Scope
-from cellsmono.interfaces.credentials import Signers
+from cellsmono.interfaces.credentials import GATEWAY_KEY, Signers
 from cellsmono.kernel.clock import Clock
+
+BEARER_PARAMETER = "pydio_jwt"
+"""The query parameter that a token stands in (see ``bearers``)."""
 
 __all__ = ["Authenticator", "Identity", "PayloadMode", "SignedRequest", "read_payload_mode"]
 
@@ -166,16 +169,21 @@ class Authenticator:
         token = query.get("X-Amz-Security-Token") or headers.get("x-amz-security-token", "")
         secret = self._find_secret(claimed.scope.access_key, token)
         self._check_presigned(signed_at, expires)
+        identity = Identity(claimed.scope.access_key, "query", 4, mode, sha256)
         pairs = [pair for pair in query.pairs if pair[0] != "X-Amz-Signature"]
-        return self._verify_v4(
-            request,
-            claimed,
-            timestamp,
-            signature_v4.canonical_query(pairs),
-            payload,
-            secret,
-            Identity(claimed.scope.access_key, "query", 4, mode, sha256),
-        )
+
+        def verify(pairs: list[tuple[str, str]]) -> Identity:
+            signed_query = signature_v4.canonical_query(pairs)
+            return self._verify_v4(request, claimed, timestamp, signed_query, payload, secret, identity)
+
+        try:
+            return verify(pairs)
+        except S3Error:
+            # Clients of Cells add their token before or after they sign.
+            bare = [pair for pair in pairs if pair[0] != BEARER_PARAMETER]
+            if claimed.scope.access_key != GATEWAY_KEY or len(bare) == len(pairs):
+                raise
+            return verify(bare)
 
     def _verify_v4(
         self,

@@ -96,7 +96,7 @@ def with_circumstances(
     }
     if exchange.remote:
         values["aws:sourceip"] = exchange.remote
-    if identity.access_key:
+    if identity.kind != "anonymous":  # a token may come without any signature
         values["s3:authtype"] = _AUTH_TYPES[identity.kind]
         values["s3:signatureversion"] = _SIGNATURES[identity.version]
     for key, name in _FROM_QUERY.items():

@@ -9,6 +9,7 @@ from aiohttp import web
 from cellsmono.gateway.http import Exchange, Reply, send_reply
 from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
 from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.bearers import with_bearer
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.cors import build_cors_headers
@@ -44,6 +45,7 @@ class S3Gateway:
     ) -> None:
         clock = clock or SystemClock()
         self._domains = settings.domains
+        self._signers = signers
         self._authenticator = Authenticator(
             signers,
             region=settings.region,
@@ -89,6 +91,7 @@ class S3Gateway:
         is_copy = _COPY_SOURCE in headers
         exchange.operation, operation = find_operation(exchange.method, target.bucket, target.key, query, is_copy)
         identity = self._authenticator.authenticate(signed) if exchange.method != "OPTIONS" else Identity()
+        identity = with_bearer(identity, headers, query, self._signers)
         request = S3Request(
             exchange, target.bucket, target.key, query, identity, self._context.find_actor(identity), host
         )

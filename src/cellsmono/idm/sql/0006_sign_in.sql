@@ -12,7 +12,7 @@ INSERT INTO auth_refresh SELECT used, id FROM auth_session WHERE length(used) > 
 ALTER TABLE auth_session DROP COLUMN used;
 ALTER TABLE auth_session ADD COLUMN ends REAL NOT NULL DEFAULT 0;     -- seconds since the epoch, UTC
 ALTER TABLE auth_session ADD COLUMN client TEXT NOT NULL DEFAULT 'cells-frontend';
-ALTER TABLE auth_session ADD COLUMN scope TEXT NOT NULL DEFAULT '';   -- what the client asked for, separated by spaces
+ALTER TABLE auth_session ADD COLUMN scope TEXT NOT NULL DEFAULT 'openid email profile pydio';  -- what the client asked for
 ALTER TABLE auth_session ADD COLUMN address TEXT NOT NULL DEFAULT '';
 
 UPDATE auth_session SET ends = expires;
