@@ -41,6 +41,7 @@ PROMISED = [
     *(("workspace", "template", name) for name in ("set", "list", "delete")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("user", "session", name) for name in ("list", "revoke")),
+    *(("user", "totp", name) for name in ("enable", "disable", "show")),
     *(("group", name) for name in ("create", "list", "delete")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("versions", name)) for name in ("list", "restore", "prune")),

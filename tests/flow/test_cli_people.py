@@ -82,6 +82,16 @@ def test_tokens_and_key_pairs_come_and_go(ask, run):
     run("user", "key", "revoke", "alice", pair["access_key"], "--yes")
     assert ask("user", "key", "list") == []
     assert ask("user", "session", "list", "alice") == []
+    made = ask("user", "totp", "enable", "alice")
+    assert made["uri"].startswith("otpauth://totp/cellsmono:alice?secret=" + made["secret"])
+    assert ask("user", "totp", "show", "alice")["recovery_codes"] == 10
+    ask("user", "set-password", "alice", input="a password\n")
+    ask("user", "check-password", "alice", input="a password\n", code=4)
+    used = made["recovery_codes"][0]
+    assert ask("user", "check-password", "alice", "--code", used, input="a password\n")["login"] == "alice"
+    assert ask("user", "totp", "show", "alice")["recovery_codes"] == 9
+    run("user", "totp", "disable", "alice", "--yes")
+    assert not ask("user", "totp", "show", "alice")["is_enabled"]
     refused = run("user", "session", "revoke", "alice", "0example00", "--yes", code=1)
     assert "alice has no session '0example00'" in refused.err
 

@@ -6,7 +6,15 @@ from urllib.parse import quote, urlencode
 import pytest
 import requests
 
-from cellsmono.interfaces.people import ChangeUser, CreateUser, ListSessions, LockUser, SetPassword
+from cellsmono.interfaces.people import (
+    ChangeUser,
+    CreateUser,
+    EnableTotp,
+    ListSessions,
+    LockUser,
+    SetPassword,
+    UnlockUser,
+)
 
 LOOPBACK = "http://localhost:3000/servers/callback"
 
@@ -94,7 +102,7 @@ def test_the_page_is_safe_and_plain(server, browser):
     assert answer.headers["Referrer-Policy"] == "same-origin"
     for name in re.findall(r'<label for="(\w+)"', answer.text):
         assert f'<input id="{name}"' in answer.text
-    assert re.findall(r'<input [^>]*name="(\w+)"', answer.text) == ["mark", "login", "password"]
+    assert re.findall(r'<input [^>]*name="(\w+)"', answer.text) == ["mark", "login", "password", "code"]
 
 
 @pytest.mark.parametrize(
@@ -276,3 +284,15 @@ def test_a_request_without_a_host(server, browser):
         ]
         == "invalid_request"
     )
+
+
+def test_who_has_a_second_factor_tells_its_code(server, browser, alice, sent_back, password):
+    made = server.perform(EnableTotp(alice))
+    url = server.address()
+    page = browser.open(url)
+    for code in ("", "000000", "wrong"):
+        answer = browser.submit(url, page, login=alice, password=password, code=code)
+        assert (answer.status_code, "Login failed" in answer.text) == (403, True)
+    server.perform(UnlockUser(alice))
+    told = sent_back(browser.submit(url, page, login=alice, password=password, code=made.recovery_codes[0]))[1]
+    assert server.redeem(told["code"]).status_code == 200

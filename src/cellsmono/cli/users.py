@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cellsmono.cli import key_pairs, sessions, tokens
+from cellsmono.cli import key_pairs, sessions, tokens, totp
 from cellsmono.cli.asking import ask, ask_password, read_pairs
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
@@ -75,6 +75,7 @@ app = typer.Typer(
 app.add_typer(tokens.app, name="token")
 app.add_typer(key_pairs.app, name="key")
 app.add_typer(sessions.app, name="session")
+app.add_typer(totp.app, name="totp")
 
 Login = Annotated[str, typer.Argument(metavar="LOGIN", help="The user.")]
 GroupPath = Annotated[str, typer.Option("--group", "-g", metavar="PATH", help="The group, as /sales/europe.")]
@@ -198,10 +199,16 @@ def set_password(
 
 @app.command("check-password", epilog=CHECK_EPILOG)
 def check_password(
-    login: Login, data_dir: DataDir = None, config: ConfigFile = None, output: OutputFormat = Output.TABLE
+    login: Login,
+    code: Annotated[
+        str, typer.Option("--code", metavar="CODE", help="The code of the second factor.", show_default=False)
+    ] = "",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
 ) -> None:
     """Try a password as a sign-in would."""
-    user = ask(data_dir, config, CheckPassword(login, ask_password(is_new=False)))
+    user = ask(data_dir, config, CheckPassword(login, ask_password(is_new=False), code))
     if output is Output.JSON:
         print_json(user)
     else:

@@ -40,7 +40,7 @@ class AuthRequests:
         }
 
     async def _begin_session(self, request: asked.SignIn) -> Session:
-        user = await self._sign_in.check(request.login, request.password)
+        user = await self._sign_in.check(request.login, request.password, request.code)
         async with self._turn.lock:
             user = self._users.read(user.login)  # it may be gone, or locked, since the password was checked
             if user.is_locked_out:

@@ -13,6 +13,7 @@ from cellsmono.idm.auth_requests import AuthRequests
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
+from cellsmono.idm.second_factor import SecondFactors
 from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.sign_in_requests import SignInRequests
@@ -36,6 +37,7 @@ class IdmServices(msgspec.Struct, frozen=True):
     user: UserService
     auth: AuthService
     sessions: Sessions
+    factors: SecondFactors
     role: RoleService
     acl: AclService
     workspace: WorkspaceService
@@ -58,9 +60,12 @@ class PeopleStore:
         turn = Turn()
         self.signers = UserSigners(users, auth, services.sessions)
         self.views = ViewService(users, workspaces, access, locator, turn)
-        sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
+        factors = services.factors
+        sign_in = SignIn(users, factors, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
-            **UserRequests(database, users, auth, services.sessions, roles, acls, sign_in, passwords, turn).handlers(),
+            **UserRequests(
+                database, users, auth, services.sessions, factors, roles, acls, sign_in, passwords, turn
+            ).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
             **SignInRequests(users, auth, services.sessions, sign_in, turn, clock).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
@@ -78,6 +83,7 @@ class PeopleStore:
             user=users,
             auth=auth,
             sessions=await Sessions.open(database, clock, auth),
+            factors=await SecondFactors.open(database, clock),
             role=await RoleService.open(database, users, clock),
             acl=AclService(database),
             workspace=await WorkspaceService.open(database, clock),

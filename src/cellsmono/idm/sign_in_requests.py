@@ -47,7 +47,7 @@ class SignInRequests:
         }
 
     async def _sign_in_browser(self, request: asked.SignInBrowser) -> Browser:
-        user = await self._sign_in.check(request.login, request.password)
+        user = await self._sign_in.check(request.login, request.password, request.code)
         async with self._turn.lock:
             user = self._read_user(user.uuid, "login")  # it may be gone, or locked, since the password was checked
             await self._end_cookie(request.replaces)

@@ -8,11 +8,13 @@ from cellsmono.idm.auth import AuthService
 from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
 from cellsmono.idm.role import RoleService
+from cellsmono.idm.second_factor import SecondFactors
 from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
+from cellsmono.interfaces.second_factor import NewTotp, ShownTotp
 from cellsmono.interfaces.users import LOCK_LOGOUT, Group, User
 from cellsmono.store.database import Database
 from cellsmono.store.units import Tx
@@ -27,6 +29,7 @@ class UserRequests:
         users: UserService,
         auth: AuthService,
         sessions: Sessions,
+        factors: SecondFactors,
         roles: RoleService,
         acls: AclService,
         sign_in: SignIn,
@@ -37,6 +40,7 @@ class UserRequests:
         self._users = users
         self._auth = auth
         self._sessions = sessions
+        self._factors = factors
         self._roles = roles
         self._acls = acls
         self._sign_in = sign_in
@@ -53,6 +57,9 @@ class UserRequests:
             asked.DeleteUser: self._delete_user,
             asked.SetPassword: self._set_password,
             asked.CheckPassword: self._check_password,
+            asked.EnableTotp: self._enable_totp,
+            asked.DisableTotp: self._disable_totp,
+            asked.ReadTotp: self._read_totp,
             asked.LockUser: self._lock_user,
             asked.UnlockUser: self._unlock_user,
             asked.CreateGroup: self._create_group,
@@ -93,11 +100,13 @@ class UserRequests:
                 self._acls.delete_rows(tx, user.uuid)
                 self._roles.delete_rows(tx, user.uuid)
                 self._auth.delete_rows(tx, user.uuid)
+                self._factors.delete_rows(tx, user.uuid)
                 self._users.delete_row(tx, user.uuid)
 
             await self._database.write(delete)
             self._roles.drop(user.uuid)
             self._auth.drop(user.uuid)
+            self._factors.drop(user.uuid)
             self._users.drop(user)
             self._sign_in.forgive(user)
 
@@ -111,7 +120,18 @@ class UserRequests:
             self._sign_in.forgive(user)
 
     async def _check_password(self, request: asked.CheckPassword) -> User:
-        return await self._sign_in.check(request.login, request.password)
+        return await self._sign_in.check(request.login, request.password, request.code)
+
+    async def _enable_totp(self, request: asked.EnableTotp) -> NewTotp:
+        async with self._turn.lock:
+            return await self._factors.enable(self._users.read(request.login))
+
+    async def _disable_totp(self, request: asked.DisableTotp) -> None:
+        async with self._turn.lock:
+            await self._factors.disable(self._users.read(request.login))
+
+    async def _read_totp(self, request: asked.ReadTotp) -> ShownTotp:
+        return self._factors.show(self._users.read(request.login))
 
     async def _lock_user(self, request: asked.LockUser) -> User:
         async with self._turn:

@@ -12,6 +12,7 @@ import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role
+from cellsmono.interfaces.second_factor import NewTotp, ShownTotp
 from cellsmono.interfaces.sessions import FRONTEND, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
@@ -82,10 +83,14 @@ class SetPassword(Request[None], frozen=True):
 
 
 class CheckPassword(Request[User], frozen=True):
-    """Try a password, as a sign-in does. Raises Forbidden (reasons ``login``, ``login_delay``), whatever was wrong."""
+    """Try a password, as a sign-in does. Raises Forbidden (reasons ``login``, ``login_delay``), whatever was wrong.
+
+    ``code`` is that of the second factor, for who has one; it is used up.
+    """
 
     login: str
     password: str
+    code: str = ""
 
     def __repr__(self) -> str:
         return f"CheckPassword({self.login!r})"
@@ -95,6 +100,7 @@ class SignIn(Request[Session], frozen=True):
     """Begin a session by password. Raises as ``CheckPassword``.
 
     ``description`` (what the client says it is), ``client`` (its id) and ``address`` are what a list of sessions shows.
+    ``code`` is that of the second factor, for who has one.
     """
 
     login: str
@@ -102,6 +108,7 @@ class SignIn(Request[Session], frozen=True):
     description: str = ""
     client: str = FRONTEND
     address: str = ""
+    code: str = ""
 
     def __repr__(self) -> str:
         return f"SignIn({self.login!r})"
@@ -131,6 +138,24 @@ class EndSession(Request[None], frozen=True):
 
     login: str
     session: str
+
+
+class EnableTotp(Request[NewTotp], frozen=True):
+    """Ask a user for a code beside the password from now on. Raises AlreadyExists (reason ``totp``)."""
+
+    login: str
+
+
+class DisableTotp(Request[None], frozen=True):
+    """Ask for no code any more. Raises NotFound (reason ``totp``) for a user who has no second factor."""
+
+    login: str
+
+
+class ReadTotp(Request[ShownTotp], frozen=True):
+    """Whether a user has a second factor."""
+
+    login: str
 
 
 class LockUser(Request[User], frozen=True):

@@ -10,7 +10,7 @@ from cellsmono.interfaces.users import User
 
 
 class SignInBrowser(Request[Browser], frozen=True):
-    """Sign in with a browser by password. Raises as ``CheckPassword``.
+    """Sign in with a browser by password, and ``code`` for who has a second factor. Raises as ``CheckPassword``.
 
     ``replaces`` is the cookie that the browser had before; it is good no more.
     """
@@ -20,6 +20,7 @@ class SignInBrowser(Request[Browser], frozen=True):
     agent: str = ""
     address: str = ""
     replaces: str = ""
+    code: str = ""
 
     def __repr__(self) -> str:
         return f"SignInBrowser({self.login!r})"

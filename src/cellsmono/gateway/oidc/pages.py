@@ -60,7 +60,7 @@ def _source_of(target: str) -> str:
 def sign_in_page(
     client: str, mark: str, target: str, login: str = "", error: str = "", status: int = 200
 ) -> web.Response:
-    """Login and password. ``error`` is what the last attempt was answered."""
+    """Login, password and code, all at once. ``error`` is what the last attempt was answered."""
     failed = ' aria-describedby="error"' if error else ""
     alert = f'<p role="alert" id="error">{escape(error)}</p>' if error else ""
     focus_login, focus_password = ("", " autofocus") if login else (" autofocus", "")
@@ -72,6 +72,9 @@ def sign_in_page(
         f"{focus_login}{failed}>"
         '<label for="password">Password</label><input id="password" name="password" type="password" required'
         f' maxlength="1000" autocomplete="current-password"{focus_password}{failed}>'
+        '<label for="code">Code<small>only if you set up a second factor</small></label>'
+        '<input id="code" name="code" type="text" maxlength="40" autocomplete="one-time-code" spellcheck="false"'
+        f' autocapitalize="none"{failed}>'
         '<button name="action" value="sign-in">Sign in</button></form>'
     )
     return page("Sign in", body, status, target)

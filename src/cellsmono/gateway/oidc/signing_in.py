@@ -83,7 +83,7 @@ class _Visit:
             return self._show_sign_in()
         if action == "continue":
             return await self._continue()
-        return await self._sign_in(fields.get("login", ""), fields.get("password", ""))
+        return await self._sign_in(fields.get("login", ""), fields.get("password", ""), fields.get("code", ""))
 
     async def _continue(self) -> web.Response:
         browser = await self._read_browser()
@@ -91,10 +91,10 @@ class _Visit:
             return self._show_sign_in()
         return await self._grant(self._cookie)
 
-    async def _sign_in(self, login: str, password: str) -> web.Response:
+    async def _sign_in(self, login: str, password: str, code: str) -> web.Response:
         """The cookie is always a new one: one that somebody else put there lets nobody in."""
         request = self._request
-        wanted = SignInBrowser(login, password, agent_of(request), request.remote or "", self._cookie)
+        wanted = SignInBrowser(login, password, agent_of(request), request.remote or "", self._cookie, code)
         try:
             browser = await self._context.people.perform(wanted)
         except Forbidden as error:
