@@ -32,7 +32,7 @@ PROMISED = [
         ("user", name)
         for name in (
             *("create", "list", "show", "edit", "delete", "lock", "unlock"),
-            *("set-password", "check-password", "set-profile"),
+            *("set-password", "reset-link", "check-password", "set-profile"),
         )
     ),
     *(("role", name) for name in ("create", "list", "edit", "delete", "give", "take")),

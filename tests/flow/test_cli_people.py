@@ -87,6 +87,8 @@ def test_tokens_and_key_pairs_come_and_go(ask, run):
     assert ask("user", "totp", "show", "alice")["recovery_codes"] == 10
     ask("user", "set-password", "alice", input="a password\n")
     ask("user", "check-password", "alice", input="a password\n", code=4)
+    link = ask("user", "reset-link", "alice", "--expires", "7d")["link"]
+    assert link.startswith("http://127.0.0.1:8080/oidc/reset?token=cmp_")
     used = made["recovery_codes"][0]
     assert ask("user", "check-password", "alice", "--code", used, input="a password\n")["login"] == "alice"
     assert ask("user", "totp", "show", "alice")["recovery_codes"] == 9

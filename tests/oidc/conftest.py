@@ -34,15 +34,19 @@ secret = "{WIKI_SECRET}"
 
 
 class Clock(SystemClock):
-    """The real time, and what a test adds to it."""
+    """The real time, and what a test adds to it; or one moment, however long a test takes."""
 
     ahead = 0.0
+    moment = None
 
     def time(self):
         return super().time() + self.ahead
 
     def monotonic(self):
-        return super().monotonic() + self.ahead
+        return (super().monotonic() if self.moment is None else self.moment) + self.ahead
+
+    def stop(self):
+        self.moment = super().monotonic()
 
 
 class Server:
@@ -137,7 +141,7 @@ def server(tmp_path_factory):
 def clock(server):
     """The server's; what a test adds to it is taken back."""
     yield server.clock
-    server.clock.ahead = 0.0
+    server.clock.ahead, server.clock.moment = 0.0, None
 
 
 @pytest.fixture

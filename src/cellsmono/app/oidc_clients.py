@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from cellsmono.app.config import ServerConfig, parse_address
 from cellsmono.interfaces.oidc import OidcClient, check_redirect_uri
 from cellsmono.kernel.errors import Invalid
 
@@ -31,6 +32,16 @@ def read_client(table: Mapping[str, Any], origin: str) -> OidcClient:
     if client.secret and len(client.secret) < LEAST_SECRET:
         raise Invalid(f"{origin}: the secret must have at least {LEAST_SECRET} characters")
     return client
+
+
+def find_site(server: ServerConfig) -> str:
+    """The address to give to people. Raises Invalid when there is no main listener."""
+    if server.external_url:
+        return server.external_url
+    address = parse_address(server.listen)
+    if address is None:
+        raise Invalid("the main listener is off (server.listen): there is no page to link to")
+    return f"http://{address}"
 
 
 def check_external_url(url: str, origin: str) -> None:

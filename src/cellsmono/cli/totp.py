@@ -8,7 +8,7 @@ from cellsmono.cli.asking import ask
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_time, print_fields, print_json, tell
-from cellsmono.interfaces.people import DisableTotp, EnableTotp, ReadTotp
+from cellsmono.interfaces.signing_in import DisableTotp, EnableTotp, ReadTotp
 
 ENABLE_EPILOG = """Examples:
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cellsmono.cli import key_pairs, sessions, tokens, totp
-from cellsmono.cli.asking import ask, ask_password, read_pairs
+from cellsmono.cli.asking import ask, ask_password, read_duration, read_pairs
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_time, print_fields, print_json, print_table, tell
@@ -21,6 +21,7 @@ from cellsmono.interfaces.people import (
     SetPassword,
     UnlockUser,
 )
+from cellsmono.interfaces.signing_in import CreateReset
 from cellsmono.interfaces.users import Profile, User
 
 CREATE_EPILOG = """Examples:
@@ -49,6 +50,11 @@ SET_EPILOG = """Examples:
   cellsmono user set-password alice
 
   cellsmono user set-password alice --generate"""
+RESET_EPILOG = """Examples:
+
+  cellsmono user reset-link alice
+
+  cellsmono user reset-link alice --expires 7d --output json"""
 CHECK_EPILOG = """Examples:
 
   echo "$PASSWORD" | cellsmono user check-password alice"""
@@ -195,6 +201,30 @@ def set_password(
         tell("Keep the password now: it is not shown again.")
     else:
         tell(f"{login} has a new password")
+
+
+@app.command("reset-link", epilog=RESET_EPILOG)
+def make_reset_link(
+    login: Login,
+    expires: Annotated[
+        str, typer.Option("--expires", "-e", metavar="TIME", help="How long it is good: 15m, 24h, 30d.")
+    ] = "24h",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
+) -> None:
+    """Make a link with which a user chooses a new password, once."""
+    from cellsmono.app.oidc_clients import find_site
+    from cellsmono.cli.session import load_for
+
+    site = find_site(load_for(data_dir, config).config.server)
+    made = ask(data_dir, config, CreateReset(login, read_duration(expires)))
+    link = f"{site}/oidc/reset?token={made.secret}"
+    if output is Output.JSON:
+        print_json({"login": made.login, "link": link, "expires": made.expires})
+    else:
+        print_fields([("link", link), ("expires", format_time(made.expires))])
+        tell(f"Give the link to {made.login} alone: it is not shown again.")
 
 
 @app.command("check-password", epilog=CHECK_EPILOG)

@@ -11,6 +11,7 @@ from cellsmono.idm.attempts import Attempts
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.auth_requests import AuthRequests
 from cellsmono.idm.passwords import Passwords
+from cellsmono.idm.resets import Resets
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
 from cellsmono.idm.second_factor import SecondFactors
@@ -38,6 +39,7 @@ class IdmServices(msgspec.Struct, frozen=True):
     auth: AuthService
     sessions: Sessions
     factors: SecondFactors
+    resets: Resets
     role: RoleService
     acl: AclService
     workspace: WorkspaceService
@@ -60,11 +62,21 @@ class PeopleStore:
         turn = Turn()
         self.signers = UserSigners(users, auth, services.sessions)
         self.views = ViewService(users, workspaces, access, locator, turn)
-        factors = services.factors
+        factors, resets = services.factors, services.resets
         sign_in = SignIn(users, factors, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(
-                database, users, auth, services.sessions, factors, roles, acls, sign_in, passwords, turn
+                database,
+                users,
+                auth,
+                services.sessions,
+                factors,
+                resets,
+                roles,
+                acls,
+                sign_in,
+                passwords,
+                turn,
             ).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
             **SignInRequests(users, auth, services.sessions, sign_in, turn, clock).handlers(),
@@ -84,6 +96,7 @@ class PeopleStore:
             auth=auth,
             sessions=await Sessions.open(database, clock, auth),
             factors=await SecondFactors.open(database, clock),
+            resets=await Resets.open(database, clock),
             role=await RoleService.open(database, users, clock),
             acl=AclService(database),
             workspace=await WorkspaceService.open(database, clock),

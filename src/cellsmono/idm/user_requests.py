@@ -7,6 +7,7 @@ from cellsmono.idm.acl import AclService
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
+from cellsmono.idm.resets import Resets
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.second_factor import SecondFactors
 from cellsmono.idm.sessions import Sessions
@@ -14,8 +15,11 @@ from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
+from cellsmono.interfaces import signing_in
+from cellsmono.interfaces.resets import NewReset
 from cellsmono.interfaces.second_factor import NewTotp, ShownTotp
 from cellsmono.interfaces.users import LOCK_LOGOUT, Group, User
+from cellsmono.kernel.errors import Forbidden
 from cellsmono.store.database import Database
 from cellsmono.store.units import Tx
 
@@ -30,6 +34,7 @@ class UserRequests:
         auth: AuthService,
         sessions: Sessions,
         factors: SecondFactors,
+        resets: Resets,
         roles: RoleService,
         acls: AclService,
         sign_in: SignIn,
@@ -41,6 +46,7 @@ class UserRequests:
         self._auth = auth
         self._sessions = sessions
         self._factors = factors
+        self._resets = resets
         self._roles = roles
         self._acls = acls
         self._sign_in = sign_in
@@ -57,9 +63,12 @@ class UserRequests:
             asked.DeleteUser: self._delete_user,
             asked.SetPassword: self._set_password,
             asked.CheckPassword: self._check_password,
-            asked.EnableTotp: self._enable_totp,
-            asked.DisableTotp: self._disable_totp,
-            asked.ReadTotp: self._read_totp,
+            signing_in.CreateReset: self._create_reset,
+            signing_in.ReadReset: self._read_reset,
+            signing_in.UseReset: self._use_reset,
+            signing_in.EnableTotp: self._enable_totp,
+            signing_in.DisableTotp: self._disable_totp,
+            signing_in.ReadTotp: self._read_totp,
             asked.LockUser: self._lock_user,
             asked.UnlockUser: self._unlock_user,
             asked.CreateGroup: self._create_group,
@@ -101,12 +110,14 @@ class UserRequests:
                 self._roles.delete_rows(tx, user.uuid)
                 self._auth.delete_rows(tx, user.uuid)
                 self._factors.delete_rows(tx, user.uuid)
+                self._resets.delete_rows(tx, user.uuid)
                 self._users.delete_row(tx, user.uuid)
 
             await self._database.write(delete)
             self._roles.drop(user.uuid)
             self._auth.drop(user.uuid)
             self._factors.drop(user.uuid)
+            self._resets.drop(user.uuid)
             self._users.drop(user)
             self._sign_in.forgive(user)
 
@@ -114,23 +125,43 @@ class UserRequests:
         self._users.read(request.login)
         password_hash = await self._hash(request.password, request.login)
         async with self._turn:
-            user = self._users.read(request.login)
-            await self._users.set_password(user, password_hash)
-            await self._sessions.end_all(user)
-            self._sign_in.forgive(user)
+            await self._store_password(self._users.read(request.login), password_hash)
+
+    async def _store_password(self, user: User, password_hash: str) -> None:
+        await self._users.set_password(user, password_hash)
+        await self._resets.end(user.uuid)
+        await self._sessions.end_all(user)
+        self._sign_in.forgive(user)
+
+    async def _create_reset(self, request: signing_in.CreateReset) -> NewReset:
+        async with self._turn.lock:
+            return await self._resets.create(self._users.read(request.login), request.seconds)
+
+    async def _read_reset(self, request: signing_in.ReadReset) -> User:
+        user = self._users.find_uuid(self._resets.find(request.secret))
+        if user is None or user.is_locked_out:
+            raise Forbidden("The link is not good, or not any more", reason="reset")
+        return user
+
+    async def _use_reset(self, request: signing_in.UseReset) -> None:
+        user = await self._read_reset(signing_in.ReadReset(request.secret))
+        password_hash = await self._hash(request.password, user.login)
+        async with self._turn:
+            user = await self._read_reset(signing_in.ReadReset(request.secret))  # another may have used it meanwhile
+            await self._store_password(user, password_hash)
 
     async def _check_password(self, request: asked.CheckPassword) -> User:
         return await self._sign_in.check(request.login, request.password, request.code)
 
-    async def _enable_totp(self, request: asked.EnableTotp) -> NewTotp:
+    async def _enable_totp(self, request: signing_in.EnableTotp) -> NewTotp:
         async with self._turn.lock:
             return await self._factors.enable(self._users.read(request.login))
 
-    async def _disable_totp(self, request: asked.DisableTotp) -> None:
+    async def _disable_totp(self, request: signing_in.DisableTotp) -> None:
         async with self._turn.lock:
             await self._factors.disable(self._users.read(request.login))
 
-    async def _read_totp(self, request: asked.ReadTotp) -> ShownTotp:
+    async def _read_totp(self, request: signing_in.ReadTotp) -> ShownTotp:
         return self._factors.show(self._users.read(request.login))
 
     async def _lock_user(self, request: asked.LockUser) -> User:

@@ -12,7 +12,6 @@ import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.roles import Role
-from cellsmono.interfaces.second_factor import NewTotp, ShownTotp
 from cellsmono.interfaces.sessions import FRONTEND, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
@@ -138,24 +137,6 @@ class EndSession(Request[None], frozen=True):
 
     login: str
     session: str
-
-
-class EnableTotp(Request[NewTotp], frozen=True):
-    """Ask a user for a code beside the password from now on. Raises AlreadyExists (reason ``totp``)."""
-
-    login: str
-
-
-class DisableTotp(Request[None], frozen=True):
-    """Ask for no code any more. Raises NotFound (reason ``totp``) for a user who has no second factor."""
-
-    login: str
-
-
-class ReadTotp(Request[ShownTotp], frozen=True):
-    """Whether a user has a second factor."""
-
-    login: str
 
 
 class LockUser(Request[User], frozen=True):

@@ -1,10 +1,12 @@
-"""What the sign-in page and the token endpoint ask about people, as in ``interfaces.people``.
+"""What can be asked about signing in, as in ``interfaces.people``: browsers and codes, second factors, links.
 
 Whatever is not good any more (a cookie, a code) raises Forbidden: nobody can tell why.
 """
 
 from cellsmono.interfaces.oidc import Granted, Wanted
 from cellsmono.interfaces.people import Request
+from cellsmono.interfaces.resets import NewReset
+from cellsmono.interfaces.second_factor import NewTotp, ShownTotp
 from cellsmono.interfaces.sessions import Browser
 from cellsmono.interfaces.users import User
 
@@ -92,3 +94,47 @@ class ReadBearer(Request[tuple[User, str]], frozen=True):
 
     def __repr__(self) -> str:
         return "ReadBearer()"
+
+
+class EnableTotp(Request[NewTotp], frozen=True):
+    """Ask a user for a code beside the password from now on. Raises AlreadyExists (reason ``totp``)."""
+
+    login: str
+
+
+class DisableTotp(Request[None], frozen=True):
+    """Ask for no code any more. Raises NotFound (reason ``totp``) for a user who has no second factor."""
+
+    login: str
+
+
+class ReadTotp(Request[ShownTotp], frozen=True):
+    """Whether a user has a second factor."""
+
+    login: str
+
+
+class CreateReset(Request[NewReset], frozen=True):
+    """Make a link with which a user chooses a new password, good once and for ``seconds``. One made before ends."""
+
+    login: str
+    seconds: float = 86_400.0
+
+
+class ReadReset(Request[User], frozen=True):
+    """Whose link a secret is. Raises Forbidden (reason ``reset``) for one that is not good, or not any more."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "ReadReset()"
+
+
+class UseReset(Request[None], frozen=True):
+    """Give the user of a link a new password, as ``SetPassword``; the link is used up. Raises as ``ReadReset``."""
+
+    secret: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "UseReset()"

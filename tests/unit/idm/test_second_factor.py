@@ -6,18 +6,9 @@ import pytest
 from cellsmono.idm.attempts import LOCK_AFTER, LONGEST_DELAY
 from cellsmono.idm.database import FILE_NAME
 from cellsmono.idm.one_time_codes import RECOVERY_CODES, STEP_SECONDS, code_at, step_at
-from cellsmono.interfaces.people import (
-    CheckPassword,
-    CreateUser,
-    DeleteUser,
-    DisableTotp,
-    EnableTotp,
-    ReadTotp,
-    ReadUser,
-    SignIn,
-)
+from cellsmono.interfaces.people import CheckPassword, CreateUser, DeleteUser, ReadUser, SignIn
 from cellsmono.interfaces.second_factor import ShownTotp
-from cellsmono.interfaces.signing_in import SignInBrowser
+from cellsmono.interfaces.signing_in import DisableTotp, EnableTotp, ReadTotp, SignInBrowser
 from cellsmono.interfaces.users import LOCK_PASSWORD
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound
 

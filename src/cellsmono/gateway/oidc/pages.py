@@ -114,3 +114,20 @@ def code_page(code: str) -> web.Response:
 def notice_page(title: str, text: str, status: int = 200) -> web.Response:
     """Something to read, and nothing to do."""
     return page(title, f"<p>{escape(text)}</p>", status)
+
+
+def reset_page(login: str, error: str = "", status: int = 200) -> web.Response:
+    """A new password, twice."""
+    failed = ' aria-describedby="error"' if error else ""
+    alert = f'<p role="alert" id="error">{escape(error)}</p>' if error else ""
+    body = (
+        f"<p>for <strong>{escape(login)}</strong></p>{alert}"
+        '<form method="post">'
+        f'<input type="text" value="{escape(login)}" autocomplete="username" hidden>'
+        '<label for="password">New password</label><input id="password" name="password" type="password" required'
+        f' maxlength="1000" autocomplete="new-password" autofocus{failed}>'
+        '<label for="again">The same once more</label><input id="again" name="again" type="password" required'
+        f' maxlength="1000" autocomplete="new-password"{failed}>'
+        "<button>Set password</button></form>"
+    )
+    return page("Choose a password", body, status)

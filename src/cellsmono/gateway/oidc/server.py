@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from cellsmono.gateway.oidc import signing_in, signing_out
+from cellsmono.gateway.oidc import resetting, signing_in, signing_out
 from cellsmono.gateway.oidc.clients import OOB_PATH
 from cellsmono.gateway.oidc.context import CONTEXT, OidcContext
 from cellsmono.gateway.oidc.discovery import BASE, show_keys, show_metadata
@@ -44,6 +44,8 @@ def add_oidc(app: web.Application, context: OidcContext) -> None:
             web.post(f"{BASE}/oauth2/revoke", _for_programs(revoke)),
             web.get(f"{BASE}/userinfo", _for_programs(show_user)),
             web.post(f"{BASE}/userinfo", _for_programs(show_user)),
+            web.get(f"{BASE}/reset", _for_people(resetting.show)),
+            web.post(f"{BASE}/reset", _for_people(resetting.submit)),
             web.get(f"{BASE}/logout", out),
             web.post(f"{BASE}/logout", _for_people(signing_out.submit)),
             web.get(f"{BASE}{OOB_PATH}", _for_people(_show_code)),
