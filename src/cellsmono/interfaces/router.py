@@ -120,7 +120,7 @@ class NodeRouter(Protocol):
         """
 
     async def set_versioning(self, actor: Actor, root: str, versioning: Versioning) -> None:
-        """See ``NodeStore.set_versioning``. To suspend what was never enabled changes nothing."""
+        """See ``NodeStore.set_versioning``."""
 
     async def list_versions(
         self,

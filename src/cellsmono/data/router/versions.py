@@ -27,8 +27,6 @@ class VersionRouter(RouterBase):
         if actor.kind != "owner":
             raise Forbidden("Only the owner can change the versioning of a bucket")
         store = self._allow(actor, root, "s3:PutBucketVersioning")
-        if versioning is Versioning.SUSPENDED and store.versioning is Versioning.OFF:
-            return  # there is nothing to suspend
         await store.set_versioning(versioning)
 
     async def list_versions(

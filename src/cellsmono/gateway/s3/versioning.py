@@ -28,7 +28,7 @@ async def get_versioning(s3: S3Context, request: S3Request) -> Reply:
 
 
 async def put_versioning(s3: S3Context, request: S3Request) -> Reply:
-    """PutBucketVersioning. To suspend what was never enabled changes nothing."""
+    """PutBucketVersioning. What was never enabled can be suspended, too: GetBucketVersioning tells what was put."""
     require_owner(request)
     await s3.router.read_root(request.actor, request.bucket)
     status = Versioning(xml_read.read_versioning(await read_document(s3, request)))
