@@ -8,9 +8,9 @@ from multidict import MultiMapping
 
 from cellsmono.gateway.http import Exchange
 from cellsmono.gateway.s3.addressing import Query, parse_copy_source
-from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.dates import NS_PER_SECOND, format_iso
 from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.identity import Identity
 from cellsmono.interfaces.locks import ObjectLock
 from cellsmono.interfaces.router import Actor, Circumstances
 
