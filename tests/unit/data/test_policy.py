@@ -295,6 +295,7 @@ def test_a_denial_wins_in_any_order():
         ({"Condition": {"StringEquals": {"s3:ExistingObjectTag/": "x"}}}, "condition key"),
         ({"Condition": {"StringEquals": {"s3:ExistingObjectTag": "x"}}}, "condition key"),
         ({"Condition": {"StringEquals": {"aws:RequestTag/a": "x"}}}, "condition key"),
+        ({"Condition": {"StringEquals": {"s3:ExistingObjectTag/${aws:username}": "x"}}}, "variables"),
         ({"Condition": {"ArnLike": {"aws:SourceIp": "x"}}}, "condition operator"),
         ({"Condition": {"ForSomeValues:StringEquals": {"s3:prefix": "x"}}}, "condition operator"),
         ({"Condition": {"forallvalues:StringEquals": {"s3:prefix": "x"}}}, "condition operator"),

@@ -72,7 +72,7 @@ def read_conditions(block: Any) -> tuple[Condition, ...]:
 
 
 def _read_condition(name: str, key_name: str, values: Any) -> Condition:
-    key = find_key(key_name)
+    key = find_key(refuse_variables(key_name))
     if key is None:
         raise malformed(f"Policy has an invalid condition key: {key_name!r} is not known to this server")
     texts = [_read_value(value) for value in (values if isinstance(values, list) else [values])]
