@@ -10,8 +10,8 @@ import msgspec
 from multidict import MultiMapping
 
 from cellsmono.gateway.s3.addressing import Query
-from cellsmono.gateway.s3.authentication import BEARER_PARAMETER, Identity
 from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.identity import BEARER_PARAMETER, Identity
 from cellsmono.interfaces.credentials import GATEWAY_KEY, Signers
 
 HEADER: Final = "x-pydio-bearer"
