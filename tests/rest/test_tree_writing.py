@@ -68,7 +68,7 @@ def test_nothing_is_overwritten(ours):
     assert create(site, token, node(f"{slug}/dir")).status == 409
     again = create(site, token, node(f"{slug}/dir"), Recursive=True)
     assert again.json["Children"][0]["Uuid"] == site.uuid("dir/")
-    assert (read(site, "file"), site.keys()) == (b"file", ["dir/x", "file"])
+    assert (read(site, "file"), site.held()) == (b"file", ["dir/x", "file"])
 
 
 def test_folders_above(ours):
@@ -76,7 +76,7 @@ def test_folders_above(ours):
     answer = create(site, token, node(f"{slug}/a/b/c"))
     assert (answer.status, answer.json["Source"]) == (404, f"{slug}/a/b")
     assert create(site, token, node(f"{slug}/a/b/file", "LEAF")).status == 404
-    assert site.keys() == []
+    assert site.held() == []
     assert create(site, token, node(f"{slug}/a/b/c"), Recursive=True).status == 200
     assert create(site, token, node(f"{slug}/a/b/file", "LEAF")).status == 200
 
@@ -85,7 +85,7 @@ def test_what_was_made_before_one_that_fails_stays(ours):
     site, slug, token = ours
     answer = create(site, token, node(f"{slug}/one"), node(f"{slug}/none/two"), node(f"{slug}/three"))
     assert answer.status == 404
-    assert site.keys() == ["one/"]
+    assert site.held() == ["one/"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_can_not_be_made(ours, wrong):
     body = json.dumps(wrong).replace("WS", slug).encode()
     answer = site.call("POST", "/tree/create", token, body, Content_Type="application/json")
     assert answer.status == 400, answer
-    assert site.keys() == []
+    assert site.held() == []
 
 
 def test_who_may_not(site):
@@ -128,7 +128,7 @@ def test_who_may_not(site):
     assert create(site, dropping, node(f"{slug}/new", "LEAF")).status == 403, "it would tell whether it is there"
     assert create(site, dropping, node(f"{slug}/new")).status == 200
     assert delete(site, dropping, f"{slug}/dir/x").status == 403
-    assert site.keys() == ["dir/x", "new/", "secret/y"]
+    assert site.held() == ["dir/x", "new/", "secret/y"]
     bound = site.token(reader, scopes=(f"node:{site.uuid('dir/')}:rw",))
     assert create(site, bound, node(f"{slug}/dir/new")).status == 403, "a token gives nothing that the user has not"
 
@@ -139,7 +139,7 @@ def test_a_file_and_a_folder_are_deleted(ours):
     create(site, token, node(f"{slug}/dir/a/empty/deep"), Recursive=True)
     answer = delete(site, token, f"{slug}/dir", f"{slug}/file")
     assert (answer.status, answer.json) == (200, {})
-    assert site.keys() == ["dir-beside/x", "kept"]
+    assert site.held() == ["dir-beside/x", "kept"]
     assert site.call("GET", f"/tree/stat/{slug}/dir", token).status == 404
     assert delete(site, token, f"{slug}/none").status == 404
 
@@ -152,7 +152,7 @@ def test_nothing_goes_for_good_by_mistake(ours):
     assert delete(site, token, slug).status == 403
     assert delete(site, token, f"{slug}/").status == 403
     assert delete(site, token, "").status == 400
-    assert site.keys() == ["dir/x"]
+    assert site.held() == ["dir/x"]
 
 
 def test_a_folder_that_hides_something_stays(ours):
@@ -161,7 +161,7 @@ def test_a_folder_that_hides_something_stays(ours):
     site.put("dir/a", "dir/hidden/x", "dir/kept/y")
     site.perform(SetAcl(f"{site.source}/dir/hidden", f"user:{alice}", {"deny": "1"}))
     assert delete(site, token, f"{slug}/dir").status == 403
-    assert site.keys() == ["dir/a", "dir/hidden/x", "dir/kept/y"]
+    assert site.held() == ["dir/a", "dir/hidden/x", "dir/kept/y"]
 
 
 def test_what_may_be_seen_and_not_deleted_stays(ours):
@@ -170,7 +170,7 @@ def test_what_may_be_seen_and_not_deleted_stays(ours):
     site.put("dir/kept/y")
     site.perform(SetAcl(f"{site.source}/dir/kept", f"user:{alice}", {"read": "1"}))
     assert delete(site, token, f"{slug}/dir").status == 403
-    assert site.keys() == ["dir/kept/y"]
+    assert site.held() == ["dir/kept/y"]
 
 
 def test_thousands_are_deleted(flat_site):
@@ -179,4 +179,4 @@ def test_thousands_are_deleted(flat_site):
     slug = site.workspace("ws", {"": site.source}, (alice, *BOTH))
     site.put(*(f"dir/{number % 7}/{number}" for number in range(1_200)), "kept")
     assert delete(site, site.token(alice), f"{slug}/dir").status == 200
-    assert site.keys() == ["kept"]
+    assert site.held() == ["kept"]

@@ -1,8 +1,17 @@
-"""The route table: every route is declared here, once, with who may use it."""
+"""The route table: every route is declared here, or in ``table_people``, once, with who may use it."""
 
-from cellsmono.gateway.rest import discovery, frontend, session, tree_admin, tree_reading, tree_writing
+from cellsmono.gateway.rest import (
+    configuration,
+    discovery,
+    frontend,
+    session,
+    tree_admin,
+    tree_reading,
+    tree_writing,
+)
 from cellsmono.gateway.rest import tree_structs as tree
 from cellsmono.gateway.rest.routes import Access, Route
+from cellsmono.gateway.rest.table_people import PEOPLE_ROUTES
 
 _CONFIG = (
     Route(
@@ -14,6 +23,36 @@ _CONFIG = (
         access=Access.OPEN,
         handler=discovery.read_discovery,
         gives=discovery.Discovery,
+    ),
+    Route(
+        method="GET",
+        path="/config/datasource",
+        name="DatasourceList",
+        tag="Config",
+        summary="All datasources.",
+        access=Access.ADMINS,
+        handler=configuration.list_datasources,
+        gives=configuration.DataSourceCollection,
+    ),
+    Route(
+        method="GET",
+        path="/config/datasource/{Name}",
+        name="DatasourceRead",
+        tag="Config",
+        summary="One datasource.",
+        access=Access.ADMINS,
+        handler=configuration.read_datasource,
+        gives=configuration.ObjectDataSource,
+    ),
+    Route(
+        method="GET",
+        path="/config/ctl",
+        name="ServiceList",
+        tag="Config",
+        summary="All services.",
+        access=Access.ADMINS,
+        handler=configuration.list_services,
+        gives=configuration.ServiceCollection,
     ),
 )
 
@@ -136,4 +175,4 @@ _TREE = (
     ),
 )
 
-ROUTES = _CONFIG + _FRONTEND + _TREE
+ROUTES = _CONFIG + _FRONTEND + _TREE + PEOPLE_ROUTES
