@@ -2,6 +2,7 @@
 
 from cellsmono.gateway.rest import (
     configuration,
+    content,
     discovery,
     frontend,
     session,
@@ -77,6 +78,7 @@ _FRONTEND = (
         access=Access.ANYBODY,
         handler=frontend.read_state,
         media="application/xml",
+        query={"XPath": "Ignored: the answer is always whole."},
         bound=True,
     ),
     Route(
@@ -175,4 +177,34 @@ _TREE = (
     ),
 )
 
-ROUTES = _CONFIG + _FRONTEND + _TREE + PEOPLE_ROUTES
+_CONTENT = (
+    Route(
+        method="GET",
+        path="/io/{Node*}",
+        name="ContentRead",
+        tag="Content",
+        summary="The content of a file, or ranges of it.",
+        access=Access.USERS,
+        handler=content.read,
+        media="application/octet-stream",
+        query={
+            "inline": "`true`: to be shown instead of saved.",
+            "versionId": "An older version; `null` is the one from before versions were kept.",
+        },
+        bound=True,
+    ),
+    Route(
+        method="PUT",
+        path="/io/{Node*}",
+        name="ContentWrite",
+        tag="Content",
+        summary="Write a file as a whole.",
+        access=Access.USERS,
+        handler=content.write,
+        sends="application/octet-stream",
+        gives=tree.NodeAnswer,
+        bound=True,
+    ),
+)
+
+ROUTES = _CONFIG + _FRONTEND + _TREE + _CONTENT + PEOPLE_ROUTES
