@@ -52,6 +52,10 @@ class RestContext:
         self.clock = clock
         self.max_object_bytes = max_object_bytes
         self.cursors = Cursors()
+        self.routes: tuple[Any, ...] = ()
+        """The route table, once there is a gateway."""
+        self.description = b""
+        """What describes them, once it was asked for."""
 
     @property
     def people(self) -> People:

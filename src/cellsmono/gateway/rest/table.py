@@ -5,6 +5,7 @@ from cellsmono.gateway.rest import (
     content,
     discovery,
     frontend,
+    openapi,
     session,
     tree_admin,
     tree_reading,
@@ -24,6 +25,15 @@ _CONFIG = (
         access=Access.OPEN,
         handler=discovery.read_discovery,
         gives=discovery.Discovery,
+    ),
+    Route(
+        method="GET",
+        path="/config/discovery/openapi",
+        name="OpenApi",
+        tag="Config",
+        summary="This description.",
+        access=Access.OPEN,
+        handler=openapi.read_document,
     ),
     Route(
         method="GET",
