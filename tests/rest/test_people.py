@@ -114,6 +114,7 @@ def test_searches(site, admin):
     assert find({"Uuid": site.perform(ReadUser(logins[0])).uuid}) == (logins[:1], 1)
     assert site.call("POST", "/user", admin, {"Limit": -1}).status == 400
     assert site.call("POST", "/user", admin, {"Queries": [{}] * 101}).status == 400
+    assert site.call("POST", "/user", admin, {"Queries": [{"Login": "*a" * 1_000}]}).status == 400
 
 
 def test_everybody_sees_nobody_else(site):

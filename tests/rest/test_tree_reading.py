@@ -199,7 +199,13 @@ def test_pages(site):
     assert page(0, 10)[1]["Total"] == 27
 
 
-@pytest.mark.parametrize("wrong", [{"Limit": -1}, {"Offset": -1}, {"Limit": 10_001}, {"NodePaths": ["x"] * 1_001}])
+FOLDERS = {"NodePaths": ["x/*"] * 51}
+VERSIONS = {"NodePaths": ["x"] * 51, "Versions": True}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"Limit": -1}, {"Offset": -1}, {"Limit": 10_001}, {"NodePaths": ["x"] * 1_001}, FOLDERS, VERSIONS]
+)
 def test_what_can_not_be_asked_for(server, site_token, wrong):
     assert server.call("POST", "/tree/stats", site_token, wrong).status == 400
 

@@ -11,6 +11,7 @@ from cellsmono.gateway.rest.proto_json import ProtoEnum
 
 T = TypeVar("T")
 MOST_QUERIES = 100
+LONGEST_PATTERN = 1_000
 
 
 class Operation(ProtoEnum):
@@ -61,8 +62,13 @@ def cut(found: Sequence[T], search: Search) -> list[T]:
 
 
 def is_like(pattern: str, text: str) -> bool:
-    """Whether a text is a pattern, in which ``*`` is any text; case does not matter. An empty pattern is any text."""
+    """Whether a text is a pattern, in which ``*`` is any text; case does not matter. An empty pattern is any text.
+
+    Raises RestError (400) for one that is too long.
+    """
     if not pattern:
         return True
+    if len(pattern) > LONGEST_PATTERN:
+        raise bad_request(f"A text to look for has at most {LONGEST_PATTERN} characters", "queries")
     escaped = pattern.casefold().replace("[", "[[]").replace("?", "[?]")
     return fnmatchcase(text.casefold(), escaped)

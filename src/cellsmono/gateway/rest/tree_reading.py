@@ -3,9 +3,9 @@
 from typing import Final
 
 from cellsmono.gateway.rest.call import Call, RestContext
-from cellsmono.gateway.rest.errors import bad_request
+from cellsmono.gateway.rest.errors import RestError, bad_request
 from cellsmono.gateway.rest.finding import find_node, list_pages
-from cellsmono.gateway.rest.paging import Page, paginate
+from cellsmono.gateway.rest.paging import MOST_UNPAGED, Page, paginate
 from cellsmono.gateway.rest.paths import NodePath, parse_path, split_children
 from cellsmono.gateway.rest.seen import list_seen
 from cellsmono.gateway.rest.showing import show_node, show_version, show_workspace
@@ -14,6 +14,8 @@ from cellsmono.interfaces.workspaces import ShownWorkspace
 from cellsmono.kernel.errors import Forbidden, NotFound
 
 MOST_PATHS: Final = 1_000
+MOST_FOLDERS: Final = 50
+"""Folders whose children, or files whose versions, can be asked for at once."""
 MOST_LIMIT: Final = 10_000
 _VERSIONS_PAGE: Final = 1_000
 
@@ -54,11 +56,13 @@ async def read_bulk(rest: RestContext, call: Call, body: BulkRequest) -> BulkAns
         raise bad_request(f"At most {MOST_PATHS} paths can be asked for at once", "node_paths")
     if body.offset < 0 or not 0 <= body.limit <= MOST_LIMIT:
         raise bad_request(f"Offset is at least 0, and Limit from 0 to {MOST_LIMIT}", "limit")
+    folders = [split_children(text) for text in body.node_paths]
+    if sum(folder is not None or body.versions for folder in folders) > MOST_FOLDERS:
+        raise bad_request(f"At most {MOST_FOLDERS} folders can be listed at once", "node_paths")
     nodes: list[TreeNode] = []
     pagination = None
-    for text in body.node_paths:
+    for text, folder in zip(body.node_paths, folders, strict=True):
         try:
-            folder = split_children(text)
             if folder is not None:
                 page = await _list_children(rest, call, folder, body)
             elif body.versions:
@@ -69,6 +73,8 @@ async def read_bulk(rest: RestContext, call: Call, body: BulkRequest) -> BulkAns
         except (NotFound, Forbidden):
             continue
         nodes += page.nodes
+        if len(nodes) > MOST_UNPAGED:
+            raise RestError(413, "too_many", f"There are more than {MOST_UNPAGED} nodes: ask with Limit and Offset")
         pagination = paginate(page, body.offset, body.limit) or pagination
     return BulkAnswer(nodes, pagination)
 
