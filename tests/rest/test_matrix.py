@@ -14,6 +14,7 @@ TABLE = {
     ANYBODY: "FrontendState",
     USERS: """
         TreeStat TreeStats MetaBulkGet TreeCreate TreeDelete ContentRead ContentWrite
+        UploadCreate UploadTell UploadGoOn UploadAbort
         UserSearch UserRead RoleSearch RoleRead WorkspaceSearch GraphState TokenRevoke
     """,
     STANDARD: "UserPut TokenDocument",
@@ -27,9 +28,10 @@ ROWS = {name: who for who, names in TABLE.items() for name in names.split()}
 BOUND = {
     *("TreeStat", "TreeStats", "MetaBulkGet", "TreeCreate", "TreeDelete"),
     *("ContentRead", "ContentWrite", "GraphState", "TokenRevoke"),
+    *("UploadCreate", "UploadTell", "UploadGoOn", "UploadAbort"),
 }
 """What tokens that are bound to a node are good for."""
-NODES = {"TreeStat", "TreeCreate", "TreeDelete", "ContentRead", "ContentWrite", "TokenDocument"}
+NODES = {"TreeStat", "TreeCreate", "TreeDelete", "ContentRead", "ContentWrite", "TokenDocument", "UploadCreate"}
 """What is about one node, so that whoever is a stranger to its workspace is refused."""
 
 WHO = {
@@ -83,6 +85,8 @@ class Callers:
             "TreeStat": f"/tree/stat/{node}",
             "ContentRead": f"/io/{node}",
             "ContentWrite": f"/io/{self.slug}/dir/by-{who.replace(' ', '-')}",
+            "UploadCreate": f"/io/{self.slug}/dir/upload",
+            **dict.fromkeys(("UploadTell", "UploadGoOn", "UploadAbort"), f"/upload/{self.slug}/none"),
             "UserRead": f"/user/{login}",
             "UserPut": f"/user/{login}",
             "RoleRead": "/role/ROOT_GROUP",
@@ -113,6 +117,8 @@ class Callers:
         if route.name in {"FrontendSession", "TokenRevoke"} and who in self.logins and who != "locked":
             token = self.fresh_token(who)  # it ends the token
         headers = {"Authorization": f"Basic {self.tokens['standard']}"} if who == "basic" else {}
+        if "Upload" in route.name:
+            headers |= {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Offset": "0"}
         return self.site.call(route.method, path, token, body, **headers)
 
 
@@ -134,7 +140,7 @@ def test_who_may(callers, route):
         told = f"{who}: {answer}"
         if who in may:
             # What an example is about need not be there, but nobody who may is refused.
-            assert answer.status in {200, 404, 409} or (route.name == "RolePut" and answer.status == 400), told
+            assert answer.status in {200, 201, 404, 409} or (route.name == "RolePut" and answer.status == 400), told
         elif who == "nobody":
             assert (answer.status, answer.json["Code"]) == (401, "unauthorized"), told
             assert answer.headers["www-authenticate"].startswith("Bearer"), told

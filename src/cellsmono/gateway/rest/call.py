@@ -52,6 +52,8 @@ class RestContext:
         self.clock = clock
         self.max_object_bytes = max_object_bytes
         self.cursors = Cursors()
+        self.busy_uploads: set[str] = set()
+        """Uploads that a request is at."""
         self.routes: tuple[Any, ...] = ()
         """The route table, once there is a gateway."""
         self.description = b""

@@ -100,7 +100,7 @@ async def write(rest: RestContext, call: Call, body: None) -> NodeAnswer:
         raise RestError(411, "length_required", "Say how long the content is (Content-Length), or send it in chunks")
     if size is not None and size > rest.max_object_bytes:
         raise _too_large(rest)
-    await _refuse_folder(rest, call, path)
+    await refuse_folder(rest, call, path)
     options = WriteOptions(
         NodeMeta(content_type=_read_type(exchange)),
         _read_mtime(headers.get("X-OC-Mtime")),
@@ -113,7 +113,7 @@ async def write(rest: RestContext, call: Call, body: None) -> NodeAnswer:
     return NodeAnswer(show_node(path.root, node))
 
 
-async def _refuse_folder(rest: RestContext, call: Call, path: NodePath) -> None:
+async def refuse_folder(rest: RestContext, call: Call, path: NodePath) -> None:
     """Raise Conflict where a folder has the name; who may not see it gets what a write gets."""
     try:
         await rest.router.read_node(call.actor, path.root, path.folder)
