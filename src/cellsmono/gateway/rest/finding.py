@@ -29,19 +29,19 @@ async def find_node(router: NodeRouter, actor: Actor, path: NodePath) -> Node:
             refused = error  # a folder of this name may be given to who sees nothing beside it
         except NotFound as error:
             if error.reason == "root":
-                raise _no_workspace(path.root) from None
+                raise _no_root(path.root) from None
     try:
         return await router.read_node(actor, path.root, path.folder)
     except NotFound as error:
         if refused is not None:
             raise refused from None
         if error.reason == "root":
-            raise _no_workspace(path.root) from None
+            raise _no_root(path.root) from None
         raise NotFound(f"There is no {path.shown!r}", path=path.shown) from None
 
 
-def _no_workspace(name: str) -> NotFound:
-    return NotFound(f"There is no workspace {name!r}", reason="root", path=name)
+def _no_root(name: str) -> NotFound:
+    return NotFound(f"There is nothing called {name!r} here", reason="root", path=name)
 
 
 def is_listed(path: str) -> bool:
