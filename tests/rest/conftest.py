@@ -5,7 +5,6 @@ import http.client
 import itertools
 import json
 import threading
-from urllib.parse import quote
 
 import pytest
 
@@ -178,7 +177,7 @@ class Site:
     def uuid(self, path):
         return self.server.run(self.server.core.router.read_node(OWNER, self.source, path)).uuid
 
-    def keys(self):
+    def held(self):
         """All that the datasource holds."""
         page = self.server.run(self.server.core.router.list_keys(OWNER, self.source))
         return [node.path for node in page.entries]
@@ -194,7 +193,7 @@ def flat_site(server):
     return Site(server, "flat")
 
 
-@pytest.fixture
-def at():
-    """A path as a part of a URL."""
-    return quote
+@pytest.fixture(scope="session")
+def make_site(server):
+    """Makes one of a format, for what several tests share."""
+    return lambda format_: Site(server, format_)

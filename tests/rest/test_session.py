@@ -125,3 +125,10 @@ def test_what_clients_show_before_anybody_signed_in(server):
     assert found["ajxpVersion"] == found["backend"]["Version"]
     assert found["customWording"]["title"] == found["backend"]["PackageLabel"]
     assert found["other"]["vanity"]["palette"]["primary1Color"].startswith("#")
+
+
+def test_a_token_that_was_made_to_be_kept_is_not_logged_out(flat_site):
+    site = flat_site
+    token = site.token(site.user("alice"))
+    assert site.call("POST", "/frontend/session", token, {"Logout": True}).status == 200
+    assert site.call("GET", "/frontend/state", token).status == 200

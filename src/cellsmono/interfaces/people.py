@@ -215,11 +215,15 @@ class DeleteGroup(Request[None], frozen=True):
 
 
 class CreateRole(Request[Role], frozen=True):
-    """Make a role, or a team. It applies to users of the profiles ``auto_applies`` without being given."""
+    """Make a role, or a team. It applies to users of the profiles ``auto_applies`` without being given.
+
+    ``uuid`` is for clients that choose it themselves.
+    """
 
     label: str
     is_team: bool = False
     auto_applies: tuple[Profile, ...] = ()
+    uuid: str = ""
 
 
 class ListRoles(Request[list[Role]], frozen=True):
@@ -256,6 +260,13 @@ class TakeRole(Request[None], frozen=True):
     login: str
 
 
+class SetRoles(Request[None], frozen=True):
+    """Give a user these roles and no others, by label or UUID, the weakest first."""
+
+    login: str
+    roles: tuple[str, ...]
+
+
 class SetAcl(Request[list[ShownAcl]], frozen=True):
     """Set actions of a role on the node at a tree path; what comes back is all that is set for both.
 
@@ -267,6 +278,19 @@ class SetAcl(Request[list[ShownAcl]], frozen=True):
     path: str
     subject: str
     actions: dict[str, str]
+    workspace: str = ""
+
+
+class PutAcl(Request[ShownAcl], frozen=True):
+    """Set one action of a role (its UUID) on a node (its UUID, or ``TEMPLATE:NAME``), and leave all others as they are.
+
+    ``workspace`` is the UUID of the one in which it counts; empty: in all.
+    """
+
+    node: str
+    role: str
+    action: str
+    value: str = "1"
     workspace: str = ""
 
 
@@ -299,7 +323,8 @@ class ExplainAccess(Request[Explanation], frozen=True):
 
 
 class CreateWorkspace(Request[ShownWorkspace], frozen=True):
-    """Make a workspace. Each root is a name (empty: that of the folder) and a tree path or ``TEMPLATE:NAME``.
+    """Make a workspace. Each root is a name (empty: that of the folder) and a tree path, ``node:UUID`` or
+    ``TEMPLATE:NAME``.
 
     Nobody sees it until somebody is given rights in it.
     """

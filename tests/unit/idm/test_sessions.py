@@ -1,8 +1,10 @@
 """Sessions: begun by password, refreshed once with each refresh token, and ended by many things."""
 
 import pytest
+from msgspec import structs
 
-from cellsmono.idm.database import FILE_NAME
+from cellsmono.idm.auth import digest_of
+from cellsmono.idm.database import APPLICATION_ID, FILE_NAME
 from cellsmono.idm.sessions import (
     ACCESS_SECONDS,
     BROWSER_IDLE_SECONDS,
@@ -11,6 +13,7 @@ from cellsmono.idm.sessions import (
     MOST_SESSIONS,
     REFRESH_SECONDS,
 )
+from cellsmono.idm.signing import GATEWAY_SECRET
 from cellsmono.interfaces.people import (
     CreateToken,
     CreateUser,
@@ -29,6 +32,8 @@ from cellsmono.interfaces.people import (
 from cellsmono.interfaces.sessions import Origin
 from cellsmono.interfaces.tokens import TokenKind
 from cellsmono.kernel.errors import Forbidden, NotFound
+from cellsmono.store.database import Database
+from cellsmono.store.migrations import load_migrations
 
 PASSWORD = "correct horse"
 
@@ -259,3 +264,30 @@ async def test_a_browser_that_rests_or_grows_old_is_signed_out(people, open_peop
         assert people.services.sessions.find_browser(browser.secret)
         clock.advance(BROWSER_IDLE_SECONDS / 2)
     assert people.services.sessions.find_browser(browser.secret) is None
+
+
+async def test_the_token_of_a_session_signs_as_any_other(people):
+    session = await people.perform(SignIn("alice", PASSWORD))
+    assert people.signers.find_secret(session.access) == GATEWAY_SECRET
+    assert people.signers.find_secret(session.refresh) is None
+    assert people.signers.find_bearer(session.refresh) is None
+
+
+async def test_tokens_of_an_earlier_version_stay_what_they_are(open_people, tmp_path):
+    whole = load_migrations("cellsmono.idm", APPLICATION_ID)
+    earlier = await Database.open(tmp_path / FILE_NAME, structs.replace(whole, steps=whole.steps[:4]), name="idm")
+    text = "cmt_0123456789_" + "x" * 43
+
+    def insert(tx):
+        tx.execute(
+            "INSERT INTO user_node VALUES ('U', 'ROOT_GROUP', 0, 'carol', 'carol', 'standard', '{}', '[]', '', 1, 0)"
+        )
+        tx.execute(
+            "INSERT INTO auth_token VALUES ('0123456789', 'U', ?, 'laptop', '[]', 1.0, 0.0, 0.0)", (digest_of(text),)
+        )
+
+    await earlier.write(insert)
+    await earlier.close()
+    people = await open_people()
+    found = people.signers.find_bearer(text)
+    assert (found.user.login, found.token.kind, found.token.description) == ("carol", TokenKind.PERSONAL, "laptop")

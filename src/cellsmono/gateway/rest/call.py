@@ -8,6 +8,7 @@ import msgspec
 
 from cellsmono.gateway.http import Exchange
 from cellsmono.gateway.rest.errors import bad_request
+from cellsmono.gateway.rest.paging import Cursors
 from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.operations import Operations
 from cellsmono.interfaces.people import People
@@ -50,6 +51,13 @@ class RestContext:
         self.bearers = bearers
         self.clock = clock
         self.max_object_bytes = max_object_bytes
+        self.cursors = Cursors()
+        self.busy_uploads: set[str] = set()
+        """Uploads that a request is at."""
+        self.routes: tuple[Any, ...] = ()
+        """The route table, once there is a gateway."""
+        self.description = b""
+        """What describes them, once it was asked for."""
 
     @property
     def people(self) -> People:
@@ -105,6 +113,11 @@ class Call:
             scopes=token.scopes if token is not None else (),
             circumstances=Circumstances(values=about),
         )
+
+    @property
+    def administrator(self) -> Actor:
+        """On whose behalf the tree of all datasources is looked at. The route must let in administrators alone."""
+        return Actor(self.user.login, "system", circumstances=Circumstances(values=self._circumstances))
 
 
 def _look_around(exchange: Exchange, now: float) -> dict[str, str]:

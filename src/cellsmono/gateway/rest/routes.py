@@ -38,7 +38,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``path`` may end in ``{Name}``, which takes one segment, or ``{Name*}``, which takes all that follow. ``name`` is
     what metrics and the log call it. ``takes`` is the struct of the body, ``gives`` that of the answer; None where
-    there is none, or where it is no JSON (``media``). ``bound``: tokens that are bound to nodes may use it, too.
+    there is none, or where it is no JSON (``media``; ``sends`` for the body). ``query`` are the fields of the query,
+    with what they mean. ``bound``: tokens that are bound to nodes may use it, too.
     """
 
     method: str
@@ -51,6 +52,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     takes: Any = None
     gives: Any = None
     media: str = "application/json"
+    sends: str = ""
+    query: dict[str, str] = {}
     bound: bool = False
 
     @property

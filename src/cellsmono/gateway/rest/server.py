@@ -26,6 +26,7 @@ class RestGateway:
     def __init__(self, context: RestContext) -> None:
         self._context = context
         self._table = Table(ROUTES)
+        context.routes = ROUTES
 
     async def handle(self, exchange: Exchange) -> web.StreamResponse:
         """Answer one request. Never raises for what a client or the storage did wrong; ConnectionError when it left."""

@@ -10,6 +10,7 @@ from cellsmono.gateway.rest.proto_json import Int64
 from cellsmono.gateway.rest.routes import unauthorized
 from cellsmono.interfaces.people import RefreshSession, RevokeToken, SignIn
 from cellsmono.interfaces.sessions import Session
+from cellsmono.interfaces.tokens import TokenKind
 from cellsmono.kernel.errors import CellsError, Forbidden, NotFound
 
 SHOWN_AGENT: Final = 200
@@ -63,10 +64,10 @@ async def change_session(rest: RestContext, call: Call, body: SessionRequest) ->
 
 
 async def _end(rest: RestContext, call: Call) -> None:
-    """End the session whose token comes along; without one there is nothing to end."""
+    """End the session whose token comes along; a token that was made to be kept stays what it is."""
     scheme, _, text = call.exchange.headers.get("Authorization", "").partition(" ")
     found = rest.bearers.find_bearer(text.strip()) if scheme.lower() == "bearer" else None
-    if found is None:
+    if found is None or found.token.kind is not TokenKind.SESSION:
         return
     try:
         await rest.people.perform(RevokeToken(found.user.login, found.token.id))

@@ -1,7 +1,20 @@
-"""The route table: every route is declared here, once, with who may use it."""
+"""The route table: every route is declared here, or in ``table_people``, once, with who may use it."""
 
-from cellsmono.gateway.rest import discovery, frontend, session
+from cellsmono.gateway.rest import (
+    configuration,
+    content,
+    discovery,
+    frontend,
+    openapi,
+    session,
+    tree_admin,
+    tree_reading,
+    tree_writing,
+    uploads,
+)
+from cellsmono.gateway.rest import tree_structs as tree
 from cellsmono.gateway.rest.routes import Access, Route
+from cellsmono.gateway.rest.table_people import PEOPLE_ROUTES
 
 _CONFIG = (
     Route(
@@ -13,6 +26,45 @@ _CONFIG = (
         access=Access.OPEN,
         handler=discovery.read_discovery,
         gives=discovery.Discovery,
+    ),
+    Route(
+        method="GET",
+        path="/config/discovery/openapi",
+        name="OpenApi",
+        tag="Config",
+        summary="This description.",
+        access=Access.OPEN,
+        handler=openapi.read_document,
+    ),
+    Route(
+        method="GET",
+        path="/config/datasource",
+        name="DatasourceList",
+        tag="Config",
+        summary="All datasources.",
+        access=Access.ADMINS,
+        handler=configuration.list_datasources,
+        gives=configuration.DataSourceCollection,
+    ),
+    Route(
+        method="GET",
+        path="/config/datasource/{Name}",
+        name="DatasourceRead",
+        tag="Config",
+        summary="One datasource.",
+        access=Access.ADMINS,
+        handler=configuration.read_datasource,
+        gives=configuration.ObjectDataSource,
+    ),
+    Route(
+        method="GET",
+        path="/config/ctl",
+        name="ServiceList",
+        tag="Config",
+        summary="All services.",
+        access=Access.ADMINS,
+        handler=configuration.list_services,
+        gives=configuration.ServiceCollection,
     ),
 )
 
@@ -37,6 +89,7 @@ _FRONTEND = (
         access=Access.ANYBODY,
         handler=frontend.read_state,
         media="application/xml",
+        query={"XPath": "Ignored: the answer is always whole."},
         bound=True,
     ),
     Route(
@@ -51,4 +104,159 @@ _FRONTEND = (
     ),
 )
 
-ROUTES = _CONFIG + _FRONTEND
+_TREE = (
+    Route(
+        method="GET",
+        path="/tree/stat/{Node*}",
+        name="TreeStat",
+        tag="Tree",
+        summary="One node.",
+        access=Access.USERS,
+        handler=tree_reading.read_stat,
+        gives=tree.NodeAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/tree/stats",
+        name="TreeStats",
+        tag="Tree",
+        summary="Many nodes, the children of folders, or the versions of files.",
+        access=Access.USERS,
+        handler=tree_reading.read_bulk,
+        takes=tree.BulkRequest,
+        gives=tree.BulkAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/meta/bulk/get",
+        name="MetaBulkGet",
+        tag="Meta",
+        summary="The same as /tree/stats, under its older name.",
+        access=Access.USERS,
+        handler=tree_reading.read_bulk,
+        takes=tree.BulkRequest,
+        gives=tree.BulkAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/tree/create",
+        name="TreeCreate",
+        tag="Tree",
+        summary="Make folders, and files with little in them.",
+        access=Access.USERS,
+        handler=tree_writing.create_nodes,
+        takes=tree.CreateRequest,
+        gives=tree.NodesCollection,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/tree/delete",
+        name="TreeDelete",
+        tag="Tree",
+        summary="Delete nodes, with everything below them.",
+        access=Access.USERS,
+        handler=tree_writing.delete_nodes,
+        takes=tree.DeleteRequest,
+        gives=tree.DeleteAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/tree/admin/list",
+        name="AdminTreeList",
+        tag="AdminTree",
+        summary="The children of a folder in the tree of all datasources.",
+        access=Access.ADMINS,
+        handler=tree_admin.read_list,
+        takes=tree.AdminListRequest,
+        gives=tree.NodesCollection,
+    ),
+    Route(
+        method="POST",
+        path="/tree/admin/stat",
+        name="AdminTreeStat",
+        tag="AdminTree",
+        summary="One node in the tree of all datasources.",
+        access=Access.ADMINS,
+        handler=tree_admin.read_stat,
+        takes=tree.AdminStatRequest,
+        gives=tree.NodeAnswer,
+    ),
+)
+
+_CONTENT = (
+    Route(
+        method="GET",
+        path="/io/{Node*}",
+        name="ContentRead",
+        tag="Content",
+        summary="The content of a file, or ranges of it.",
+        access=Access.USERS,
+        handler=content.read,
+        media="application/octet-stream",
+        query={
+            "inline": "`true`: to be shown instead of saved.",
+            "versionId": "An older version; `null` is the one from before versions were kept.",
+        },
+        bound=True,
+    ),
+    Route(
+        method="PUT",
+        path="/io/{Node*}",
+        name="ContentWrite",
+        tag="Content",
+        summary="Write a file as a whole.",
+        access=Access.USERS,
+        handler=content.write,
+        sends="application/octet-stream",
+        gives=tree.NodeAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/io/{Node*}",
+        name="UploadCreate",
+        tag="Content",
+        summary="Begin an upload that can be resumed (tus 1.0).",
+        access=Access.USERS,
+        handler=uploads.create,
+        bound=True,
+    ),
+    Route(
+        method="GET",
+        path="/upload/{Upload*}",
+        name="UploadTell",
+        tag="Content",
+        summary="How far an upload is.",
+        access=Access.USERS,
+        handler=uploads.tell,
+        bound=True,
+    ),
+    Route(
+        method="PATCH",
+        path="/upload/{Upload*}",
+        name="UploadGoOn",
+        tag="Content",
+        summary="The next bytes of an upload.",
+        access=Access.USERS,
+        handler=uploads.go_on,
+        sends="application/offset+octet-stream",
+        bound=True,
+    ),
+    Route(
+        method="DELETE",
+        path="/upload/{Upload*}",
+        name="UploadAbort",
+        tag="Content",
+        summary="Forget an upload.",
+        access=Access.USERS,
+        handler=uploads.abort,
+        bound=True,
+    ),
+)
+
+ROUTES = _CONFIG + _FRONTEND + _TREE + _CONTENT + PEOPLE_ROUTES
