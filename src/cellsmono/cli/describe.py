@@ -197,6 +197,8 @@ def describe_migration(report: MigrationReport) -> Fields:
         ("to", f"{report.target} ({report.format})"),
         ("holds", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
     ]
+    if report.versions:
+        fields.append(("older versions", f"{report.versions}, {format_bytes(report.version_bytes)}"))
     if report.action in (MigrationAction.PLAN, MigrationAction.RUN):
         fields.append(("there", f"{report.done_files} files, {format_bytes(report.done_bytes)}"))
         if report.free is not None:

@@ -304,11 +304,14 @@ class Datasources:
         config = await self._with_created(config, index)
         claims = Claims()
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
-        keeper = Keeper(partial(self._find_keeper, config.name), self._clock)
-        store = StructuredStore(config, objects, objects, index, sync, claims, keeper)
+        store = StructuredStore(config, objects, objects, index, sync, claims, self.make_keeper(config.name))
         if self._follow and config.name not in self._withheld:
             await start_service(self._supervisor, SyncService(sync, config.name, store.alarm))
         return store
+
+    def make_keeper(self, name: str) -> Keeper:
+        """What keeps versions of a datasource that is structured, or is to become so."""
+        return Keeper(partial(self._find_keeper, name), self._clock)
 
     def _find_keeper(self, name: str) -> Store | None:
         """The internal datasource that holds versions of others. Raises Unavailable when it is there and not open."""
