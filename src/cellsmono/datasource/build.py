@@ -418,6 +418,10 @@ class Datasources:
         """The configurations of all datasources, the failed ones included, by name."""
         return [self._configs[name] for name in sorted(self._configs)]
 
+    def closed(self) -> list[str]:
+        """What has an index in the data folder, or is configured, and is not open: nobody can ask it anything."""
+        return sorted((self._configs.keys() | set(self._files.names())) - self._open.keys())
+
     def failure(self, name: str) -> str:
         """Why a datasource is not open; empty when it is."""
         return self._failed.get(name, "") or self._withheld.get(name, "")

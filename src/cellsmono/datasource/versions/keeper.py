@@ -6,7 +6,9 @@ milliseconds at which it was kept, or more. UUID and number stand in the row of 
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from cellsmono.interfaces.datasource import Conditions, NodeStore, WriteOptions
 from cellsmono.interfaces.node import Checksum, Node
@@ -37,6 +39,20 @@ class Keeper:
         self._find = find
         self._clock = clock
         self._last = 0
+        self._busy: Counter[str] = Counter()
+
+    @contextmanager
+    def keeping(self, uuid: str) -> Iterator[None]:
+        """From before content of a node is kept until its row says so, or never will."""
+        self._busy[uuid] += 1
+        try:
+            yield
+        finally:
+            self._busy -= Counter((uuid,))
+
+    def busy(self) -> frozenset[str]:
+        """UUIDs of the nodes whose content is being kept at this moment."""
+        return frozenset(self._busy)
 
     def is_there(self) -> bool:
         """Whether there is a datasource that keeps. Raises Unavailable for one that can not be asked now."""
