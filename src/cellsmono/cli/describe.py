@@ -201,6 +201,7 @@ def describe_export(report: ExportReport) -> Fields:
         ("exported", f"{taken.datasource} as of {format_time(taken.created)}"),
         ("into", report.target),
         ("written", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+        ("older versions", f"{report.versions} written, {report.versions_left} left out"),
         ("missing", report.missing_total),
         ("differing", report.differing_total),
         ("renamed", report.renamed_total),

@@ -123,7 +123,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``missing`` are leaves without a blob: nothing was written for them. ``differing`` are those whose bytes are not
     what the snapshot says (size or MD5): what is there was written. ``renamed`` are node paths that can not be file
-    names and what they were written as. Each lists at most 1,000; the totals count all.
+    names and what they were written as. Each lists at most 1,000; the totals count all. ``versions`` are noncurrent
+    ones that were written, ``versions_left`` those that were not asked for.
     """
 
     target: str
@@ -131,6 +132,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
     folders: int
     files: int
     bytes: int
+    versions: int = 0
+    versions_left: int = 0
     missing: tuple[str, ...] = ()
     missing_total: int = 0
     differing: tuple[str, ...] = ()
