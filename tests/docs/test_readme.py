@@ -198,6 +198,11 @@ def test_workspaces(reader):
     assert re.search(r"(?m)^personal-files +Personal Files +my-files +personal/alice/ +read write$", told)
 
 
+def test_quota(reader):
+    told = reader.follow("quota")
+    assert re.search(r"(?m)^documents/reports/ +10\.0 GiB +\S+ \w+ +group /sales +reports$", told)
+
+
 @pytest.mark.client("aws")
 def test_alice(reader):
     told = reader.follow("alice")

@@ -103,6 +103,11 @@ def test_roles_and_rights_are_given_and_explained(ask, run, tmp_path):
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == []
     run("acl", "delete", "--id", str(rows[-1]["acl"]["id"]))
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read"]
+    run("lock", "set", "docs/a", "--user", "alice", "--kind", "child_lock", "--name", "x")
+    [lock] = ask("lock", "list")
+    assert (lock["path"], lock["kind"], lock["login"], lock["name"]) == ("docs/a/", "child_lock", "alice", "x")
+    run("lock", "clear", "docs/a", "--user", "alice")
+    assert ask("lock", "list", "docs/a") == []
     run("role", "take", "Writers", "alice")
     run("role", "delete", "Writers", "--yes")
     assert [row["path"] for row in ask("acl", "list") if not row["workspace"]] == ["docs/"]
@@ -136,6 +141,11 @@ def test_workspaces_are_opened_and_closed(ask, run, tmp_path):
     run("workspace", "take", "plans", "--user", "alice", code=1)
     run("workspace", "delete", "plans", "--yes")
     assert [each["workspace"]["slug"] for each in ask("workspace", "list")] == ["common-files", "personal-files"]
+    run("workspace", "quota", "personal-files", "--set", "2KiB", "--group", "/")
+    [shown] = ask("workspace", "quota", "personal-files", "--user", "alice")
+    assert (shown["path"], shown["limit"], shown["used"]) == ("personal/alice/", 2048, 0)
+    assert ask("acl", "explain", "alice", "x", "-w", "personal-files")["quotas"] == [shown]
+    assert ask("workspace", "quota", "personal-files", "--clear", "--group", "/") == []
     ask("workspace", "template", "set", "spread", "personal/{hash:2}/{user}")
     assert [each["name"] for each in ask("workspace", "template", "list")] == ["my-files", "spread"]
     run("workspace", "template", "delete", "spread", "--yes")
@@ -178,6 +188,10 @@ def test_tables_are_for_people(run):
         (("workspace", "create", "io", "--root", "x"), 1, "There is no datasource 'x'"),
         (("workspace", "create", "io", "--root", "TEMPLATE:my-files"), 2, "'io' can not be a slug"),
         (("workspace", "give", "common-files", "-g", "/"), 2, "say what may be done"),
+        (("workspace", "quota", "common-files", "--set", "5", "--clear"), 2, "exclude each other"),
+        (("workspace", "quota", "common-files", "--set", "5XB", "-g", "/"), 2, "'5XB' is no size"),
+        (("workspace", "quota", "common-files", "-g", "/"), 2, "go with --set and --clear"),
+        (("workspace", "quota", "common-files", "--clear", "-g", "/"), 1, "group:/ has no quota in common-files"),
         (("workspace", "template", "set", "x", "personal/{user.name}"), 2, "has a brace that is no placeholder"),
         (("role", "give", "x", "a"), 1, "There is no role 'x'"),
         (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),

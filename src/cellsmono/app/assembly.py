@@ -114,7 +114,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             stale_upload_hours=config.s3.stale_upload_hours,
         )
         stack.push_async_callback(datasources.revival.close)
-        people = await PeopleStore.open(idm, clock, TreeLocator(datasources))
+        locator = TreeLocator(datasources)
+        people = await PeopleStore.open(idm, clock, locator)
         for service in people.services.in_order():
             await supervisor.start(service, kind=Kind.GRPC)
         sources = choose_datasources(config.datasource, settings.list_datasources())
@@ -128,7 +129,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
         for service in make_services(vault):
             await supervisor.start(service, kind=Kind.GRPC, optional=True)
         installation = Installation(loaded, settings, people, datasources, registry, clock, vault)
-        router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
+        router = WorkspaceRouter(Router(installation, settings.buckets), people.views, locator)
         signers = AllSigners(settings.credentials, people.signers)
         yield Core(loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers)
 
