@@ -41,6 +41,8 @@ PROMISED = [
     *(("workspace", "template", name) for name in ("set", "list", "delete")),
     *(("user", kind, name) for kind in ("token", "key") for name in ("create", "list", "revoke")),
     *(("group", name) for name in ("create", "list", "delete")),
+    *((("file", name)) for name in ("ls", "stat", "meta", "cp", "mv", "rm", "restore")),
+    *((("jobs", name)) for name in ("list", "show", "stop", "pause", "resume", "delete")),
     *((("lock", name)) for name in ("set", "list", "clear")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),
     *((("versions", name)) for name in ("list", "restore", "prune")),

@@ -211,6 +211,13 @@ def test_alice(reader):
     assert (reader.documents / "reports" / "from-alice.txt").read_text() == "hello\n"
 
 
+@pytest.mark.client("aws")
+def test_files(reader):
+    told = reader.follow("files")
+    assert re.search(r"(?m)^from-alice\.txt +6 B ", told)
+    assert re.search(r"(?m) alice +finished +100% .* Restore from-alice\.txt$", told)
+
+
 def test_looking_after_it(reader):
     told = reader.follow("look")
     assert "data.index.documents" in told

@@ -152,6 +152,47 @@ def test_workspaces_are_opened_and_closed(ask, run, tmp_path):
     run("workspace", "template", "delete", "my-files", "--yes", code=4)
 
 
+def test_files_are_copied_deleted_and_restored(run, tmp_path, start_server):
+    (tmp_path / "docs/a").mkdir(parents=True)
+    (tmp_path / "docs/a/f.txt").write_text("hello")
+    server = start_server(tmp_path / "data", f"docs={tmp_path / 'docs'}")
+
+    def ask(*arguments, code=0):
+        return json.loads(run(*arguments, "--user", "alice", "--output", "json", code=code).out)
+
+    run("user", "create", "alice")
+    run("workspace", "create", "docs", "--root", "docs")
+    run("workspace", "give", "docs", "--user", "alice", "--read", "--write")
+    run("acl", "set", "docs", "--user", "alice", "--action", "recycle_root=1")
+    assert [each["path"] for each in ask("file", "ls")] == ["docs/", "personal-files/"]
+    copied = ask("file", "cp", "docs/a", "docs/b")
+    assert (copied["state"], copied["label"], copied["done"]) == ("finished", "Copy a to docs/b", 2)
+    ask("file", "mv", "docs/a/f.txt", "docs/b")
+    assert [each["path"] for each in ask("file", "ls", "docs/b")] == ["docs/b/f-1.txt", "docs/b/f.txt"]
+    assert ask("file", "meta", "docs/b/f.txt", "-s", "color=red") == {"color": "red"}
+    assert ask("file", "meta", "docs/b/f.txt", "-s", "color=") == {}
+    stat = ask("file", "stat", "docs/b")
+    assert (stat["path"], stat["size"], stat["files"]) == ("docs/b/", 10, 2)
+    ask("file", "rm", "docs/b")
+    assert ask("file", "ls", "docs/recycle_bin")[0]["uuid"] == stat["uuid"]
+    ask("file", "restore", "docs/recycle_bin/b")
+    job = ask("file", "rm", "docs/b/f.txt", "--permanently")
+    assert ask("file", "ls", "docs/b")[0]["path"] == "docs/b/f-1.txt"
+    run("file", "cp", "docs/b", "docs/b/c", "--user", "alice", code=4)
+    run("file", "stat", "docs/nothing", "--user", "alice", code=1)
+    run("file", "cp", "docs/b", "--user", "alice", code=2)
+    assert ask("jobs", "list")[0]["id"] == job["id"]
+    assert "Delete f.txt" in run("jobs", "show", job["id"]).out
+    assert "finished" in run("jobs", "stop", job["id"]).out
+    run("jobs", "pause", job["id"], code=4)
+    run("jobs", "resume", job["id"], code=4)
+    run("jobs", "delete", job["id"])
+    run("jobs", "show", job["id"], code=1)
+    assert server.stop() == 0
+    run("file", "rm", "docs/b", "--user", "alice", code=3)
+    assert len(json.loads(run("jobs", "list", "--output", "json").out)) == 4
+
+
 def test_tables_are_for_people(run):
     run("group", "create", "/sales")
     shown = run("user", "create", "alice", "--group", "/sales")

@@ -17,7 +17,9 @@ from cellsmono.cli import (
     config,
     datasources,
     encryption,
+    files,
     groups,
+    jobs,
     keys,
     node_locks,
     roles,
@@ -62,6 +64,8 @@ app.add_typer(roles.app, name="role")
 app.add_typer(acls.app, name="acl")
 app.add_typer(workspaces.app, name="workspace")
 app.add_typer(node_locks.app, name="lock")
+app.add_typer(files.app, name="file")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")
 app.add_typer(encryption.app, name="encryption")

@@ -29,12 +29,14 @@ class Town:
     async def perform(self, request):
         return await self.core.installation.people.perform(request)
 
+    async def actor(self, login):
+        return Actor(login, "user", user=(await self.perform(ReadUser(login))).uuid)
+
     async def settle(self, *logins):
         """Make users, and the workspaces: ``own`` for each in both formats, ``plain`` and ``blobs`` for all."""
         for login in logins:
             await self.perform(CreateUser(login))
-            user = await self.perform(ReadUser(login))
-            self.actors[login] = Actor(login, "user", user=user.uuid)
+            self.actors[login] = await self.actor(login)
         await self.perform(SetTemplate("own-blobs", "blobs/of/{user}"))
         await self.perform(SetTemplate("own-plain", "plain/of/{user}"))
         for slug, roots in {

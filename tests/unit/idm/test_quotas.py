@@ -73,6 +73,14 @@ async def test_quotas_are_told_with_what_is_used(people):
     ]
 
 
+async def test_the_workspaces_of_every_installation_have_recycle_bins(people):
+    actor = Actor("alice", "user", user=people.services.user.read("alice").uuid)
+    for slug, root in (("personal-files", "personal/alice/"), ("common-files", "pydiods1/")):
+        assert (await people.views.open_view(actor, slug)).recycle_roots == {root}
+    await people.perform(SetAcl("pydiods1", "user:alice", {"recycle_root": "0"}))
+    assert (await people.views.open_view(actor, "common-files")).recycle_roots == set()
+
+
 async def test_what_can_not_be(people):
     with pytest.raises(Invalid, match="a quota is a number of bytes"):
         await people.perform(SetQuota("common-files", "group:/", -1))

@@ -112,7 +112,11 @@ class WorkspaceNodes(WorkspaceBase):
         """See ``NodeRouter``. A folder that holds what is kept from the user stays where it is (Forbidden)."""
         if actor.kind != "user":
             return await self._below.move_node(actor, root, source, path)
-        origin = await self._enter(actor, root, source, READ)
+        return await self.move_across(actor, root, source, root, path)
+
+    async def move_across(self, actor: Actor, source_root: str, source: str, root: str, path: str) -> Node:
+        """A user's move from one workspace to another; both ends must lie in one datasource (Forbidden)."""
+        origin = await self._enter(actor, source_root, source, READ)
         entry = await self._enter_to_write(actor, root, path)
         target = entry.place
         turns = origin.view.turns_below(origin.place.tree) if source.endswith("/") else []
