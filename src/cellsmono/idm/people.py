@@ -10,6 +10,7 @@ from cellsmono.idm.acl import AclService
 from cellsmono.idm.attempts import Attempts
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.auth_requests import AuthRequests
+from cellsmono.idm.node_locks import LockRequests, NodeLocks
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
@@ -54,11 +55,13 @@ class PeopleStore:
         access = Access(roles, acls, workspaces, locator)
         turn = Turn()
         self.signers = UserSigners(users, auth)
-        self.views = ViewService(users, workspaces, access, locator, turn)
+        locks = NodeLocks(users, acls, access)
+        self.views = ViewService(users, workspaces, access, locks, locator, turn)
         sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
             **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
             **AuthRequests(users, auth, turn).handlers(),
+            **LockRequests(users, acls, locks, locator, turn).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
         }
