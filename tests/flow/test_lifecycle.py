@@ -198,7 +198,8 @@ async def test_the_service_says_what_it_did(bucket, nodes, clock):
     assert await service.step() is False
     assert (
         service.status().detail
-        == "last run: 1 objects in 1 buckets, 1 expired, 0 versions removed, 0 uploads aborted, 0 failed"
+        == "last run: 1 objects in 1 buckets, 1 expired, 0 versions removed, 0 kept by locks, 0 uploads aborted, "
+        "0 failed"
     )
 
 

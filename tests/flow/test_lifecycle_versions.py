@@ -15,6 +15,7 @@ from cellsmono.datasource.objects.memory import MemoryStore
 from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
 from cellsmono.interfaces.lifecycle import LifecycleRule
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import NodeMeta
 from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.clock import ManualClock
@@ -179,3 +180,22 @@ async def test_suspended_an_expiry_leaves_the_null_marker(bucket, monkeypatch):
     assert (await bucket.run(EXPIRE)).expired == 1
     versions = await bucket.store.index.read_versions("x")
     assert [(each.id == "", each.node is None) for each in versions] == [(True, True), (False, False)]
+
+
+async def test_what_is_locked_meanwhile_is_kept_and_did_not_fail(bucket, monkeypatch):
+    await bucket.store.set_object_lock(LockRule())
+    for body in (b"1", b"22", b"333"):
+        await bucket.put("x", body)
+    bucket.clock.jump(9 * DAY)
+    delete = bucket.store.delete_version
+
+    async def delete_late(path, version, **options):
+        found = await bucket.store.read_version(path, version)
+        if found.node.size == 1:
+            await bucket.store.update_lock(path, version, lambda _: ObjectLock(hold="ON"))
+        return await delete(path, version, **options)
+
+    monkeypatch.setattr(bucket.store, "delete_version", delete_late)
+    totals = await bucket.run(NONCURRENT)
+    assert (totals.versions, totals.kept, totals.failed) == (1, 1, 0)
+    assert await bucket.rows() == [3, 1]

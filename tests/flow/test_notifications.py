@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 import aiohttp
 import pytest
+import structlog
 
 from cellsmono.datasource.objects.s3 import requests
 from cellsmono.interfaces.topics import INDEX_CHANGES
@@ -101,7 +102,8 @@ async def test_a_notification_is_no_more_than_a_hint(site, monkeypatch):
     etag = site.put("a/x", b"real")
     await site.tell(("a/never", {"size": 9, "eTag": "1" * 32}), ("a/x", {"size": 9, "eTag": "1" * 32}))
     assert await site.next_events(1) == [("create", "a/x")]
-    assert (await site.nodes.read_node("a/x")).size == 4
+    while site.nodes.index.recall_node("a/x") is None:  # not kept while the change that made it is on its way
+        assert (await site.nodes.read_node("a/x")).size == 4
     asked = []
     real = requests.ask
 
@@ -132,11 +134,15 @@ async def test_what_is_told_of_other_places_is_left_out(site):
 
 
 async def test_who_may_tell(site):
-    assert (await site.tell(("x", {}), token="another-token-than-that"))[0] == 403
-    assert (await site.tell(("x", {}), token=""))[0] == 403
-    assert (await site.tell(("x", {}), token="é" * 16))[0] == 403
+    for token in ("another-token-than-that", "", "é" * 16):
+        told = set()
+        for name in ("far", "near", "unknown"):  # one with a token, one without, and none
+            status, said = await site.tell(("x", {}), token=token, name=name)
+            assert status == 403
+            told.add(said["error"].replace(repr(name), "NAME"))
+        assert len(told) == 1, "who has no token learns nothing of names"
     assert (await site.tell(("x", {}), name="near"))[0] == 403, "it has no token"
-    assert (await site.tell(("x", {}), name="unknown"))[0] == 404
+    assert (await site.tell(("x", {}), name="unknown"))[0] == 403
     status, said = await site.send("{")
     assert status == 400
     assert "notification of an S3 server" in said["error"]
@@ -154,7 +160,8 @@ async def test_a_token_in_a_file_counts_as_it_is_now(open_it, source, tmp_path, 
         assert (await site.tell(token="first-token-of-this-test"))[0] == 403
         assert (await site.tell(token="second-token-of-this-test"))[0] == 200
         file.unlink()
-        status, said = await site.tell(token="second-token-of-this-test")
-        assert (status, "notify_token_file" in said["error"]) == (503, True)
+        with structlog.testing.capture_logs() as lines:
+            assert (await site.tell(token="second-token-of-this-test"))[0] == 403
+        assert [line["file"] for line in lines if "can not be read" in line["event"]] == [str(file)]
         file.write_text("")
         assert (await site.tell(token=""))[0] == 403

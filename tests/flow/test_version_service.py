@@ -11,6 +11,7 @@ from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.versions import prune as prune_module
 from cellsmono.data.versions.service import VersionsService
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
+from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.version import Versioning
 from cellsmono.interfaces.version_policy import DeletedStrategy
 from cellsmono.kernel.clock import ManualClock
@@ -113,6 +114,32 @@ async def test_the_oldest_of_the_datasource_go_when_there_are_too_many_bytes(sit
         assert (planned.removed, report.removed, report.removed_bytes) == (4, 4, 20)
         assert (await store.index.stats()).version_bytes == 25
         assert [await sizes(store, key) for key in ("a", "b", "c")] == [[5, 5], [5, 5, 5], [5, 5, 5]]
+
+
+@pytest.mark.parametrize("is_service", [False, True])
+async def test_what_is_locked_while_a_prune_runs_is_kept_and_did_not_fail(site, monkeypatch, is_service):
+    async with site.open() as core:
+        store = await site.add(core, versions=True, version_periods="0s=0")
+        await store.set_object_lock(LockRule())
+        await site.put(store, "x", b"1", b"22", b"333")
+        delete = store.delete_version
+
+        async def delete_late(path, version, **options):
+            if (await store.read_version(path, version)).node.size == 1:
+                await store.update_lock(path, version, lambda _: ObjectLock(hold="ON"))
+            return await delete(path, version, **options)
+
+        monkeypatch.setattr(store, "delete_version", delete_late)
+        if is_service:
+            service = VersionsService(core.installation, site.clock)
+            while await service.step():
+                pass
+            assert service.status().state is ServiceState.READY
+            assert "1 removed in the last run, 1 kept by locks" in service.status().detail
+        else:
+            report = await core.installation.prune_versions("docs")
+            assert (report.removed, report.kept, report.failed) == (1, 1, 0)
+        assert await sizes(store) == [3, 1]
 
 
 async def test_the_service_prunes_by_itself_and_goes_on_after_a_broken_one(site, monkeypatch):

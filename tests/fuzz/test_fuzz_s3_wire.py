@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 
 from cellsmono.gateway.s3 import xml_read
 from cellsmono.gateway.s3.addressing import parse_query, parse_target, split_target
-from cellsmono.gateway.s3.authentication import Authenticator, SignedRequest
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.chunked import ChunkDecoder
 from cellsmono.gateway.s3.cors_xml import read_cors
 from cellsmono.gateway.s3.dates import parse_compact, parse_http
@@ -22,6 +22,7 @@ from cellsmono.gateway.s3.digests import ChunkVerifier
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.form_data import read_form
 from cellsmono.gateway.s3.grants import read_acl_document
+from cellsmono.gateway.s3.identity import SignedRequest
 from cellsmono.gateway.s3.lifecycle_xml import read_lifecycle
 from cellsmono.gateway.s3.post_policy import parse_policy
 from cellsmono.gateway.s3.ranges import parse_copy_range, parse_range

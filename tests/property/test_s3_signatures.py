@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.identity import Identity, SignedRequest
 from cellsmono.kernel.clock import ManualClock
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -6,6 +6,7 @@ import secrets
 import boto3
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
 SECRET = b"TOP-SECRET " * 20_000
 SSE = {"ServerSideEncryption": "AES256"}
@@ -153,6 +154,19 @@ def test_keys_that_this_server_does_not_have_are_refused(refuse, flat_bucket):
             400,
             "MalformedXML",
         )
+
+
+@pytest.mark.parametrize("algorithm", ["AES256", "aws:kms"])
+def test_who_reads_can_not_say_how_to_encrypt(s3, make_client, flat_bucket, algorithm):
+    s3.put_object(Bucket=flat_bucket, Key="k", Body=b"x", **SSE)
+    client = make_client()
+    client.meta.events.register(
+        "before-call.s3", lambda params, **_: params["headers"].update({"x-amz-server-side-encryption": algorithm})
+    )
+    for read in (client.get_object, client.head_object):
+        with pytest.raises(ClientError) as caught:
+            read(Bucket=flat_bucket, Key="k")
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
 def test_a_bucket_set_to_it_encrypts_everything_that_comes(s3, endpoint, refuse, flat_bucket):

@@ -65,9 +65,7 @@ def rows_of(pages):
 
 def test_versioning_is_off_until_it_is_enabled_and_can_be_suspended(s3, bucket):
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
-    suspend(s3, bucket)
-    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket), "there was nothing to suspend"
-    for status in ("Enabled", "Suspended", "Enabled"):
+    for status in ("Suspended", "Enabled", "Suspended", "Enabled"):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status, "MFADelete": "Disabled"})
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == status
     with pytest.raises(ClientError) as error:
@@ -75,6 +73,15 @@ def test_versioning_is_off_until_it_is_enabled_and_can_be_suspended(s3, bucket):
             Bucket=bucket, VersioningConfiguration={"Status": "Enabled", "MFADelete": "Enabled"}, MFA="1 2"
         )
     assert status_and_code(error) == (501, "NotImplemented")
+
+
+def test_what_was_suspended_before_it_was_enabled_has_null_versions_only(s3, bucket):
+    put(s3, bucket, "k", b"before")
+    suspend(s3, bucket)
+    assert put(s3, bucket, "k", b"one") == "null"
+    assert put(s3, bucket, "k", b"two") == "null"
+    assert [entry["VersionId"] for entry in s3.list_object_versions(Bucket=bucket)["Versions"]] == ["null"]
+    assert read(s3, bucket, "k") == b"two"
 
 
 def test_each_upload_is_a_version_that_can_be_read(s3, versioned):

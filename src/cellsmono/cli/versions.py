@@ -141,6 +141,7 @@ def _show(report: PruneReport) -> None:
         [
             ("keys", report.keys),
             (what, f"{report.removed} versions, {format_bytes(report.removed_bytes)}"),
+            ("kept", f"{report.kept} versions that were locked meanwhile"),
             ("failed", report.failed),
         ]
     )

@@ -23,7 +23,11 @@ class ChangeFeed(Protocol):
     """Takes notifications for datasources."""
 
     def admit(self, name: str, token: str) -> None:
-        """Raise NotFound for an unknown datasource, Forbidden for one that takes none or has another token."""
+        """Raise Forbidden unless the token is that of the datasource.
+
+        A datasource that takes no notifications, or whose token can not be read, and one that is not there are
+        refused in the same words: who has no token learns nothing of names.
+        """
 
     def take(self, name: str, changes: Sequence[ObjectChange]) -> int:
         """Have a look taken soon at what these changes are about; how many of them lie in the datasource.

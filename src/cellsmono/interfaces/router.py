@@ -27,10 +27,15 @@ class Circumstances(msgspec.Struct, frozen=True):
     ``action`` is the request as a whole in S3's words (``s3:GetObjectTagging``), empty where its parts say it well
     enough: reading a node is ``s3:GetObject`` and so on. ``values`` are what conditions may ask for, by key in lower
     case (``aws:sourceip``).
+
+    ``tags`` and ``lock`` are what the request wants to give an object that is there; what new objects get, the router
+    knows by itself.
     """
 
     action: str = ""
     values: Mapping[str, str] = {}
+    tags: Mapping[str, str] = {}
+    lock: ObjectLock | None = None
 
 
 NO_CIRCUMSTANCES = Circumstances()
@@ -120,7 +125,7 @@ class NodeRouter(Protocol):
         """
 
     async def set_versioning(self, actor: Actor, root: str, versioning: Versioning) -> None:
-        """See ``NodeStore.set_versioning``. To suspend what was never enabled changes nothing."""
+        """See ``NodeStore.set_versioning``."""
 
     async def list_versions(
         self,

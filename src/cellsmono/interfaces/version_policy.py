@@ -153,7 +153,10 @@ class PrunedVersion(msgspec.Struct, frozen=True):
 
 
 class PruneReport(msgspec.Struct):
-    """What a prune did, or with ``dry_run`` would do. ``pruned`` lists at most 1,000."""
+    """What a prune did, or with ``dry_run`` would do. ``pruned`` lists at most 1,000.
+
+    ``kept`` are versions that were to go and stay, for they were locked before they went.
+    """
 
     datasource: str
     dry_run: bool = False
@@ -161,5 +164,6 @@ class PruneReport(msgspec.Struct):
     removed: int = 0
     removed_bytes: int = 0
     failed: int = 0
+    kept: int = 0
     pruned: list[PrunedVersion] = []
     seconds: float = 0.0

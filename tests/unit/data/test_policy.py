@@ -5,7 +5,8 @@ import json
 import pytest
 
 from cellsmono.data.policy.document import arn_of, parse_policy
-from cellsmono.data.policy.evaluation import Decision, evaluate
+from cellsmono.data.policy.evaluation import Decision, Who, evaluate, needs_tags
+from cellsmono.data.policy.request import Known
 from cellsmono.data.policy.wildcards import compile_pattern
 from cellsmono.kernel.errors import Invalid
 
@@ -21,16 +22,17 @@ def parse(*statements, **more):
     return parse_policy(json.dumps({"Version": "2012-10-17", "Statement": list(statements)} | more), "b")
 
 
-def ask(policy, action="s3:GetObject", path="x", is_owner=False, **values):
+def ask(policy, action="s3:GetObject", path="x", who=Who.ANYBODY, asked=(), existing=(), **values):
     values = {name.replace("_", ":", 1).replace("__", "-"): value for name, value in values.items()}
-    return evaluate(policy, is_owner=is_owner, action=action, resource=arn_of("b", path), values=values).value
+    known = Known(values, dict(asked), None if existing is None else dict(existing))
+    return evaluate(policy, who=who, action=action, resource=arn_of("b", path), known=known).value
 
 
 @pytest.mark.parametrize(
     ("statement", "question", "expected"),
     [
         ({}, {}, "allow"),
-        ({}, {"is_owner": True}, "allow"),
+        ({}, {"who": Who.OWNER}, "allow"),
         ({}, {"action": "s3:PutObject"}, "none"),
         ({"Action": "S3:getobject"}, {}, "allow"),
         ({"Action": "s3:Get*"}, {"action": "s3:GetObjectTagging"}, "allow"),
@@ -40,8 +42,14 @@ def ask(policy, action="s3:GetObject", path="x", is_owner=False, **values):
         ({"Action": None, "NotAction": "s3:GetObject"}, {"action": "s3:PutObject"}, "allow"),
         ({"Principal": {"AWS": "*"}}, {}, "allow"),
         ({"Principal": {"AWS": OWNER}}, {}, "none"),
-        ({"Principal": {"AWS": [OWNER]}}, {"is_owner": True}, "allow"),
-        ({"Principal": {"AWS": "000000000000"}}, {"is_owner": True}, "allow"),
+        ({"Principal": {"AWS": [OWNER]}}, {"who": Who.OWNER}, "allow"),
+        ({"Principal": {"AWS": "000000000000"}}, {"who": Who.OWNER}, "allow"),
+        ({"Effect": "Deny", "Principal": {"AWS": OWNER}}, {"who": Who.USER}, "deny"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": OWNER}}, {}, "deny"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": OWNER}}, {"who": Who.USER}, "deny"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": OWNER}}, {"who": Who.OWNER}, "none"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": ["*"]}}, {}, "none"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": "*"}, {}, "none"),
         ({"Effect": "Deny"}, {}, "deny"),
         ({"Resource": "arn:aws:s3:::b/a/*.txt"}, {"path": "a/b/c.txt"}, "allow"),
         ({"Resource": "arn:aws:s3:::b/a/*.txt"}, {"path": "b/a/c.txt"}, "none"),
@@ -55,6 +63,9 @@ def ask(policy, action="s3:GetObject", path="x", is_owner=False, **values):
 )
 def test_what_a_statement_is_about(statement, question, expected):
     assert ask(parse(make(**statement)), **question) == expected
+
+
+LISTING = {"s3:prefix", "s3:delimiter", "s3:max-keys"}
 
 
 @pytest.mark.parametrize(
@@ -94,8 +105,154 @@ def test_what_a_statement_is_about(statement, question, expected):
     ],
 )
 def test_conditions(condition, values, is_met):
-    assert ask(parse(make(Condition=condition)), **values) == ("allow" if is_met else "none")
-    assert ask(parse(make(Effect="Deny", Condition=condition)), **values) == ("deny" if is_met else "none")
+    keys = [key.lower() for block in condition.values() for key in block]
+    action = "s3:ListBucket" if keys[0] in LISTING else "s3:PutObject"
+    some = {"Action": action, "Resource": [OBJECTS, BUCKET], "Condition": condition}
+    assert ask(parse(make(**some)), action, **values) == ("allow" if is_met else "none")
+    assert ask(parse(make(Effect="Deny", **some)), action, **values) == ("deny" if is_met else "none")
+
+
+SET = ["a", "b*"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "tags", "is_met"),
+    [
+        ("ForAllValues:StringLike", "a", True),
+        ("ForAllValues:StringLike", "a bb", True),
+        ("ForAllValues:StringLike", "a c", False),
+        ("ForAllValues:StringLike", "", True),
+        ("ForAllValues:StringLikeIfExists", "", True),
+        ("ForAllValues:StringEquals", "bb", False),
+        ("ForAllValues:StringNotLike", "c d", True),
+        ("ForAllValues:StringNotLike", "c a", False),
+        ("ForAllValues:StringNotLike", "", True),
+        ("ForAnyValue:StringLike", "c a", True),
+        ("ForAnyValue:StringLike", "c d", False),
+        ("ForAnyValue:StringLike", "", False),
+        ("ForAnyValue:StringLikeIfExists", "", True),
+        ("ForAnyValue:StringLikeIfExists", "c", False),
+        ("ForAnyValue:StringNotLike", "a c", True),
+        ("ForAnyValue:StringNotLike", "a bb", False),
+        ("ForAnyValue:StringNotLike", "", False),
+        ("ForAnyValue:StringEqualsIgnoreCase", "c A", True),
+        ("Null", "", False),
+        ("Null", "c", True),
+    ],
+)
+def test_operators_on_sets(operator, tags, is_met):
+    condition = {operator: {"s3:RequestObjectTagKeys": "false" if operator == "Null" else SET}}
+    for action in ("s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"):
+        policy = parse(make(Action=action, Condition=condition))
+        assert ask(policy, action, asked=[(tag, "x") for tag in tags.split()]) == ("allow" if is_met else "none")
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "is_met"),
+    [
+        ("ForAllValues:StringEquals", "a", True),
+        ("ForAllValues:StringEquals", "c", False),
+        ("ForAllValues:StringEquals", None, True),
+        ("ForAnyValue:StringEquals", "a", True),
+        ("ForAnyValue:StringEquals", None, False),
+        ("ForAnyValue:StringNotEquals", None, False),
+        ("ForAllValues:NumericLessThan", None, True),
+    ],
+)
+def test_operators_on_sets_with_a_key_of_one_value(operator, value, is_met):
+    condition = {operator: {"s3:prefix": "5" if "Numeric" in operator else SET}}
+    policy = parse(make(Action="s3:ListBucket", Resource=BUCKET, Condition=condition))
+    values = {} if value is None else {"s3_prefix": value}
+    assert ask(policy, "s3:ListBucket", "", **values) == ("allow" if is_met else "none")
+
+
+@pytest.mark.parametrize(
+    ("operator", "key", "tags", "is_met"),
+    [
+        ("StringEquals", "Env", {"Env": "x"}, True),
+        ("StringEquals", "Env", {"Env": "X"}, False),
+        ("StringEquals", "Env", {}, False),
+        ("StringEquals", "ENV", {"Env": "x"}, True),
+        ("StringEquals", "env", {"Env": "x", "env": "y"}, False),
+        ("StringEquals", "ENV", {"Env": "x", "env": "y"}, True),
+        ("StringNotEquals", "Env", {"Env": "x"}, False),
+        ("StringNotEquals", "Env", {}, True),
+        ("StringNotEquals", "ENV", {"Env": "x", "env": "y"}, False),
+        ("StringEqualsIfExists", "Env", {}, True),
+        ("StringEqualsIfExists", "Env", {"Env": "y"}, False),
+        ("StringEquals", "a/b", {"a/b": "x"}, True),
+        ("Null", "Env", {}, True),
+        ("Null", "Env", {"Env": ""}, False),
+    ],
+)
+def test_conditions_on_tags(operator, key, tags, is_met):
+    wanted = "true" if operator == "Null" else "x"
+    expected = "allow" if is_met else "none"
+    existing = parse(make(Condition={operator: {f"S3:existingObjectTag/{key}": wanted}}))
+    assert ask(existing, existing=tags) == expected
+    asked = parse(make(Action="s3:PutObject", Condition={operator: {f"s3:RequestObjectTag/{key}": wanted}}))
+    assert ask(asked, "s3:PutObject", asked=tags) == expected
+
+
+TAGGED = {"StringEquals": {"s3:ExistingObjectTag/a": "b"}}
+
+
+def test_tags_that_nobody_looked_at_decide_nothing():
+    """Neither way: what would be a guess is an error."""
+    for effect in ("Allow", "Deny"):
+        for condition in (TAGGED, {"StringNotEquals": TAGGED["StringEquals"]}):
+            policy = parse(make(Effect=effect, Condition=condition))
+            with pytest.raises(LookupError):
+                ask(policy, existing=None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "question", "expected"),
+    [
+        ({}, {}, True),
+        ({"Effect": "Deny"}, {}, True),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": OWNER}}, {"who": Who.OWNER}, False),
+        ({"Principal": {"AWS": OWNER}}, {}, False),
+        ({"Principal": {"AWS": OWNER}}, {"who": Who.USER}, True),
+        ({"Resource": "arn:aws:s3:::b/other/*"}, {}, False),
+        ({"Action": "s3:*"}, {"action": "s3:DeleteObject"}, False),
+        ({"Action": "s3:*"}, {"action": "s3:PutObjectVersionTagging"}, True),
+        ({"Action": "s3:GetObject*"}, {"action": "s3:PutObjectTagging"}, False),
+        ({"Condition": {"StringEquals": {"s3:authType": "x"}}}, {}, False),
+    ],
+)
+def test_when_tags_are_needed(statement, question, expected):
+    policy = parse(make(**{"Condition": TAGGED} | statement))
+    about = {"who": Who.ANYBODY, "action": "s3:GetObject"} | question
+    assert needs_tags(policy, resource=arn_of("b", "x"), **about) is expected
+    if not expected:
+        ask(policy, existing=None, **question)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "action", "other"),
+    [
+        ("s3:prefix", {"s3_prefix": "x"}, "s3:ListBucket", "s3:GetObject"),
+        ("s3:delimiter", {"s3_delimiter": "x"}, "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"),
+        ("s3:versionid", {"s3_versionid": "x"}, "s3:GetObjectVersion", "s3:GetObject"),
+        ("s3:x-amz-acl", {"s3_x__amz__acl": "x"}, "s3:PutObjectAcl", "s3:GetObject"),
+        ("s3:object-lock-mode", {"s3_object__lock__mode": "x"}, "s3:PutObjectRetention", "s3:PutObjectLegalHold"),
+        ("s3:if-match", {"s3_if__match": "x"}, "s3:DeleteObject", "s3:DeleteObjectVersion"),
+        ("s3:RequestObjectTag/k", {"asked": [("k", "x")]}, "s3:PutObject", "s3:GetObject"),
+        ("s3:ExistingObjectTag/k", {"existing": [("k", "x")]}, "s3:GetObject", "s3:DeleteObject"),
+    ],
+)
+def test_a_key_that_is_not_about_an_action_is_missing(key, values, action, other):
+    """Whatever a request says beside what it does must not open anything."""
+    policy = parse(make(Action="*", Resource=[BUCKET, OBJECTS], Condition={"StringEquals": {key: "x"}}))
+    assert ask(policy, action, **values) == "allow"
+    assert ask(policy, other, **values) == "none"
+    denial = parse(make(Action="*", Effect="Deny", Resource=[BUCKET, OBJECTS], Condition={"Null": {key: "true"}}))
+    assert ask(denial, action, **values) == "none"
+    assert ask(denial, other, **values) == "deny"
+    with pytest.raises(Invalid, match="Conditions do not apply"):
+        parse(make(Action=other, Resource=[BUCKET, OBJECTS], Condition={"StringEquals": {key: "x"}}))
+    parse(make(Action=[other, action], Resource=[BUCKET, OBJECTS], Condition={"StringEquals": {key: "x"}}))
 
 
 def test_a_denial_wins_in_any_order():
@@ -117,6 +274,10 @@ def test_a_denial_wins_in_any_order():
         ({"Principal": {"AWS": []}}, "principal"),
         ({"Principal": {"AWS": {}}}, "principal"),
         ({"NotPrincipal": "*"}, "NotPrincipal"),
+        ({"Principal": None, "NotPrincipal": {"AWS": OWNER}}, "NotPrincipal must be used"),
+        ({"Effect": "Deny", "NotPrincipal": {"AWS": OWNER}}, "either Principal or NotPrincipal"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {"AWS": "arn:aws:iam::1:root"}}, "principal"),
+        ({"Effect": "Deny", "Principal": None, "NotPrincipal": {}}, "principal"),
         ({"Action": "s3:Nothing"}, "action"),
         ({"Action": "ec2:Run"}, "action"),
         ({"Action": "s3:Xyz*"}, "action"),
@@ -131,9 +292,17 @@ def test_a_denial_wins_in_any_order():
         ({"Action": "s3:ListBucket"}, "does not apply"),
         ({"Resource": "arn:aws:s3:::b/${aws:username}/*"}, "variables"),
         ({"Condition": {"StringEquals": {"aws:username": "x"}}}, "condition key"),
-        ({"Condition": {"StringEquals": {"s3:ExistingObjectTag/a": "x"}}}, "condition key"),
+        ({"Condition": {"StringEquals": {"s3:ExistingObjectTag/": "x"}}}, "condition key"),
+        ({"Condition": {"StringEquals": {"s3:ExistingObjectTag": "x"}}}, "condition key"),
+        ({"Condition": {"StringEquals": {"aws:RequestTag/a": "x"}}}, "condition key"),
+        ({"Condition": {"StringEquals": {"s3:ExistingObjectTag/${aws:username}": "x"}}}, "variables"),
         ({"Condition": {"ArnLike": {"aws:SourceIp": "x"}}}, "condition operator"),
-        ({"Condition": {"ForAllValues:StringEquals": {"s3:prefix": "x"}}}, "condition operator"),
+        ({"Condition": {"ForSomeValues:StringEquals": {"s3:prefix": "x"}}}, "condition operator"),
+        ({"Condition": {"forallvalues:StringEquals": {"s3:prefix": "x"}}}, "condition operator"),
+        ({"Condition": {":StringEquals": {"s3:prefix": "x"}}}, "condition operator"),
+        ({"Condition": {"ForAllValues:": {"s3:prefix": "x"}}}, "condition operator"),
+        ({"Condition": {"ForAllValues:Null": {"s3:prefix": "true"}}}, "condition operator"),
+        ({"Condition": {"StringEquals": {"s3:RequestObjectTagKeys": "x"}}}, "several values"),
         ({"Condition": {"NullIfExists": {"s3:prefix": "true"}}}, "condition operator"),
         ({"Condition": {"Null": {"s3:prefix": "maybe"}}}, "Null"),
         ({"Condition": {"StringEquals": {"s3:prefix": []}}}, "no values"),
@@ -173,6 +342,9 @@ def test_documents_that_are_no_policies(more):
         ({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, True),
         ({"StringLike": {"aws:Referer": "x"}}, True),
         ({"IpAddress": {"aws:SourceIp": "fd00::/32"}}, False),
+        ({"ForAnyValue:IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, False),
+        ({"ForAllValues:IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, True),
+        ({"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}, True),
     ],
 )
 def test_what_is_public(condition, is_public):

@@ -3,8 +3,9 @@ from collections.abc import Callable
 import pytest
 from multidict import CIMultiDict
 
-from cellsmono.gateway.s3.authentication import Authenticator, SignedRequest
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.dates import parse_compact
+from cellsmono.gateway.s3.identity import SignedRequest
 from cellsmono.kernel.clock import ManualClock
 
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"

@@ -8,7 +8,6 @@ import pytest
 from awscrt import checksums as crt
 from multidict import CIMultiDict
 
-from cellsmono.gateway.s3.authentication import Identity, PayloadMode
 from cellsmono.gateway.s3.body import open_body
 from cellsmono.gateway.s3.checksums import (
     ALGORITHMS,
@@ -22,6 +21,8 @@ from cellsmono.gateway.s3.checksums import (
 from cellsmono.gateway.s3.chunked import MAX_LINE, ChunkDecoder
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.errors import S3Error, from_domain
+from cellsmono.gateway.s3.identity import Identity
+from cellsmono.gateway.s3.payload import PayloadMode
 from cellsmono.gateway.s3.signature_v4 import ChunkSigning, sign_chunk, sign_trailer
 from cellsmono.kernel.errors import Invalid
 

@@ -56,6 +56,7 @@ class TestPolicy:
             ([{"bucket": "other"}], {}, "Policy Condition failed"),
             ([{"bucket": "other"}], {"bucket": "other"}, "Policy Condition failed"),
             ([["eq", "$x-amz-meta-a", ""]], {}, "Policy Condition failed"),
+            ([["starts-with", "$x-amz-meta-a", "a"]], {}, "Policy Condition failed"),
             ([["starts-with", "$Content-Type", "image/"]], {"content-type": "image/a,text/html"}, "Condition failed"),
             ([["starts-with", "$key", ""]], {"x-amz-meta-extra": "1"}, "Extra input fields"),
             ([["starts-with", "$key", ""]], {"success_action_redirect": "http://evil"}, "Extra input fields"),
@@ -66,6 +67,11 @@ class TestPolicy:
             check_policy(policy_of(conditions), {**self.FIELDS, **change}, "b", NOW)
         assert (caught.value.code, caught.value.status) == ("AccessDenied", 403)
         assert message in caught.value.message
+
+    def test_what_may_begin_with_anything_may_be_left_out(self):
+        policy = policy_of([["starts-with", "$key", ""], ["starts-with", "$Content-Type", ""]])
+        check_policy(policy, {"key": "k"}, "b", NOW)
+        check_policy(policy, {"key": "k", "content-type": "text/plain"}, "b", NOW)
 
     def test_expiration(self):
         policy = policy_of([["starts-with", "$key", ""]])

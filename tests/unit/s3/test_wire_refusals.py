@@ -6,9 +6,11 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from cellsmono.gateway.s3 import signature_v2, signature_v4
-from cellsmono.gateway.s3.authentication import Authenticator, PayloadMode, SignedRequest, read_payload_mode
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.errors import S3Error, render
+from cellsmono.gateway.s3.identity import SignedRequest
+from cellsmono.gateway.s3.payload import PayloadMode, read_payload_mode
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

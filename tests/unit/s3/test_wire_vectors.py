@@ -5,10 +5,10 @@ import hashlib
 import pytest
 
 from cellsmono.gateway.s3 import dates
-from cellsmono.gateway.s3.authentication import PayloadMode
 from cellsmono.gateway.s3.chunked import ChunkDecoder
 from cellsmono.gateway.s3.digests import ChunkVerifier
 from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.payload import PayloadMode
 from cellsmono.gateway.s3.signature_v4 import ChunkSigning, derive_key
 from cellsmono.kernel.errors import Invalid
 

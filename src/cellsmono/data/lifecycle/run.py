@@ -41,7 +41,8 @@ class Buckets(Protocol):
 class Totals(msgspec.Struct):
     """What a run did: buckets with rules, objects looked at, what went, and what could not go.
 
-    ``versions`` counts noncurrent versions and delete markers that went.
+    ``versions`` counts noncurrent versions and delete markers that went, ``kept`` those that were due and stay, for an
+    object lock keeps them.
     """
 
     buckets: int = 0
@@ -49,6 +50,7 @@ class Totals(msgspec.Struct):
     expired: int = 0
     versions: int = 0
     aborted: int = 0
+    kept: int = 0
     failed: int = 0
 
 
@@ -123,7 +125,9 @@ class Run:
         except (NotFound, PreconditionFailed):
             pass  # deleted meanwhile, or current again
         except CellsError as error:
-            if error.reason != LOCKED:  # then it stays until the lock ends
+            if error.reason == LOCKED:  # it stays until the lock ends
+                self.totals.kept += 1
+            else:
                 self._complain(store, version.key, error)
 
     def _complain(self, store: NodeStore, path: str, error: CellsError) -> None:

@@ -80,5 +80,6 @@ class LifecycleService:
         state = "running" if self._run is not None else "last run"
         return ServiceStatus(
             detail=f"{state}: {run.looked_at} objects in {run.buckets} buckets, {run.expired} expired, "
-            f"{run.versions} versions removed, {run.aborted} uploads aborted, {run.failed} failed"
+            f"{run.versions} versions removed, {run.kept} kept by locks, {run.aborted} uploads aborted, "
+            f"{run.failed} failed"
         )

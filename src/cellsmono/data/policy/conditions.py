@@ -1,73 +1,61 @@
 """The conditions of a policy's statements: operators on what is known about a request.
 
-Source: "IAM JSON policy elements: Condition operators". An operator or key that this server does not know is refused
-when a policy is put: to ignore one would open, or leave open, what its author meant to shut.
+Source: "IAM JSON policy elements: Condition operators" and "Single-valued vs. multivalued context keys". An operator or
+key that this server does not know is refused when a policy is put: to ignore one would open, or leave open, what its
+author meant to shut.
 """
 
-import ipaddress
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+import enum
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from cellsmono.data.policy.wildcards import compile_pattern
+from cellsmono.data.policy.keys import Key, find_key
+from cellsmono.data.policy.operators import OPERATORS, Network, Test, read_network
+from cellsmono.data.policy.request import Known
 from cellsmono.kernel.errors import Invalid
 
-SOURCE_IP: Final = "aws:sourceip"
 
-KEYS: Final = frozenset(
-    {
-        "aws:currenttime",
-        "aws:epochtime",
-        "aws:referer",
-        "aws:securetransport",
-        SOURCE_IP,
-        "aws:useragent",
-        "s3:authtype",
-        "s3:delimiter",
-        "s3:max-keys",
-        "s3:prefix",
-        "s3:signatureversion",
-        "s3:x-amz-acl",
-        "s3:x-amz-content-sha256",
-        "s3:x-amz-copy-source",
-        "s3:x-amz-metadata-directive",
-        "s3:x-amz-server-side-encryption",
-        "s3:x-amz-storage-class",
-    }
-)
-"""The keys that statements may ask for, in lower case: their case does not matter."""
+class Quantity(enum.Enum):
+    """How many of a request's values must fit: it has at most one (PLAIN), any of them, all of them."""
 
-Test = Callable[[str], bool]
-"""Whether one value of the policy fits the request's value."""
+    PLAIN = ""
+    ANY = "ForAnyValue"
+    ALL = "ForAllValues"
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One operator on one key. It holds when any of ``tests`` does; ``is_negated``: when none does.
+    """One operator on one key. A value fits when any of ``tests`` holds; ``is_negated``: when none does.
 
     ``when_missing`` is the answer for a request that has no such key.
     """
 
-    key: str
+    key: Key
     tests: tuple[Test, ...]
     is_negated: bool = False
     when_missing: bool = False
+    quantity: Quantity = Quantity.PLAIN
 
-    def is_met(self, values: Mapping[str, str]) -> bool:
-        """Whether a request with these values satisfies it."""
-        value = values.get(self.key)
-        if value is None:
+    def is_met(self, known: Known, action: str) -> bool:
+        """Whether a request for an action (in lower case) satisfies it. Raises LookupError, see ``Known.find``."""
+        values = known.find(self.key, action)
+        if not values:
             return self.when_missing
-        return any(test(value) for test in self.tests) is not self.is_negated
+        if self.quantity is Quantity.PLAIN:
+            # Two values only where tags differ in nothing but case; then a denial holds for each of them.
+            return any(self._is_named(value) for value in values) is not self.is_negated
+        count = all if self.quantity is Quantity.ALL else any
+        return count(self._is_named(value) is not self.is_negated for value in values)
+
+    def _is_named(self, value: str) -> bool:
+        return any(test(value) for test in self.tests)
 
 
 class AddressCondition(Condition, frozen=True):
     """A condition on networks, which says also how wide it is."""
 
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    networks: tuple[Network, ...] = ()
 
 
 def read_conditions(block: Any) -> tuple[Condition, ...]:
@@ -83,16 +71,23 @@ def read_conditions(block: Any) -> tuple[Condition, ...]:
     return tuple(found)
 
 
-def _read_condition(name: str, key: str, values: Any) -> Condition:
-    if key.lower() not in KEYS:
-        raise malformed(f"Policy has an invalid condition key: {key!r} is not known to this server")
+def _read_condition(name: str, key_name: str, values: Any) -> Condition:
+    key = find_key(refuse_variables(key_name))
+    if key is None:
+        raise malformed(f"Policy has an invalid condition key: {key_name!r} is not known to this server")
     texts = [_read_value(value) for value in (values if isinstance(values, list) else [values])]
     if not texts:
-        raise malformed(f"Invalid Condition: {name} on {key} has no values")
+        raise malformed(f"Invalid Condition: {name} on {key_name} has no values")
     if name == "Null":
-        return _read_null(key.lower(), texts)
-    plain = name.removesuffix("IfExists")
-    found = _OPERATORS.get(plain)
+        return _read_null(key, texts)
+    quantity, unqualified = _read_quantity(name)
+    if key.is_many and quantity is Quantity.PLAIN:
+        raise malformed(
+            f"Invalid Condition: {key_name} has several values in one request; say ForAnyValue:{name} or "
+            f"ForAllValues:{name}"
+        )
+    plain = unqualified.removesuffix("IfExists")
+    found = OPERATORS.get(plain)
     if found is None:
         raise malformed(f"Policy has an invalid condition operator: {name!r} is not known to this server")
     make, is_negated = found
@@ -100,11 +95,26 @@ def _read_condition(name: str, key: str, values: Any) -> Condition:
         tests = tuple(make(text) for text in texts)
     except (ValueError, OverflowError):
         raise malformed(f"Invalid Condition value: {texts!r} do not suit {name}") from None
-    when_missing = is_negated or plain != name
+    when_missing = plain != unqualified or _is_met_by_nothing(quantity, is_negated)
     if plain in {"IpAddress", "NotIpAddress"}:
-        networks = tuple(_read_network(text) for text in texts)
-        return AddressCondition(key.lower(), tests, is_negated, when_missing, networks)
-    return Condition(key.lower(), tests, is_negated, when_missing)
+        networks = tuple(read_network(text) for text in texts)
+        return AddressCondition(key, tests, is_negated, when_missing, quantity, networks)
+    return Condition(key, tests, is_negated, when_missing, quantity)
+
+
+def _read_quantity(name: str) -> tuple[Quantity, str]:
+    """The set operator that an operator begins with, and the rest of its name."""
+    prefix, colon, rest = name.partition(":")
+    if not colon:
+        return Quantity.PLAIN, name
+    if prefix not in (Quantity.ANY.value, Quantity.ALL.value):
+        raise malformed(f"Policy has an invalid condition operator: {name!r} is not known to this server")
+    return Quantity(prefix), rest
+
+
+def _is_met_by_nothing(quantity: Quantity, is_negated: bool) -> bool:
+    """Whether a request without a key satisfies a condition on it: of no values all fit, and none is any."""
+    return is_negated if quantity is Quantity.PLAIN else quantity is Quantity.ALL
 
 
 def _read_value(value: Any) -> str:
@@ -117,7 +127,7 @@ def _read_value(value: Any) -> str:
     return refuse_variables(value)
 
 
-def _read_null(key: str, texts: Sequence[str]) -> Condition:
+def _read_null(key: Key, texts: Sequence[str]) -> Condition:
     if len(texts) != 1 or texts[0].lower() not in {"true", "false"}:
         raise malformed("Invalid Condition: Null needs true or false")
     is_to_be_missing = texts[0].lower() == "true"
@@ -125,7 +135,7 @@ def _read_null(key: str, texts: Sequence[str]) -> Condition:
 
 
 def refuse_variables(text: str) -> str:
-    """Policy variables (``${aws:username}``) have no meaning without users."""
+    """The text, without policy variables (``${aws:username}``): there is nobody here for whom they would differ."""
     if "${" in text:
         raise malformed(f"Policy variables are not known to this server: {text!r}")
     return text
@@ -134,103 +144,3 @@ def refuse_variables(text: str) -> str:
 def malformed(message: str) -> Invalid:
     """The error for a document that can not be a policy here."""
     return Invalid(message, reason="policy")
-
-
-# Operators
-
-
-def _make_equals(wanted: str) -> Test:
-    return lambda value: value == wanted
-
-
-def _make_equals_ignore_case(wanted: str) -> Test:
-    folded = wanted.lower()
-    return lambda value: value.lower() == folded
-
-
-def _make_like(wanted: str) -> Test:
-    return compile_pattern(wanted).matches
-
-
-def _make_bool(wanted: str) -> Test:
-    if wanted.lower() not in {"true", "false"}:
-        raise ValueError(wanted)
-    return _make_equals_ignore_case(wanted)
-
-
-def _make_network(wanted: str) -> Test:
-    network = _read_network(wanted)
-
-    def is_inside(value: str) -> bool:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in network
-
-    return is_inside
-
-
-def _read_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
-def _compare(read: Callable[[str], float], relation: Callable[[float, float], bool]) -> Callable[[str], Test]:
-    def make(wanted: str) -> Test:
-        bound = read(wanted)
-
-        def test(value: str) -> bool:
-            try:
-                return relation(read(value), bound)
-            except (ValueError, OverflowError):
-                return False
-
-        return test
-
-    return make
-
-
-def _read_number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _read_date(text: str) -> float:
-    """Seconds since the epoch of an ISO 8601 date (UTC where it names no zone), or of a number of them."""
-    if text.isascii() and text.isdigit():
-        return float(text)
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-_RELATIONS: Final[dict[str, tuple[Callable[[float, float], bool], bool]]] = {
-    "Equals": (operator.eq, False),
-    "NotEquals": (operator.eq, True),
-    "LessThan": (operator.lt, False),
-    "LessThanEquals": (operator.le, False),
-    "GreaterThan": (operator.gt, False),
-    "GreaterThanEquals": (operator.ge, False),
-}
-
-_OPERATORS: Final[dict[str, tuple[Callable[[str], Test], bool]]] = {
-    "StringEquals": (_make_equals, False),
-    "StringNotEquals": (_make_equals, True),
-    "StringEqualsIgnoreCase": (_make_equals_ignore_case, False),
-    "StringNotEqualsIgnoreCase": (_make_equals_ignore_case, True),
-    "StringLike": (_make_like, False),
-    "StringNotLike": (_make_like, True),
-    "Bool": (_make_bool, False),
-    "IpAddress": (_make_network, False),
-    "NotIpAddress": (_make_network, True),
-}
-_OPERATORS.update(
-    {
-        kind + name: (_compare(read, relation), is_negated)
-        for kind, read in (("Numeric", _read_number), ("Date", _read_date))
-        for name, (relation, is_negated) in _RELATIONS.items()
-    }
-)
-"""How a value of the policy becomes a test, and whether the operator is the contrary of that test."""

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cellsmono.data.policy.actions import BUCKET_ACTIONS, OBJECT_ACTIONS
-from cellsmono.data.policy.conditions import malformed, read_conditions, refuse_variables
-from cellsmono.data.policy.evaluation import Policy, Statement
+from cellsmono.data.policy.conditions import Condition, malformed, read_conditions, refuse_variables
+from cellsmono.data.policy.evaluation import EVERYBODY, Policy, Statement, Who
 from cellsmono.data.policy.wildcards import compile_pattern, is_wild
 
 MAX_BYTES: Final = 20 * 1024
@@ -18,8 +18,10 @@ ACCOUNT: Final = "000000000000"
 _PRINCIPALS: Final = frozenset({"*", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"})
 _ARN: Final = "arn:aws:s3:::"
 _ELEMENTS: Final = frozenset(
-    {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
+_ACCOUNT: Final = frozenset({Who.OWNER, Who.USER})
+"""Whom the owner's ARN names: as of any account, it is the people of it as well."""
 
 
 def arn_of(bucket: str, path: str = "") -> str:
@@ -79,12 +81,15 @@ def _read_statement(statement: Any, bucket: str) -> Statement:
             _check_resource(resource, bucket)
         if not excludes_actions:
             _check_fit(names, resources, bucket)
+    conditions = read_conditions(statement["Condition"]) if "Condition" in statement else ()
+    if not excludes_actions:
+        _check_conditions(names, conditions)
     return Statement(
         is_allow=effect == "Allow",
-        is_everybody=_read_principal(statement.get("Principal")),
+        who=_read_who(statement, is_allow=effect == "Allow"),
         actions=tuple(compile_pattern(name) for name in names),
         resources=tuple(compile_pattern(resource) for resource in resources),
-        conditions=read_conditions(statement["Condition"]) if "Condition" in statement else (),
+        conditions=conditions,
         excludes_actions=excludes_actions,
         excludes_resources=excludes_resources,
     )
@@ -102,8 +107,22 @@ def _read_list(statement: dict[str, Any], name: str) -> tuple[list[str], bool]:
     return [refuse_variables(text) for text in texts], is_negative
 
 
-def _read_principal(principal: Any) -> bool:
-    """Whether everybody is meant; else it is the owner."""
+def _read_who(statement: dict[str, Any], *, is_allow: bool) -> frozenset[Who]:
+    """Whom a statement is about.
+
+    ``NotPrincipal`` with the owner's ARN spares the owner alone: a user of the account would have to be named, too.
+    """
+    if "NotPrincipal" not in statement:
+        return EVERYBODY if _is_everybody(statement.get("Principal")) else _ACCOUNT
+    if "Principal" in statement:
+        raise malformed("A statement needs either Principal or NotPrincipal")
+    if is_allow:
+        raise malformed("NotPrincipal must be used with the effect Deny: with Allow it would let in everybody else")
+    return frozenset[Who]() if _is_everybody(statement["NotPrincipal"]) else EVERYBODY - {Who.OWNER}
+
+
+def _is_everybody(principal: Any) -> bool:
+    """Whether everybody is named; else it is the owner."""
     if principal is None:
         raise malformed("Missing required field Principal")
     values = principal
@@ -144,6 +163,14 @@ def _check_fit(actions: Collection[str], resources: Collection[str], bucket: str
         is_met = (has_bucket and _is_any(action, BUCKET_ACTIONS)) or (has_object and _is_any(action, OBJECT_ACTIONS))
         if not is_met:
             raise malformed("Action does not apply to any resource(s) in statement")
+
+
+def _check_conditions(actions: Collection[str], conditions: Collection[Condition]) -> None:
+    """Every key needs an action that it is about: for others it is always missing."""
+    for condition in conditions:
+        about = condition.key.actions
+        if about is not None and not any(_is_any(action, about) for action in actions):
+            raise malformed("Conditions do not apply to combination of actions and resources in statement")
 
 
 def _is_any(action: str, names: frozenset[str]) -> bool:

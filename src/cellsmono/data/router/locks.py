@@ -54,7 +54,8 @@ class LockRouter(VersionRouter):
         """See ``NodeRouter``."""
         if bypass:
             bypass = self._may_bypass(actor, root, path)
-        return await self._allow(actor, root, DELETE_VERSION, path).delete_version(path, version, bypass=bypass)
+        store = self._allow(actor, root, DELETE_VERSION, path, version=version)
+        return await store.delete_version(path, version, bypass=bypass)
 
     async def update_lock(
         self,

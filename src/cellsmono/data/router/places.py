@@ -50,6 +50,10 @@ class Place(msgspec.Struct, frozen=True):
         """The path in the datasource of a path in the workspace that begins with ``shown``."""
         return self.above + path[len(self.shown) :]
 
+    def prefix_inside(self, prefix: str) -> str:
+        """What of the datasource is below a prefix of the workspace that begins with ``shown``, or that it does."""
+        return self.above if len(prefix) <= len(self.shown) else self.inside(prefix)
+
     @contextmanager
     def telling(self) -> Iterator[None]:
         """Let errors speak of paths in the workspace: where its roots are is nobody's business."""

@@ -1,18 +1,17 @@
 """Who may do what: the owner everything that no policy denies; others what policy, ACLs and configuration open."""
 
 import enum
+from collections.abc import Iterator
 from typing import Final
 
-from cellsmono.data.policy.document import arn_of, parse_policy
-from cellsmono.data.policy.evaluation import Decision, evaluate
+from cellsmono.data.policy.document import parse_policy
+from cellsmono.data.policy.evaluation import Decision
+from cellsmono.data.router.asking import NO_DETAILS, Details, ask_policy
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, PUBLIC_ACLS, BucketSettings, BucketSettingsStore
 from cellsmono.interfaces.datasource import NodeStore
-from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.node import NO_META, NodeMeta
 from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import Forbidden, Invalid
-from cellsmono.kernel.log import get_logger
-
-log = get_logger("rights")
 
 GET: Final = "s3:GetObject"
 PUT: Final = "s3:PutObject"
@@ -46,11 +45,11 @@ _ALWAYS: Final = frozenset({"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:Dele
 
 
 class Verdict(enum.Enum):
-    """What the rules say. BY_ACL: what the ACL of the object itself says, which must be read first."""
+    """What the rules say. BY_NODE: that depends on the object itself, its ACL or its tags, which must be read first."""
 
     YES = "yes"
     NO = "no"
-    BY_ACL = "by_acl"
+    BY_NODE = "by_node"
 
 
 class Rights:
@@ -59,63 +58,93 @@ class Rights:
     def __init__(self, settings: BucketSettingsStore) -> None:
         self._settings = settings
 
-    def judge(self, actor: Actor, store: NodeStore, action: str, path: str = "") -> Verdict:
+    def judge(
+        self, actor: Actor, store: NodeStore, action: str, path: str = "", details: Details = NO_DETAILS
+    ) -> Verdict:
         """Whether ``actor`` may do ``action`` on the node ``path``, or on the datasource itself.
 
-        The action of the whole request counts where the actor's circumstances name one.
+        The action of the whole request counts where the actor's circumstances name one. With ``details.found`` the
+        verdict is never BY_NODE.
         """
-        settings = self._settings.find(store.config.name)
+        settings = self._settings.find(store.config.name) or NO_SETTINGS
+        decision = _decide(actor, store, settings, action, path, details)
+        if decision is None:
+            return Verdict.BY_NODE
+        action = actor.circumstances.action or action
         if actor.kind == "anonymous":
-            return self._judge_stranger(actor, store, settings or NO_SETTINGS, action, path)
-        if settings is None or not settings.policy:
-            return Verdict.YES
-        asked = actor.circumstances.action or action
-        is_denied = _ask_policy(actor, store.config.name, settings, asked, path) is Decision.DENY
-        return Verdict.NO if is_denied and asked not in _ALWAYS else Verdict.YES
+            return _judge_stranger(store, settings, action, decision, details.found)
+        return Verdict.NO if decision is Decision.DENY and action not in _ALWAYS else Verdict.YES
 
-    def require(self, actor: Actor, store: NodeStore, action: str, path: str = "") -> None:
-        """Raise Forbidden unless ``actor`` may. For actions that no object's ACL opens."""
-        if self.judge(actor, store, action, path) is not Verdict.YES:
+    def denies_missing(
+        self, actor: Actor, store: NodeStore, action: str, path: str, version: str | None = None
+    ) -> bool:
+        """Whether a policy denies an action on something that is not there."""
+        settings = self._settings.find(store.config.name) or NO_SETTINGS
+        details = Details(version, found=NO_META)
+        return _decide(actor, store, settings, action, path, details) is Decision.DENY
+
+    def require(
+        self, actor: Actor, store: NodeStore, action: str, path: str = "", details: Details = NO_DETAILS
+    ) -> None:
+        """Raise Forbidden unless ``actor`` may; also where that depends on the node, and nobody looked at it."""
+        if self.judge(actor, store, action, path, details) is not Verdict.YES:
             raise forbid(store, path)
 
     def require_meta(self, actor: Actor, store: NodeStore, path: str, meta: NodeMeta) -> None:
-        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL, lock and tags."""
-        if meta.tags:
-            self.require(actor, store, PUT_TAGS, path)
-        if meta.lock is not None:
-            if meta.lock.mode:
-                self.require(actor, store, PUT_RETENTION, path)
-            if meta.lock.hold:
-                self.require(actor, store, PUT_HOLD, path)
+        """Raise Forbidden or Invalid (reason ``acl``) unless ``actor`` may give a node this ACL, lock and tags.
+
+        Where an action stands for the whole request, that action is all that there is to be allowed.
+        """
+        if not actor.circumstances.action:
+            for action in _implied_actions(meta):
+                # New content has no tags yet: those of what it replaces go with it, and are nothing to decide by.
+                self.require(actor, store, action, path, Details(asked=meta, found=NO_META))
         if meta.acl:
-            self.require(actor, store, PUT_ACL, path)
             _check_acl(self._settings.find(store.config.name) or NO_SETTINGS, meta.acl)
 
-    def _judge_stranger(
-        self, actor: Actor, store: NodeStore, settings: BucketSettings, action: str, path: str
-    ) -> Verdict:
-        name = store.config.name
-        action = actor.circumstances.action or action
-        if settings.policy:
-            decision = _ask_policy(actor, name, settings, action, path)
-            if decision is Decision.DENY:
-                return Verdict.NO
-            if decision is Decision.ALLOW and not _is_restricted(settings, name):
-                return Verdict.YES
-        if settings.block.ignore_acls:
-            return Verdict.NO
-        if action in _CONFIGURED[store.config.anonymous]:
-            return Verdict.YES
-        if not settings.has_acls:
-            return Verdict.NO
-        if action in _BUCKET_ACLS.get(settings.acl, ()):
-            return Verdict.YES
-        return Verdict.BY_ACL if action in (GET, GET_VERSION) else Verdict.NO
+
+def _implied_actions(meta: NodeMeta) -> Iterator[str]:
+    """What writing a node with this metadata is beside writing it."""
+    if meta.tags:
+        yield PUT_TAGS
+    if meta.lock is not None and meta.lock.mode:
+        yield PUT_RETENTION
+    if meta.lock is not None and meta.lock.hold:
+        yield PUT_HOLD
+    if meta.acl:
+        yield PUT_ACL
 
 
-def is_open(node: Node) -> bool:
-    """Whether the ACL of an object lets everybody read it."""
-    return node.meta.acl in _PUBLIC_OBJECTS
+def _decide(
+    actor: Actor, store: NodeStore, settings: BucketSettings, action: str, path: str, details: Details
+) -> Decision | None:
+    """What the bucket's policy says, see ``ask_policy``."""
+    if not settings.policy:
+        return Decision.NONE
+    action = actor.circumstances.action or action
+    return ask_policy(actor, store.config.name, settings.policy, action, path, details)
+
+
+def _judge_stranger(
+    store: NodeStore, settings: BucketSettings, action: str, decision: Decision, found: NodeMeta | None
+) -> Verdict:
+    if decision is Decision.DENY:
+        return Verdict.NO
+    if decision is Decision.ALLOW and not _is_restricted(settings, store.config.name):
+        return Verdict.YES
+    if settings.block.ignore_acls:
+        return Verdict.NO
+    if action in _CONFIGURED[store.config.anonymous]:
+        return Verdict.YES
+    if not settings.has_acls:
+        return Verdict.NO
+    if action in _BUCKET_ACLS.get(settings.acl, ()):
+        return Verdict.YES
+    if action not in (GET, GET_VERSION):
+        return Verdict.NO
+    if found is None:
+        return Verdict.BY_NODE
+    return Verdict.YES if found.acl in _PUBLIC_OBJECTS else Verdict.NO
 
 
 def forbid(store: NodeStore, path: str) -> Forbidden:
@@ -142,22 +171,6 @@ def _check_acl(settings: BucketSettings, acl: str) -> None:
         raise Invalid("The bucket does not allow ACLs", reason="acl")
     if settings.block.block_acls and acl in PUBLIC_ACLS:
         raise Forbidden("Public ACLs are blocked by the bucket's public access block")
-
-
-def _ask_policy(actor: Actor, bucket: str, settings: BucketSettings, action: str, path: str) -> Decision:
-    try:
-        policy = parse_policy(settings.policy, bucket)
-    except Invalid as error:
-        # It was good when it was put, by another version of this server: nothing is guessed.
-        log.error("the policy of a bucket can not be read and denies everything", bucket=bucket, error=error.message)
-        return Decision.DENY
-    return evaluate(
-        policy,
-        is_owner=actor.kind != "anonymous",
-        action=action,
-        resource=arn_of(bucket, path),
-        values=actor.circumstances.values,
-    )
 
 
 def _is_restricted(settings: BucketSettings, bucket: str) -> bool:

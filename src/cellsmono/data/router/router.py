@@ -5,6 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 import msgspec
 
 from cellsmono.data.policy.document import parse_policy
+from cellsmono.data.router.asking import Details
 from cellsmono.data.router.base import Roots
 from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.router.locks import LockRouter
@@ -17,8 +18,8 @@ from cellsmono.data.router.rights import (
     Verdict,
     check_change,
     forbid,
-    is_open,
 )
+from cellsmono.data.router.upload_terms import add_terms, strip_terms
 from cellsmono.interfaces.bucket_settings import NO_SETTINGS, BucketSettings, Change
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
@@ -31,7 +32,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.index import KeyPage, Usage
-from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
+from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload
 from cellsmono.interfaces.router import Actor, Root
 from cellsmono.interfaces.sealing import SealWish, no_encryption
@@ -129,7 +130,10 @@ class Router(LockRouter):
 
     async def check_meta(self, actor: Actor, root: str, path: str, meta: NodeMeta) -> None:
         """See ``NodeRouter``."""
-        self._allow(actor, root, PUT, path, meta)
+        store = self._find(actor, root)
+        if self._rights.judge(actor, store, PUT, path, Details(asked=meta)) is Verdict.NO:
+            raise forbid(store, path)  # what depends on the node is decided where the node is changed
+        self._rights.require_meta(actor, store, path, meta)
 
     # nodes
 
@@ -139,10 +143,10 @@ class Router(LockRouter):
         try:
             node = await store.read_node(path)
         except NotFound:
-            self._be_discreet(actor, store, path)
+            self._tell_missing(actor, store, path, verdict)
             raise
-        if verdict is Verdict.BY_ACL and not is_open(node):
-            raise forbid(store, path)
+        if verdict is Verdict.BY_NODE:
+            self._require_reading(actor, store, path, node.meta)
         if node.is_folder and node.kind is FolderKind.IMPLICIT:
             self._be_discreet(actor, store, path)
         return node
@@ -153,12 +157,9 @@ class Router(LockRouter):
         try:
             opened = await store.open_node(path)
         except NotFound:
-            self._be_discreet(actor, store, path)
+            self._tell_missing(actor, store, path, verdict)
             raise
-        if verdict is Verdict.BY_ACL and not is_open(opened.node):
-            opened.reader.close()
-            raise forbid(store, path)
-        return opened
+        return self._admit_opened(actor, store, path, verdict, opened)
 
     async def put_node(
         self,
@@ -178,14 +179,14 @@ class Router(LockRouter):
         self, actor: Actor, root: str, path: str, kind: FolderKind, meta: NodeMeta | None = None
     ) -> Node:
         """See ``NodeRouter``."""
-        store = self._allow(actor, root, PUT, path, meta or NO_META)
+        store = self._allow(actor, root, PUT, path, meta)
         return await store.create_folder(path, kind, meta)
 
     async def copy_node(
         self, actor: Actor, source_root: str, source: str, root: str, path: str, options: CopyOptions
     ) -> Node:
         """See ``NodeRouter``."""
-        target = self._allow(actor, root, PUT, path, options.meta or NO_META)
+        target = self._allow(actor, root, PUT, path, options.meta)
         options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
         version = options.source_version
         origin, verdict = self._judge_reading(actor, source_root, source, version)
@@ -214,9 +215,12 @@ class Router(LockRouter):
 
     async def move_node(self, actor: Actor, root: str, source: str, path: str) -> Node:
         """See ``NodeRouter``."""
-        for action, end in ((GET, source), (DELETE, source), (PUT, path)):
+        for action, end in ((DELETE, source), (PUT, path)):
             self._allow(actor, root, action, end)
-        return await self._find(actor, root).move_node(source, path)
+        store, verdict = self._judge_node(actor, root, GET, source)
+        if verdict is Verdict.BY_NODE:
+            self._require_reading(actor, store, source, (await self.read_node(actor, root, source)).meta)
+        return await store.move_node(source, path)
 
     async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeRouter``."""
@@ -240,7 +244,14 @@ class Router(LockRouter):
 
     async def update_meta(self, actor: Actor, root: str, path: str, change: Callable[[NodeMeta], NodeMeta]) -> Node:
         """See ``NodeRouter``."""
-        return await self._allow(actor, root, PUT_TAGS, path).update_meta(path, change)
+        store, verdict = self._judge_node(actor, root, PUT_TAGS, path)
+        if verdict is Verdict.YES:
+            return await store.update_meta(path, change)
+        try:
+            return await store.update_meta(path, self._decide_by(actor, store, PUT_TAGS, path, change))
+        except NotFound:
+            self._require_no_denial(actor, store, PUT_TAGS, path)
+            raise
 
     # listings
 
@@ -264,21 +275,24 @@ class Router(LockRouter):
         self, actor: Actor, root: str, path: str, context: bytes, options: WriteOptions | None = None
     ) -> Upload:
         """See ``NodeRouter``."""
-        store = self._allow(actor, root, PUT, path)
+        meta = None if options is None else options.meta
+        store = self._find(actor, root)
+        # The rights to tag and lock are asked for when the object is made; what tags and locks it may have, now.
+        self._rights.require(actor, store, PUT, path, Details(asked=meta))
         if options is not None:
             options = msgspec.structs.replace(options, seal=self._wish(root, options.seal))
-        return await store.create_upload(path, context, options)
+        return strip_terms(await store.create_upload(path, add_terms(actor, context, meta), options))
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
         """See ``NodeRouter``."""
-        return await (await self._allow_upload(actor, root, upload_id)).read_upload(upload_id)
+        return strip_terms(await (await self._allow_upload(actor, root, upload_id)).read_upload(upload_id))
 
     async def list_uploads(
         self, actor: Actor, root: str, prefix: str, after_key: str, after_id: str, limit: int
     ) -> list[Upload]:
         """See ``NodeRouter``."""
         store = self._allow(actor, root, "s3:ListBucketMultipartUploads")
-        return await store.list_uploads(prefix, after_key, after_id, limit)
+        return [strip_terms(each) for each in await store.list_uploads(prefix, after_key, after_id, limit)]
 
     async def put_part(
         self,

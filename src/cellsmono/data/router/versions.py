@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from cellsmono.data.router.base import RouterBase
-from cellsmono.data.router.rights import GET, LIST_VERSIONS, PUT_VERSION_TAGS, Verdict, forbid, is_open
+from cellsmono.data.router.rights import LIST_VERSIONS, PUT_VERSION_TAGS, Verdict
 from cellsmono.interfaces.datasource import OpenNode
-from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.node import NO_META, Node, NodeMeta
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
-from cellsmono.kernel.errors import Forbidden, Unavailable
+from cellsmono.kernel.errors import Forbidden, Invalid, NotFound, Unavailable
 
 
 class VersionRouter(RouterBase):
@@ -27,8 +27,6 @@ class VersionRouter(RouterBase):
         if actor.kind != "owner":
             raise Forbidden("Only the owner can change the versioning of a bucket")
         store = self._allow(actor, root, "s3:PutBucketVersioning")
-        if versioning is Versioning.SUSPENDED and store.versioning is Versioning.OFF:
-            return  # there is nothing to suspend
         await store.set_versioning(versioning)
 
     async def list_versions(
@@ -48,29 +46,51 @@ class VersionRouter(RouterBase):
     async def read_version(self, actor: Actor, root: str, path: str, version: str) -> Version:
         """See ``NodeRouter``."""
         store, verdict = self._judge_reading(actor, root, path, version)
-        found = await store.read_version(path, version)
-        if verdict is Verdict.BY_ACL and (found.node is None or not is_open(found.node)):
-            raise forbid(store, path)
+        try:
+            found = await store.read_version(path, version)
+        except NotFound:
+            if verdict is Verdict.BY_NODE:
+                self._tell_missing(actor, store, path, verdict, version)
+            raise
+        if verdict is Verdict.BY_NODE:
+            self._require_reading(actor, store, path, _meta_of(found), version)
         return found
 
     async def read_latest(self, actor: Actor, root: str, path: str) -> Version | None:
         """See ``NodeRouter``."""
-        store = self._allow(actor, root, GET, path)
-        found = await store.index.read_versions(path, 1)
-        return found[0] if found else None
+        store, verdict = self._judge_reading(actor, root, path)
+        versions = await store.index.read_versions(path, 1)
+        found = versions[0] if versions else None
+        if verdict is Verdict.BY_NODE:
+            self._require_reading(actor, store, path, _meta_of(found))
+        return found
 
     async def open_version(self, actor: Actor, root: str, path: str, version: str) -> OpenNode:
         """See ``NodeRouter``."""
         store, verdict = self._judge_reading(actor, root, path, version)
-        opened = await store.open_version(path, version)
-        if verdict is Verdict.BY_ACL and not is_open(opened.node):
-            opened.reader.close()
-            raise forbid(store, path)
-        return opened
+        try:
+            opened = await store.open_version(path, version)
+        except (NotFound, Invalid):
+            if verdict is Verdict.BY_NODE:
+                self._tell_missing(actor, store, path, verdict, version)
+            raise
+        return self._admit_opened(actor, store, path, verdict, opened, version)
 
     async def update_version_meta(
         self, actor: Actor, root: str, path: str, version: str, change: Callable[[NodeMeta], NodeMeta]
     ) -> Node:
         """See ``NodeRouter``."""
-        store = self._allow(actor, root, PUT_VERSION_TAGS, path)
-        return await store.update_version_meta(path, version, change)
+        store, verdict = self._judge_node(actor, root, PUT_VERSION_TAGS, path, version)
+        if verdict is Verdict.BY_NODE:
+            change = self._decide_by(actor, store, PUT_VERSION_TAGS, path, change, version)
+        try:
+            return await store.update_version_meta(path, version, change)
+        except (NotFound, Invalid):
+            if verdict is Verdict.BY_NODE:
+                self._require_no_denial(actor, store, PUT_VERSION_TAGS, path, version)
+            raise
+
+
+def _meta_of(version: Version | None) -> NodeMeta:
+    """The metadata of a version; a delete marker has none, as has what is not there."""
+    return NO_META if version is None or version.node is None else version.node.meta

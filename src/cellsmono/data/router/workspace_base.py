@@ -75,6 +75,14 @@ def admit(actor: Actor) -> Actor:
     return msgspec.structs.replace(actor, kind="system")
 
 
+def admit_listing(actor: Actor, prefix: str) -> Actor:
+    """As ``admit``, for a listing: policies are about the prefix in the datasource, not the one in the workspace."""
+    circumstances = actor.circumstances
+    values = {**circumstances.values, "s3:prefix": prefix}
+    circumstances = msgspec.structs.replace(circumstances, values=values)
+    return msgspec.structs.replace(actor, kind="system", circumstances=circumstances)
+
+
 def refuse(path: str) -> Forbidden:
     """The refusal. It does not say which rule refuses."""
     return Forbidden("Access Denied", path=path)

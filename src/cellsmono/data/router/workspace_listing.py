@@ -130,7 +130,7 @@ def list_windows(view: View, prefix: str, delimiter: str, after: str) -> Iterato
             if not after.startswith(rolled) and view.may_read_below(f"{top.root}/{top.above}"):
                 yield top, None, rolled
             continue
-        inner_prefix = top.above if len(prefix) <= len(top.shown) else top.inside(prefix)
+        inner_prefix = top.prefix_inside(prefix)
         # From behind the root itself: it is no key of the workspace.
         yield top, inner_prefix, top.inside(after) if after.startswith(top.shown) else top.above
 

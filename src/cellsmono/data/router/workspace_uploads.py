@@ -54,7 +54,7 @@ class WorkspaceUploads(WorkspaceBase):
             top = top_of(view, each)
             if not (top.shown.startswith(prefix) or prefix.startswith(top.shown)) or len(found) >= limit:
                 continue
-            inner = top.above if len(prefix) <= len(top.shown) else top.inside(prefix)
+            inner = top.prefix_inside(prefix)
             key, upload_id = (top.inside(after_key), after_id) if after_key.startswith(top.shown) else ("", "")
             if after_key and not after_key.startswith(top.shown) and after_key.encode() > top.shown.encode():
                 continue

@@ -1,7 +1,7 @@
 """Versions of keys in workspaces. Whether they are kept is the owner's decision."""
 
 from cellsmono.data.router.places import Place
-from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, admit, refuse
+from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, admit_listing, refuse
 from cellsmono.data.router.workspace_listing import LEAST_FETCHED, Sight, list_windows
 from cellsmono.data.router.workspace_nodes import Change, keep_settings, show_open
 from cellsmono.interfaces.datasource import OpenNode
@@ -47,7 +47,8 @@ class WorkspaceVersions(WorkspaceBase):
                 found.append(inner_after)
                 continue
             version = after_version if after.startswith(top.shown) and after else None
-            some = await self._list_root(actor, view, top, inner_prefix, delimiter, inner_after, version, limit + 1)
+            inside = admit_listing(actor, inner_prefix)
+            some = await self._list_root(inside, view, top, inner_prefix, delimiter, inner_after, version, limit + 1)
             found += [top.show(entry) if isinstance(entry, str) else top.show_version(entry) for entry in some]
         return _cut(found, limit)
 
@@ -62,15 +63,16 @@ class WorkspaceVersions(WorkspaceBase):
         after_version: str | None,
         limit: int,
     ) -> list[Version | str]:
-        """Up to ``limit`` versions and common prefixes of one root that the user may see, with paths of its own."""
+        """Up to ``limit`` versions and common prefixes of one root that the user may see, with paths of its own.
+
+        ``actor`` is one that was admitted.
+        """
         sight = Sight(view, top.root)
         whole = sight.sees_all(prefix)
         found: list[Version | str] = []
         while whole is not False and len(found) < limit:
             size = limit if whole else max(LEAST_FETCHED, limit)
-            page = await self._below.list_versions(
-                admit(actor), top.root, prefix, delimiter, after, after_version, size
-            )
+            page = await self._below.list_versions(actor, top.root, prefix, delimiter, after, after_version, size)
             found += [
                 entry for entry in page.entries if whole or await self._is_visible(sight, actor, view, top, entry)
             ]

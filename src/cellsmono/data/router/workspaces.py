@@ -8,7 +8,7 @@ then asked on behalf of an actor of the kind ``system``, and refuses users that 
 from collections.abc import Awaitable
 
 from cellsmono.data.router.places import Place, top_of
-from cellsmono.data.router.workspace_base import READ, admit, refuse
+from cellsmono.data.router.workspace_base import READ, admit, admit_listing, refuse
 from cellsmono.data.router.workspace_listing import Fetch, Sight, list_workspace
 from cellsmono.data.router.workspace_locks import WorkspaceLocks
 from cellsmono.data.router.workspace_nodes import WorkspaceNodes
@@ -110,10 +110,10 @@ class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions, Works
         if actor.kind != "user":
             return await self._below.list_keys(actor, root, prefix, delimiter, after, limit)
         view = await self._open(actor, root)
-        return await list_workspace(view, lambda top: self._fetch(actor, top), prefix, delimiter, after, limit)
+        return await list_workspace(view, lambda top: self._fetch(actor, top, prefix), prefix, delimiter, after, limit)
 
-    def _fetch(self, actor: Actor, top: Place) -> Fetch:
-        inside = admit(actor)
+    def _fetch(self, actor: Actor, top: Place, asked: str) -> Fetch:
+        inside = admit_listing(actor, top.prefix_inside(asked))
 
         def fetch(prefix: str, delimiter: str, after: str, limit: int) -> Awaitable[KeyPage]:
             return self._below.list_keys(inside, top.root, prefix, delimiter, after, limit)

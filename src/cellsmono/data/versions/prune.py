@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from cellsmono.interfaces.datasource import NodeStore
-from cellsmono.interfaces.locks import is_locked
+from cellsmono.interfaces.locks import LOCKED, is_locked
 from cellsmono.interfaces.version import Version, VersionPage
 from cellsmono.interfaces.version_policy import PrunedVersion, PruneProgress, PruneReport, VersionPolicy, find_cut
 from cellsmono.kernel.clock import Clock
@@ -93,6 +93,9 @@ class Prune:
         except (NotFound, PreconditionFailed):
             return  # deleted meanwhile, or current again
         except CellsError as error:
+            if error.reason == LOCKED:  # since it was listed: it stays until the lock ends
+                self.report.kept += 1
+                return
             if not self.report.failed:
                 log.warning("a version could not be removed", datasource=self.report.datasource, error=error.message)
             self.report.failed += 1

@@ -40,7 +40,7 @@ class VersionsService:
         self._clock = clock
         self._worker = Worker(f"{self.name}:run", self.step, interval=PERIOD, clock=clock)
         self._slices: AsyncGenerator[None, None] | None = None
-        self._keeping = self._removed = 0
+        self._keeping = self._removed = self._locked = 0
         self._problem = ""
 
     @asynccontextmanager
@@ -66,7 +66,7 @@ class VersionsService:
         return True
 
     async def _run(self) -> AsyncGenerator[None, None]:
-        keeping = removed = 0
+        keeping = removed = locked = 0
         problem = ""
         for name in self._stores.names():
             try:
@@ -81,21 +81,24 @@ class VersionsService:
                 prune = Prune(store, policy, self._clock)
                 async for _ in prune.slices():
                     yield
-                removed += prune.report.removed
-                if prune.report.removed:
-                    log.info("versions pruned", datasource=name, versions=prune.report.removed)
+                done = prune.report
+                removed += done.removed
+                locked += done.kept
+                if done.removed or done.kept:
+                    log.info("versions pruned", datasource=name, versions=done.removed, kept_by_locks=done.kept)
             except CellsError as error:
                 # Gone meanwhile, offline, read-only: the others go on, and the next run looks again.
                 problem = problem or f"{name}: {error.message}"
                 log.warning("versions of a datasource could not be looked after", datasource=name, error=error.message)
             yield
-        self._keeping, self._removed, self._problem = keeping, removed, problem
+        self._keeping, self._removed, self._locked, self._problem = keeping, removed, locked, problem
 
     def status(self) -> ServiceStatus:
         """What the last run did; degraded when versions can not be kept although the configuration says so."""
         if (status := self._worker.status()).state is not ServiceState.READY:
             return status
         detail = f"{self._keeping} datasources keep versions, {self._removed} removed in the last run"
+        detail += f", {self._locked} kept by locks" if self._locked else ""
         if self._problem:
             return ServiceStatus(ServiceState.DEGRADED, f"{detail}; {self._problem}")
         return ServiceStatus(detail=detail)

@@ -12,7 +12,7 @@ from cellsmono.datasource.sync.aggregator import Aggregator, Batch, Hint
 from cellsmono.datasource.sync.canary import Canary
 from cellsmono.datasource.sync.context import SyncContext, SyncStore
 from cellsmono.datasource.sync.hints import read_changes, read_keys
-from cellsmono.datasource.sync.polling import choose_pause, visit_blind_spots
+from cellsmono.datasource.sync.polling import choose_pause, longest_pause, visit_blind_spots
 from cellsmono.datasource.sync.removal import outermost
 from cellsmono.datasource.sync.resync import Resync, TreeWalk
 from cellsmono.datasource.sync.round import Round, Visit
@@ -316,7 +316,7 @@ class Synchronizer:
         """Look often at the few folders that the watcher can not watch."""
         took = 0.0
         while True:
-            await asyncio.sleep(choose_pause(took, self.config.reconcile_seconds))
+            await asyncio.sleep(choose_pause(took, longest_pause(self.config)))
             folders = self._watch.blind_spots()
             if not folders or not self._is_reconciled:
                 continue

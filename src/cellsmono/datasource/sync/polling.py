@@ -1,10 +1,12 @@
 """Looking again and again where no watcher tells of changes, as often as the cost of a look allows."""
 
+import math
 from collections.abc import Sequence
 
 from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.resync import TreeWalk
 from cellsmono.datasource.sync.round import Round, Visit
+from cellsmono.interfaces.datasource import DatasourceConfig
 
 LEAST_PAUSE = 2.0
 COST_FACTOR = 20.0
@@ -12,6 +14,11 @@ COST_FACTOR = 20.0
 
 FULL_COST_FACTOR = 100.0
 """Comparing every file, which alone finds what was rewritten in place, takes at most a hundredth of it."""
+
+
+def longest_pause(config: DatasourceConfig) -> float:
+    """Seconds between comparisons of the folders' times; infinite where they are switched off (0)."""
+    return config.reconcile_seconds if config.reconcile_seconds > 0 else math.inf
 
 
 def choose_pause(cost: float, longest: float) -> float:

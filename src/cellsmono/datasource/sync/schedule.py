@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 
-from cellsmono.datasource.sync.polling import FULL_COST_FACTOR, choose_pause
+from cellsmono.datasource.sync.polling import FULL_COST_FACTOR, choose_pause, longest_pause
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.kernel.clock import Clock
 
@@ -45,20 +46,35 @@ class Schedule:
         Where nothing tells of changes it comes as often as its cost allows, and so does the full one: what is
         rewritten in place shows in no folder's times.
         """
-        pause = self._config.reconcile_seconds
+        pause = self.pause(is_polling=is_polling)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._now.wait(), choose_pause(self._quick_took, pause) if is_polling else pause)
+            await asyncio.wait_for(self._now.wait(), None if pause == math.inf else pause)
         if self._is_suspicious and not self._is_doubted:
-            await asyncio.sleep(choose_pause(self._quick_took, pause))
+            await asyncio.sleep(choose_pause(self._quick_took, self._longest))
         self._is_suspicious = False
         self._now.clear()
         return self._choose_full(is_polling=is_polling)
 
+    def pause(self, *, is_polling: bool) -> float:
+        """Seconds until the next comparison, if nobody asks for one before; infinite where none is scheduled."""
+        if self._config.reconcile_seconds > 0:
+            return choose_pause(self._quick_took, self._longest) if is_polling else self._longest
+        return max(0.0, self._last_full + self._full_seconds - self._clock.monotonic())
+
+    @property
+    def _longest(self) -> float:
+        return longest_pause(self._config)
+
+    @property
+    def _full_seconds(self) -> float:
+        """Seconds between full comparisons; infinite where there are none."""
+        return self._config.full_reconcile_hours * 3600 if self.wants_full else math.inf
+
     def _choose_full(self, *, is_polling: bool) -> bool:
         rested = self._clock.monotonic() - self._last_full
-        due = self._config.full_reconcile_hours * 3600
+        due = self._full_seconds
         if is_polling:
-            due = min(due, max(self._config.reconcile_seconds, FULL_COST_FACTOR * self._full_took))
+            due = min(due, max(self._longest, FULL_COST_FACTOR * self._full_took))
         full = (self.wants_full and rested >= due) or (self._is_doubted and rested >= REST_FACTOR * self._full_took)
         if full:
             self._is_doubted = False

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from multidict import MultiMapping
 
-from cellsmono.gateway.s3.authentication import Identity, PayloadMode
 from cellsmono.gateway.s3.checksums import (
     Algorithm,
     declared_trailers,
@@ -19,6 +18,8 @@ from cellsmono.gateway.s3.checksums import (
 from cellsmono.gateway.s3.chunked import ChunkDecoder
 from cellsmono.gateway.s3.digests import BodyDigest, ChunkVerifier
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.identity import Identity
+from cellsmono.gateway.s3.payload import PayloadMode
 
 _MAX_DIGITS = 19
 _MANY_PIECES = 8

@@ -1,14 +1,17 @@
 """What bucket policies may know about a request."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 from multidict import MultiMapping
 
 from cellsmono.gateway.http import Exchange
-from cellsmono.gateway.s3.addressing import Query
-from cellsmono.gateway.s3.authentication import Identity
+from cellsmono.gateway.s3.addressing import Query, parse_copy_source
 from cellsmono.gateway.s3.dates import NS_PER_SECOND, format_iso
+from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.identity import Identity
+from cellsmono.interfaces.locks import ObjectLock
 from cellsmono.interfaces.router import Actor, Circumstances
 
 _LONGEST: Final = 2048
@@ -68,15 +71,26 @@ VERSION_ACTIONS: Final = {
 """As ``ACTIONS``, for requests that name a version."""
 
 _FROM_QUERY: Final = {"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
-_FROM_HEADERS: Final = {
-    "aws:referer": "referer",
-    "aws:useragent": "user-agent",
-    "s3:x-amz-acl": "x-amz-acl",
-    "s3:x-amz-content-sha256": "x-amz-content-sha256",
-    "s3:x-amz-copy-source": "x-amz-copy-source",
-    "s3:x-amz-metadata-directive": "x-amz-metadata-directive",
-    "s3:x-amz-server-side-encryption": "x-amz-server-side-encryption",
-    "s3:x-amz-storage-class": "x-amz-storage-class",
+_COPY_SOURCE: Final = "x-amz-copy-source"
+_FROM_HEADERS: Final = {"aws:referer": "referer", "aws:useragent": "user-agent"} | {
+    f"s3:{name}": name
+    for name in (
+        "if-match",
+        "if-none-match",
+        "x-amz-acl",
+        "x-amz-content-sha256",
+        "x-amz-grant-full-control",
+        "x-amz-grant-read",
+        "x-amz-grant-read-acp",
+        "x-amz-grant-write",
+        "x-amz-grant-write-acp",
+        "x-amz-metadata-directive",
+        "x-amz-server-side-encryption",
+        "x-amz-server-side-encryption-aws-kms-key-id",
+        "x-amz-server-side-encryption-customer-algorithm",
+        "x-amz-storage-class",
+        "x-amz-website-redirect-location",
+    )
 }
 _AUTH_TYPES: Final = {"header": "REST-HEADER", "query": "REST-QUERY-STRING", "post": "POST"}
 _SIGNATURES: Final = {2: "AWS", 4: "AWS4-HMAC-SHA256"}
@@ -87,7 +101,8 @@ def with_circumstances(
 ) -> Actor:
     """The actor together with what is known about the request; ``now`` is in seconds since the epoch.
 
-    ``headers`` are those that count: a presigned query or a form may bring some of them.
+    ``headers`` are those that count: a presigned query or a form may bring some of them. Raises S3Error InvalidRequest
+    for one that stands there twice, so that a policy never sees another value than what is done.
     """
     values = {
         "aws:currenttime": format_iso(int(now) * NS_PER_SECOND),
@@ -104,9 +119,40 @@ def with_circumstances(
             values[key] = query.get(name)[:_LONGEST]
     for key, name in _FROM_HEADERS.items():
         if name in headers:
-            values[key] = headers[name][:_LONGEST]
+            values[key] = _read_once(headers, name)[:_LONGEST]
+    if _COPY_SOURCE in headers:
+        values["s3:x-amz-copy-source"] = _read_source(_read_once(headers, _COPY_SOURCE))[:_LONGEST]
     action = ACTIONS.get(exchange.operation, "")
     if "versionId" in query:
-        values["s3:versionid"] = query.get("versionId")[:_LONGEST]
         action = VERSION_ACTIONS.get(exchange.operation, action)
     return msgspec.structs.replace(actor, circumstances=Circumstances(action, values))
+
+
+def _read_once(headers: MultiMapping[str], name: str) -> str:
+    if name.startswith("x-amz-") and len(headers.getall(name)) > 1:
+        raise S3Error("InvalidRequest", f"The header {name} was sent more than once; send it once.")
+    return headers[name]
+
+
+def _read_source(header: str) -> str:
+    """The source of a copy as policies name it, ``bucket/key``, however it was written."""
+    try:
+        source = parse_copy_source(header)
+    except S3Error:
+        return header  # the operation will say what is wrong with it
+    return f"{source.bucket}/{source.key}"
+
+
+def with_tags(actor: Actor, tags: Mapping[str, str]) -> Actor:
+    """Somebody who wants to give an object these tags."""
+    return _change(actor, tags=tags)
+
+
+def with_asked_lock(actor: Actor, lock: ObjectLock) -> Actor:
+    """Somebody who wants to give a version this lock."""
+    return _change(actor, lock=lock)
+
+
+def _change(actor: Actor, **asked: object) -> Actor:
+    circumstances = msgspec.structs.replace(actor.circumstances, **asked)
+    return msgspec.structs.replace(actor, circumstances=circumstances)

@@ -94,6 +94,12 @@ def sealed_headers(node: Node) -> list[tuple[str, str]]:
     return list(SEALED) if node.is_sealed and not is_client_sealed(node) else []
 
 
+def refuse_wish(request: S3Request) -> None:
+    """Raise S3Error InvalidRequest if a request that reads says how to encrypt: what is there decides that."""
+    if SSE in request.headers:
+        raise S3Error("InvalidRequest", f"The header {SSE} is for requests that store content.")
+
+
 async def get_encryption(s3: S3Context, request: S3Request) -> Reply:
     """GetBucketEncryption: the bucket's own default, else that of its datasource."""
     settings = await s3.router.read_settings(request.actor, request.bucket, _READ)

@@ -8,6 +8,7 @@ from multidict import MultiMapping
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import lock_xml
 from cellsmono.gateway.s3.buckets import require_owner
+from cellsmono.gateway.s3.circumstances import with_asked_lock
 from cellsmono.gateway.s3.dates import NS_PER_SECOND
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.intake import read_document
@@ -54,6 +55,7 @@ async def put_retention(s3: S3Context, request: S3Request) -> Reply:
     await _require_lock(s3, request)
     if mode:
         _check_future(until, s3.clock.time_ns())
+    request.actor = with_asked_lock(request.actor, ObjectLock(mode, until))
 
     def change(lock: ObjectLock | None, bypass: bool) -> ObjectLock:
         return change_retention(lock, mode, until, s3.clock.time_ns(), bypass=bypass)
@@ -82,6 +84,7 @@ async def put_hold(s3: S3Context, request: S3Request) -> Reply:
     """PutObjectLegalHold."""
     hold = lock_xml.read_hold(await read_document(s3, request, needs_digest=True))
     await _require_lock(s3, request)
+    request.actor = with_asked_lock(request.actor, ObjectLock(hold=hold))
     node = await s3.router.update_lock(
         request.actor,
         request.bucket,

@@ -32,8 +32,13 @@ class Condition(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return json.dumps([self.kind, "$" + self.field, self.value])
 
-    def is_met(self, actual: str) -> bool:
-        """Whether the field's value satisfies it."""
+    def is_met(self, actual: str | None) -> bool:
+        """Whether the field's value satisfies it; None: the form lacks the field.
+
+        What may begin with anything may be left out: so signers say that a field is the client's choice.
+        """
+        if actual is None:
+            return self.kind == "starts-with" and not self.value
         if self.kind == "eq":
             return actual == self.value
         if self.field in _LISTS and "," in actual:
@@ -113,8 +118,7 @@ def check_policy(policy: Policy, fields: Mapping[str, str], bucket: str, now: fl
         raise S3Error("AccessDenied", "Invalid according to Policy: Policy expired.")
     actual = {**fields, "bucket": bucket}
     for condition in policy.conditions:
-        value = actual.get(condition.field)
-        if value is None or not condition.is_met(value):
+        if not condition.is_met(actual.get(condition.field)):
             raise S3Error("AccessDenied", f"Invalid according to Policy: Policy Condition failed: {condition}")
     covered = {condition.field for condition in policy.conditions}
     extra = [

@@ -14,12 +14,12 @@ from multidict import CIMultiDict
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_write
 from cellsmono.gateway.s3.addressing import check_key
-from cellsmono.gateway.s3.authentication import Identity
 from cellsmono.gateway.s3.checksums import decode_content_md5, read_announced
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.digests import BodyDigest
 from cellsmono.gateway.s3.encryption import read_wish
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
+from cellsmono.gateway.s3.identity import Identity
 from cellsmono.gateway.s3.locking import with_lock
 from cellsmono.gateway.s3.metadata import is_header_safe, parse_tagging_header, read_meta
 from cellsmono.gateway.s3.mtimes import read_mtime

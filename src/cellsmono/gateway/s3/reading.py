@@ -6,7 +6,7 @@ from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import conditions
 from cellsmono.gateway.s3.client_keys import check_key, is_client_sealed, read_client_key, unlock
 from cellsmono.gateway.s3.dates import format_http
-from cellsmono.gateway.s3.encryption import sealed_headers
+from cellsmono.gateway.s3.encryption import refuse_wish, sealed_headers
 from cellsmono.gateway.s3.errors import S3Error, invalid_argument
 from cellsmono.gateway.s3.expiration import expiration_headers
 from cellsmono.gateway.s3.locking import lock_headers
@@ -35,6 +35,7 @@ _CONDITIONAL: Final = ("if-match", "if-none-match", "if-modified-since", "if-unm
 
 async def get_object(s3: S3Context, request: S3Request) -> Reply:
     """GetObject: the whole object or version, a range of it, or one of its parts."""
+    refuse_wish(request)
     version = asked_version(request)
     if is_folder(request.key):
         return _reply_folder(await read_visible(s3, request), request)
@@ -70,6 +71,7 @@ async def open_source(s3: S3Context, request: S3Request, bucket: str, key: str, 
 
 async def head_object(s3: S3Context, request: S3Request) -> Reply:
     """HeadObject: what GetObject would say, without the bytes."""
+    refuse_wish(request)
     node = await read_visible(s3, request)
     version = asked_version(request)
     about_key = [] if node.is_folder else await check_key(s3, request, node, version)

@@ -12,8 +12,9 @@ from multidict import CIMultiDictProxy, MultiMapping
 
 from cellsmono.gateway.http import Exchange, Reply
 from cellsmono.gateway.s3.addressing import Query
-from cellsmono.gateway.s3.authentication import Authenticator, Identity
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.errors import S3Error
+from cellsmono.gateway.s3.identity import Identity
 from cellsmono.gateway.s3.settings import OWNER_ID, OWNER_NAME, S3Settings
 from cellsmono.gateway.s3.upload_keys import UploadKeys
 from cellsmono.interfaces.credentials import Signers

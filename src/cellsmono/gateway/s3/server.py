@@ -8,11 +8,12 @@ from aiohttp import web
 
 from cellsmono.gateway.http import Exchange, Reply, send_reply
 from cellsmono.gateway.s3.addressing import Target, parse_target, split_target
-from cellsmono.gateway.s3.authentication import Authenticator, Identity, SignedRequest
+from cellsmono.gateway.s3.authentication import Authenticator
 from cellsmono.gateway.s3.circumstances import with_circumstances
 from cellsmono.gateway.s3.claims import merge_hoisted
 from cellsmono.gateway.s3.cors import build_cors_headers
 from cellsmono.gateway.s3.errors import S3Error, from_domain, render
+from cellsmono.gateway.s3.identity import Identity, SignedRequest
 from cellsmono.gateway.s3.operations import find_operation
 from cellsmono.gateway.s3.request import S3Context, S3Request, check_expected_owner
 from cellsmono.gateway.s3.respond import XML_TYPE

@@ -4,6 +4,7 @@ import msgspec
 
 from cellsmono.gateway.http import Reply
 from cellsmono.gateway.s3 import xml_read, xml_write
+from cellsmono.gateway.s3.circumstances import with_tags
 from cellsmono.gateway.s3.intake import read_document
 from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
@@ -19,6 +20,7 @@ async def get_tagging(s3: S3Context, request: S3Request) -> Reply:
 async def put_tagging(s3: S3Context, request: S3Request) -> Reply:
     """PutObjectTagging."""
     tags = xml_read.read_tagging(await read_document(s3, request))
+    request.actor = with_tags(request.actor, tags)
     return reply_empty(200, await _set_tags(s3, request, tags))
 
 

@@ -13,7 +13,7 @@ from cellsmono.gateway.s3.request import S3Context, S3Request
 from cellsmono.gateway.s3.respond import reply_empty, reply_xml
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.version import Version, Versioning, is_version_id
-from cellsmono.kernel.errors import NotFound
+from cellsmono.kernel.errors import Forbidden, NotFound
 
 NULL: Final = "null"
 """What clients call the null version."""
@@ -28,7 +28,7 @@ async def get_versioning(s3: S3Context, request: S3Request) -> Reply:
 
 
 async def put_versioning(s3: S3Context, request: S3Request) -> Reply:
-    """PutBucketVersioning. To suspend what was never enabled changes nothing."""
+    """PutBucketVersioning. What was never enabled can be suspended, too: GetBucketVersioning tells what was put."""
     require_owner(request)
     await s3.router.read_root(request.actor, request.bucket)
     status = Versioning(xml_read.read_versioning(await read_document(s3, request)))
@@ -105,7 +105,10 @@ async def explain_missing(s3: S3Context, request: S3Request, bucket: str, key: s
     """What to raise for a key that shows nothing."""
     if error.reason == "root" or s3.router.find_versioning(bucket) is Versioning.OFF:
         return error
-    latest = await s3.router.read_latest(request.actor, bucket, key)
+    try:
+        latest = await s3.router.read_latest(request.actor, bucket, key)
+    except Forbidden:  # who may list the key and not read it hears no more than that it shows nothing
+        return error
     if latest is None or latest.node is not None:
         return error
     return S3Error("NoSuchKey", fields={"Key": key}, headers=dict(marker_headers(s3, bucket, latest.id)))
