@@ -34,6 +34,7 @@ from cellsmono.datasource.build import Datasources
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.idm.database import open_database
 from cellsmono.idm.people import PeopleStore
+from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
 from cellsmono.interfaces.router import Actor, NodeRouter
@@ -63,6 +64,7 @@ class Core(msgspec.Struct, frozen=True):
     installation: Installation
     router: NodeRouter
     signers: Signers
+    bearers: Bearers
     jobs: JobService
     purge: RecyclePurge
 
@@ -144,7 +146,19 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
         jobs, purge = await _open_jobs(stack, loaded, counter, people, router, locator, clock)
         signers = AllSigners(settings.credentials, people.signers)
         yield Core(
-            loaded, supervisor, registry, bus, clock, settings, datasources, installation, router, signers, jobs, purge
+            loaded,
+            supervisor,
+            registry,
+            bus,
+            clock,
+            settings,
+            datasources,
+            installation,
+            router,
+            signers,
+            people.signers,
+            jobs,
+            purge,
         )
 
 
@@ -206,6 +220,8 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
     # aiohttp is slow to import, and commands that only need the core do not pay for it.
     from cellsmono.gateway.control import ControlService
     from cellsmono.gateway.http import Limits
+    from cellsmono.gateway.rest.call import RestContext
+    from cellsmono.gateway.rest.server import RestGateway
     from cellsmono.gateway.s3.server import S3Gateway
     from cellsmono.gateway.s3.settings import S3Settings
     from cellsmono.gateway.serving import ListenerOptions, build_main_listener, build_s3_listener
@@ -230,11 +246,12 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
+    rest = RestGateway(RestContext(core.router, core.installation, core.bearers, core.clock, config.s3.max_object_size))
     await start(ControlService(core.installation, core.loaded.data_dir))
     addresses: dict[str, Address] = {}
     if (address := parse_address(config.server.listen)) is not None:
         feed = Notifications(core.datasources)
-        main = build_main_listener(s3.handle, core.registry, feed, address.host, address.port, options)
+        main = build_main_listener(s3.handle, rest.handle, core.registry, feed, address.host, address.port, options)
         await start(main)
         addresses["main"] = Address(address.host, main.port)
     if (address := parse_address(config.s3.listen)) is not None:

@@ -84,17 +84,18 @@ def list_tokens(
     config: ConfigFile = None,
     output: OutputFormat = Output.TABLE,
 ) -> None:
-    """List tokens, without what they are."""
+    """List tokens and sessions, without what they are."""
     tokens = ask(data_dir, config, ListTokens(login))
     if output is Output.JSON:
         print_json(tokens)
         return
     print_table(
-        ("ID", "LOGIN", "CREATED", "EXPIRES", "LAST USED", "SCOPES", "DESCRIPTION"),
+        ("ID", "LOGIN", "KIND", "CREATED", "EXPIRES", "LAST USED", "SCOPES", "DESCRIPTION"),
         [
             (
                 token.id,
                 token.login,
+                token.kind.value,
                 format_time(token.created),
                 format_time(token.expires),
                 format_time(token.last_used),
@@ -114,7 +115,7 @@ def revoke_token(
     data_dir: DataDir = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make a token unusable at once."""
+    """Make a token unusable at once, or end a session."""
     confirm(f"Revoke the token {token} of {login}? Whoever uses it is refused from then on.", yes)
     ask(data_dir, config, RevokeToken(login, token))
     tell(f"revoked {token}")

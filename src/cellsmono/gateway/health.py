@@ -21,6 +21,7 @@ _PAGE = f"""cellsmono {cellsmono.__version__}
 /healthz   alive
 /readyz    ready, with a row for each service
 /metrics   figures for Prometheus
+/a/        REST
 
 /-/notify/NAME takes what the server of a bucket tells of changes in it.
 

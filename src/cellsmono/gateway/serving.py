@@ -88,12 +88,12 @@ def build_s3_listener(s3: Handler, host: str, port: int, options: ListenerOption
 
 
 def build_main_listener(
-    s3: Handler, registry: Registry, feed: ChangeFeed, host: str, port: int, options: ListenerOptions
+    s3: Handler, rest: Handler, registry: Registry, feed: ChangeFeed, host: str, port: int, options: ListenerOptions
 ) -> ListenerService:
-    """The main listener: health, metrics and notifications, and S3 for requests that are signed for it."""
+    """The main listener: health, metrics, notifications and REST, and S3 for requests that are signed for it."""
     app = build_health_app(registry, options.metrics)
     add_notifications(app, feed)
-    return _build("gateway.main", build_main_handler(s3, app), host, port, options)
+    return _build("gateway.main", build_main_handler(s3, app, rest), host, port, options)
 
 
 def _build(

@@ -98,6 +98,25 @@ class AclService:
 
         return [Acl(*row) for row in await self._database.write(write)]
 
+    async def put_row(self, node: str, role: str, workspace: str, action: str, value: str) -> Acl:
+        """Set one action, and leave all others as they are. Raises Invalid for what is no action."""
+        _check_action(action, value)
+
+        def write(tx: Tx) -> tuple[Any, ...]:
+            self._forget(tx, role)
+            tx.execute(
+                "INSERT INTO acl_acl (role, node, workspace, action, value) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (role, node, workspace, action) DO UPDATE SET value = excluded.value",
+                (role, node, workspace, action, value),
+            )
+            row: tuple[Any, ...] = tx.execute(
+                f"SELECT {_COLUMNS} FROM acl_acl WHERE role = ? AND node = ? AND workspace = ? AND action = ?",  # noqa: S608
+                (role, node, workspace, action),
+            ).fetchone()
+            return row
+
+        return Acl(*await self._database.write(write))
+
     async def list_rows(self, node: str = "", role: str = "") -> list[Acl]:
         """Rows of a node, of a role, or of both; all without either."""
 

@@ -2,13 +2,13 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import msgspec
 
-from cellsmono.interfaces.tokens import TOKEN_PREFIX, KeyPair, NewToken, Token, parse_scope
+from cellsmono.interfaces.tokens import TOKEN_PREFIX, KeyPair, NewToken, Token, TokenKind, parse_scope
 from cellsmono.interfaces.users import User
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.draws import CAPITALS_AND_DIGITS, LETTERS_AND_DIGITS, SMALL_AND_DIGITS, draw_text
@@ -62,9 +62,9 @@ class AuthService:
         """Read all tokens and key pairs."""
         service = cls(database, clock)
         tokens, pairs = await database.read(_read_rows)
-        for token_id, user, digest, description, scopes, created, expires, last_used in tokens:
+        for token_id, user, digest, description, scopes, created, expires, last_used, kind in tokens:
             decoded = msgspec.json.decode(scopes, type=tuple[str, ...])
-            token = Token(token_id, "", description, decoded, created, expires, last_used)
+            token = Token(token_id, "", description, decoded, created, expires, last_used, TokenKind(kind))
             service._tokens[token_id] = StoredToken(token, user, digest)
         for access_key, user, secret, description, created in pairs:
             service._pairs[access_key] = StoredKeyPair(KeyPair(access_key, "", secret, description, created), user)
@@ -90,20 +90,61 @@ class AuthService:
             parse_scope(scope)
         if not 0 <= seconds <= LONGEST_LIFE:
             raise Invalid("a token is good for at most 100 years; without an end it is good until it is revoked")
+        made, stored = self.draw_token(user, description, scopes, seconds)
+        await self._database.write(lambda tx: self.insert_token(tx, stored))
+        self.keep_token(stored)
+        log.info("token created", user=user.login, id=made.token.id)
+        return made
+
+    def draw_token(
+        self,
+        user: User,
+        description: str,
+        scopes: tuple[str, ...],
+        seconds: float,
+        kind: TokenKind = TokenKind.PERSONAL,
+        token_id: str = "",
+        created: float = 0.0,
+    ) -> tuple[NewToken, StoredToken]:
+        """A token that nobody has yet: what is told, and what ``insert_token`` and ``keep_token`` take.
+
+        With ``token_id`` and ``created`` it takes the place of another.
+        """
         now = self._clock.time()
-        token_id = draw_text(SMALL_AND_DIGITS, ID_LENGTH)
+        token_id = token_id or draw_text(SMALL_AND_DIGITS, ID_LENGTH)
         text = f"{TOKEN_PREFIX}{token_id}_{draw_text(LETTERS_AND_DIGITS, SECRET_LENGTH)}"
-        token = Token(token_id, user.login, description, tuple(scopes), now, now + seconds if seconds else 0.0)
-        digest = digest_of(text)
-        row = (token_id, user.uuid, digest, description, msgspec.json.encode(scopes).decode(), now, token.expires)
+        expires = now + seconds if seconds else 0.0
+        token = Token(token_id, user.login, description, tuple(scopes), created or now, expires, kind=kind)
+        return NewToken(token, text), StoredToken(token, user.uuid, digest_of(text))
 
-        def insert(tx: Tx) -> None:
-            tx.execute("INSERT INTO auth_token VALUES (?, ?, ?, ?, ?, ?, ?, 0)", row)
+    def insert_token(self, tx: Tx, stored: StoredToken) -> None:
+        """The part of a change that stores a token."""
+        token = stored.token
+        scopes = msgspec.json.encode(token.scopes).decode()
+        row = (token.id, stored.user, stored.digest, token.description, scopes, token.created, token.expires)
+        tx.execute(
+            "INSERT INTO auth_token (id, user, digest, description, scopes, created, expires, last_used, kind)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (*row, token.kind.value),
+        )
 
-        await self._database.write(insert)
-        self._tokens[token_id] = StoredToken(token, user.uuid, digest)
-        log.info("token created", user=user.login, id=token_id)
-        return NewToken(token, text)
+    def delete_tokens(self, tx: Tx, tokens: Sequence[str]) -> None:
+        """The part of a change that removes tokens, and the sessions that they belong to."""
+        tx.executemany("DELETE FROM auth_token WHERE id = ?", [(each,) for each in tokens])
+        tx.executemany("DELETE FROM auth_session WHERE id = ?", [(each,) for each in tokens])
+
+    def keep_token(self, stored: StoredToken) -> None:
+        """From now on a token that was stored is good."""
+        self._tokens[stored.token.id] = stored
+
+    def drop_tokens(self, tokens: Sequence[str]) -> None:
+        """From now on these are good no more."""
+        for each in tokens:
+            self._tokens.pop(each, None)
+
+    def find_id(self, token_id: str) -> StoredToken | None:
+        """The token with an id, also when it has expired."""
+        return self._tokens.get(token_id)
 
     def list_tokens(self, logins: dict[str, str]) -> list[Token]:
         """The tokens of users, oldest first; ``logins`` tells the users by UUID."""
@@ -124,7 +165,7 @@ class AuthService:
             )
         # Refused from now on, also if the store can not be written: whoever revokes wants it to stop.
         del self._tokens[token_id]
-        await self._database.write(lambda tx: tx.execute("DELETE FROM auth_token WHERE id = ?", (token_id,)).rowcount)
+        await self._database.write(lambda tx: self.delete_tokens(tx, [token_id]))
         log.info("token revoked", user=user.login, id=token_id)
 
     def find_token(self, text: str) -> StoredToken | None:
@@ -200,6 +241,7 @@ class AuthService:
 
     def delete_rows(self, tx: Tx, user: str) -> None:
         """The part of a user's removal that belongs to this service."""
+        tx.execute("DELETE FROM auth_session WHERE id IN (SELECT id FROM auth_token WHERE user = ?)", (user,))
         tx.execute("DELETE FROM auth_token WHERE user = ?", (user,))
         tx.execute("DELETE FROM auth_key WHERE user = ?", (user,))
 
@@ -221,7 +263,7 @@ def _check_description(description: str) -> None:
 
 def _read_rows(reader: Reader) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     tokens = reader.execute(
-        "SELECT id, user, digest, description, scopes, created, expires, last_used FROM auth_token"
+        "SELECT id, user, digest, description, scopes, created, expires, last_used, kind FROM auth_token"
     ).fetchall()
     pairs = reader.execute("SELECT access_key, user, secret, description, created FROM auth_key").fetchall()
     return tokens, pairs

@@ -3,24 +3,32 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cellsmono.idm.auth import AuthService
+from cellsmono.idm.auth import LONGEST_DESCRIPTION, AuthService
+from cellsmono.idm.sessions import Sessions
+from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.interfaces import people as asked
+from cellsmono.interfaces.sessions import Session
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
+from cellsmono.kernel.errors import Forbidden
 
 
 class AuthRequests:
-    """The handlers; whatever changes something holds ``turn``."""
+    """The handlers; whatever changes something holds ``turn``, or, where rights do not come into it, its lock."""
 
-    def __init__(self, users: UserService, auth: AuthService, turn: Turn) -> None:
+    def __init__(self, users: UserService, auth: AuthService, sessions: Sessions, sign_in: SignIn, turn: Turn) -> None:
         self._users = users
         self._auth = auth
+        self._sessions = sessions
+        self._sign_in = sign_in
         self._turn = turn
 
     def handlers(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
         """Which method answers which request."""
         return {
+            asked.SignIn: self._begin_session,
+            asked.RefreshSession: self._refresh_session,
             asked.CreateToken: self._create_token,
             asked.ListTokens: self._list_tokens,
             asked.RevokeToken: self._revoke_token,
@@ -28,6 +36,21 @@ class AuthRequests:
             asked.ListKeyPairs: self._list_pairs,
             asked.RevokeKeyPair: self._revoke_pair,
         }
+
+    async def _begin_session(self, request: asked.SignIn) -> Session:
+        user = await self._sign_in.check(request.login, request.password)
+        async with self._turn.lock:
+            user = self._users.read(user.login)  # it may be gone, or locked, since the password was checked
+            if user.is_locked_out:
+                raise Forbidden("Login failed", reason="login")
+            return await self._sessions.begin(user, request.description[:LONGEST_DESCRIPTION])
+
+    async def _refresh_session(self, request: asked.RefreshSession) -> Session:
+        async with self._turn.lock:
+            user = self._users.find_uuid(self._sessions.find_user(request.refresh))
+            if user is None or user.is_locked_out:
+                raise Forbidden("Login failed", reason="login")
+            return await self._sessions.refresh(user, request.refresh)
 
     async def _create_token(self, request: asked.CreateToken) -> NewToken:
         async with self._turn:

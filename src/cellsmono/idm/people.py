@@ -14,6 +14,7 @@ from cellsmono.idm.node_locks import LockRequests, NodeLocks
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
+from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.signing import UserSigners
 from cellsmono.idm.turn import Turn
@@ -34,6 +35,7 @@ class IdmServices(msgspec.Struct, frozen=True):
 
     user: UserService
     auth: AuthService
+    sessions: Sessions
     role: RoleService
     acl: AclService
     workspace: WorkspaceService
@@ -59,8 +61,8 @@ class PeopleStore:
         self.views = ViewService(users, workspaces, access, locks, locator, turn)
         sign_in = SignIn(users, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
-            **UserRequests(database, users, auth, roles, acls, sign_in, passwords, turn).handlers(),
-            **AuthRequests(users, auth, turn).handlers(),
+            **UserRequests(database, users, auth, services.sessions, roles, acls, sign_in, passwords, turn).handlers(),
+            **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
             **LockRequests(users, acls, locks, locator, turn).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
@@ -72,9 +74,11 @@ class PeopleStore:
     ) -> Self:
         """Read what the database holds; it stays the caller's to close. Raises Corrupt."""
         users = await UserService.open(database, clock)
+        auth = await AuthService.open(database, clock)
         services = IdmServices(
             user=users,
-            auth=await AuthService.open(database, clock),
+            auth=auth,
+            sessions=await Sessions.open(database, clock, auth),
             role=await RoleService.open(database, users, clock),
             acl=AclService(database),
             workspace=await WorkspaceService.open(database, clock),

@@ -1,5 +1,6 @@
 """``idm.role``: roles that are given to users, and the order in which all of a user's roles count."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -19,6 +20,8 @@ from cellsmono.store.database import Database, Reader
 from cellsmono.store.units import Tx
 
 log = get_logger("idm.role")
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class RoleService:
@@ -114,11 +117,15 @@ class RoleService:
 
     # changing
 
-    async def create(self, label: str, kind: RoleKind, auto_applies: Sequence[Profile]) -> Role:
-        """Make a role or team. Raises AlreadyExists, Invalid."""
+    async def create(self, label: str, kind: RoleKind, auto_applies: Sequence[Profile], uuid: str = "") -> Role:
+        """Make a role or team, with a UUID of its own unless one is given. Raises AlreadyExists, Invalid."""
         label = check_label(label)
         self._check_free(label)
-        role = Role(new_uuid(), label, kind, _sort(auto_applies), (), self._clock.time())
+        if uuid and not _UUID.fullmatch(uuid):
+            raise Invalid(f"{uuid!r} is no UUID: it is written as 01a22edc-372d-7820-b142-ef3998170b8b", reason="uuid")
+        if uuid and self.find_uuid(uuid) is not None:
+            raise AlreadyExists(f"The UUID {uuid} is that of another role", reason="role")
+        role = Role(uuid or new_uuid(), label, kind, _sort(auto_applies), (), self._clock.time())
         is_team = int(kind is RoleKind.TEAM)
         row = (role.uuid, label, key_of(label), is_team, _json(role.auto_applies), role.created)
 
@@ -161,6 +168,11 @@ class RoleService:
             raise NotFound(f"the role {role.label!r} was not given to {user.login}", reason="role")
         await self._store_given(user, [uuid for uuid in given if uuid != role.uuid])
         log.info("role taken", role=role.label, user=user.login)
+
+    async def set_given(self, roles: Sequence[Role], user: User) -> None:
+        """Give a user these roles and no others, the weakest first."""
+        await self._store_given(user, list(dict.fromkeys(role.uuid for role in roles)))
+        log.info("roles given", roles=[role.label for role in roles], user=user.login)
 
     async def _store_given(self, user: User, given: list[str]) -> None:
         rows = [(user.uuid, position, uuid) for position, uuid in enumerate(given)]

@@ -52,7 +52,9 @@ class RoleRequests:
             asked.DeleteRole: self._delete_role,
             asked.GiveRole: self._give_role,
             asked.TakeRole: self._take_role,
+            asked.SetRoles: self._set_roles,
             asked.SetAcl: self._set_acl,
+            asked.PutAcl: self._put_acl,
             asked.ListAcls: self._list_acls,
             asked.DeleteAcl: self._delete_acl,
             asked.ExplainAccess: self._explain,
@@ -63,7 +65,7 @@ class RoleRequests:
     async def _create_role(self, request: asked.CreateRole) -> Role:
         kind = RoleKind.TEAM if request.is_team else RoleKind.ROLE
         async with self._turn:
-            return await self._roles.create(request.label, kind, request.auto_applies)
+            return await self._roles.create(request.label, kind, request.auto_applies, request.uuid)
 
     async def _list_roles(self, request: asked.ListRoles) -> list[Role]:
         if request.login:
@@ -94,6 +96,11 @@ class RoleRequests:
         async with self._turn:
             await self._roles.take(self._roles.read(request.role), self._users.read(request.login))
 
+    async def _set_roles(self, request: asked.SetRoles) -> None:
+        async with self._turn:
+            user = self._users.read(request.login)
+            await self._roles.set_given([self._roles.read(role) for role in request.roles], user)
+
     # rights
 
     async def _set_acl(self, request: asked.SetAcl) -> list[ShownAcl]:
@@ -108,6 +115,20 @@ class RoleRequests:
             node = await self._identify(request.path, folder_for=sorted({*NOTES} & request.actions.keys()))
             workspace = self._workspaces.read(request.workspace).uuid if request.workspace else ""
             return await self._show(await self._acls.put(node, role.uuid, workspace, request.actions))
+
+    async def _put_acl(self, request: asked.PutAcl) -> ShownAcl:
+        async with self._turn:
+            if self._roles.find_uuid(request.role) is None:
+                raise NotFound(f"There is no role {request.role!r}", reason="role")
+            workspaces = {each.uuid for each in self._workspaces.list_workspaces()}
+            if request.workspace and request.workspace not in workspaces:
+                raise NotFound(f"There is no workspace {request.workspace!r}", reason="workspace")
+            if request.node.startswith(TEMPLATE_PREFIX):
+                self._workspaces.read_template(request.node.removeprefix(TEMPLATE_PREFIX))
+            elif not await self._locator.locate([request.node]):
+                raise NotFound(f"There is no node {request.node!r}", reason="node")
+            row = await self._acls.put_row(request.node, request.role, request.workspace, request.action, request.value)
+            return (await self._show([row]))[0]
 
     async def _list_acls(self, request: asked.ListAcls) -> list[ShownAcl]:
         role = self._roles.read_subject(request.subject).uuid if request.subject else ""

@@ -4,8 +4,11 @@ A token is a secret by itself. Clients of Cells sign with it as the access key a
 signature then proves nothing but that the request came as it was sent, and the token proves who sent it.
 """
 
+import msgspec
+
 from cellsmono.idm.auth import AuthService, StoredToken
 from cellsmono.idm.user import UserService
+from cellsmono.interfaces.bearers import Bearer
 from cellsmono.interfaces.credentials import UserKey
 from cellsmono.interfaces.tokens import TOKEN_PREFIX
 
@@ -13,7 +16,7 @@ GATEWAY_SECRET = "gatewaysecret"  # noqa: S105 - what all clients of Cells sign 
 
 
 class UserSigners:
-    """The users among ``interfaces.credentials.Signers``."""
+    """The users among ``interfaces.credentials.Signers``, and all of ``interfaces.bearers.Bearers``."""
 
     def __init__(self, users: UserService, auth: AuthService) -> None:
         self._users = users
@@ -35,6 +38,15 @@ class UserSigners:
         pair = self._auth.find_pair(access_key)
         user = None if pair is None else self._users.find_uuid(pair.user)
         return None if user is None else UserKey(user.uuid, user.login, access_key)
+
+    def find_bearer(self, text: str) -> Bearer | None:
+        """See ``Bearers``."""
+        stored = self._auth.find_token(text) if text.startswith(TOKEN_PREFIX) else None
+        user = self._users.find_uuid(stored.user) if stored is not None else None
+        if stored is None or user is None or user.is_locked_out:
+            return None
+        self._auth.note_use(stored)
+        return Bearer(user, msgspec.structs.replace(stored.token, login=user.login))
 
     def _use_token(self, stored: StoredToken) -> UserKey | None:
         user = self._users.find_uuid(stored.user)

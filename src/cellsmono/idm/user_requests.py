@@ -8,6 +8,7 @@ from cellsmono.idm.auth import AuthService
 from cellsmono.idm.names import check_login
 from cellsmono.idm.passwords import Passwords, check_password
 from cellsmono.idm.role import RoleService
+from cellsmono.idm.sessions import Sessions
 from cellsmono.idm.sign_in import SignIn
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
@@ -25,6 +26,7 @@ class UserRequests:
         database: Database,
         users: UserService,
         auth: AuthService,
+        sessions: Sessions,
         roles: RoleService,
         acls: AclService,
         sign_in: SignIn,
@@ -34,6 +36,7 @@ class UserRequests:
         self._database = database
         self._users = users
         self._auth = auth
+        self._sessions = sessions
         self._roles = roles
         self._acls = acls
         self._sign_in = sign_in
@@ -104,6 +107,7 @@ class UserRequests:
         async with self._turn:
             user = self._users.read(request.login)
             await self._users.set_password(user, password_hash)
+            await self._sessions.end_all(user)
             self._sign_in.forgive(user)
 
     async def _check_password(self, request: asked.CheckPassword) -> User:

@@ -26,6 +26,9 @@ from cellsmono.kernel.errors import Invalid, NotFound
 from cellsmono.store.database import Database
 from cellsmono.store.units import Tx
 
+NODE_PREFIX = "node:"
+"""With the UUID of a node after it, in the place of its tree path. No datasource can be called so."""
+
 
 class WorkspaceRequests:
     """The handlers; whatever changes something holds ``turn``."""
@@ -76,6 +79,11 @@ class WorkspaceRequests:
         if path.startswith(TEMPLATE_PREFIX):
             template = self._workspaces.read_template(path.removeprefix(TEMPLATE_PREFIX))
             return WorkspaceRoot(path, name or template.name)
+        if path.startswith(NODE_PREFIX):
+            located = await self._locator.locate([path.removeprefix(NODE_PREFIX)])
+            if not located:
+                raise NotFound(f"There is no node {path.removeprefix(NODE_PREFIX)!r}", reason="node")
+            path = next(iter(located.values()))
         node = await self._locator.identify(path)
         if not node.path or not is_folder(node.path):
             raise Invalid(f"{path!r} can not be the root of a workspace: it must be a datasource or a folder in one")

@@ -12,6 +12,7 @@ import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl, ShownQuota
 from cellsmono.interfaces.roles import Role
+from cellsmono.interfaces.sessions import Session
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
 from cellsmono.interfaces.users import Group, Profile, User
 from cellsmono.interfaces.workspaces import ShownWorkspace, Template
@@ -71,7 +72,7 @@ class DeleteUser(Request[None], frozen=True):
 
 
 class SetPassword(Request[None], frozen=True):
-    """Give a user a new password, and forget wrong attempts."""
+    """Give a user a new password, forget wrong attempts, and end all sessions. Tokens that were made stay."""
 
     login: str
     password: str
@@ -88,6 +89,26 @@ class CheckPassword(Request[User], frozen=True):
 
     def __repr__(self) -> str:
         return f"CheckPassword({self.login!r})"
+
+
+class SignIn(Request[Session], frozen=True):
+    """Begin a session by password. ``description`` is what a list of sessions shows. Raises as ``CheckPassword``."""
+
+    login: str
+    password: str
+    description: str = ""
+
+    def __repr__(self) -> str:
+        return f"SignIn({self.login!r})"
+
+
+class RefreshSession(Request[Session], frozen=True):
+    """Go on with a session. Raises Forbidden (reason ``login``) for a refresh token that is not good any more."""
+
+    refresh: str
+
+    def __repr__(self) -> str:
+        return "RefreshSession()"
 
 
 class LockUser(Request[User], frozen=True):
@@ -112,13 +133,16 @@ class CreateToken(Request[NewToken], frozen=True):
 
 
 class ListTokens(Request[list[Token]], frozen=True):
-    """The tokens of a user, or of everybody without one, oldest first. Those that expired are among them."""
+    """The tokens of a user, or of everybody without one, oldest first, those of sessions among them.
+
+    Those that expired are told as well: a session can be refreshed for some time after its token expired.
+    """
 
     login: str = ""
 
 
 class RevokeToken(Request[None], frozen=True):
-    """Make a token unusable at once. ``token`` is its id."""
+    """Make a token unusable at once; a session ends with its token. ``token`` is its id."""
 
     login: str
     token: str
@@ -163,11 +187,15 @@ class DeleteGroup(Request[None], frozen=True):
 
 
 class CreateRole(Request[Role], frozen=True):
-    """Make a role, or a team. It applies to users of the profiles ``auto_applies`` without being given."""
+    """Make a role, or a team. It applies to users of the profiles ``auto_applies`` without being given.
+
+    ``uuid`` is for clients that choose it themselves.
+    """
 
     label: str
     is_team: bool = False
     auto_applies: tuple[Profile, ...] = ()
+    uuid: str = ""
 
 
 class ListRoles(Request[list[Role]], frozen=True):
@@ -204,6 +232,13 @@ class TakeRole(Request[None], frozen=True):
     login: str
 
 
+class SetRoles(Request[None], frozen=True):
+    """Give a user these roles and no others, by label or UUID, the weakest first."""
+
+    login: str
+    roles: tuple[str, ...]
+
+
 class SetAcl(Request[list[ShownAcl]], frozen=True):
     """Set actions of a role on the node at a tree path; what comes back is all that is set for both.
 
@@ -215,6 +250,19 @@ class SetAcl(Request[list[ShownAcl]], frozen=True):
     path: str
     subject: str
     actions: dict[str, str]
+    workspace: str = ""
+
+
+class PutAcl(Request[ShownAcl], frozen=True):
+    """Set one action of a role (its UUID) on a node (its UUID, or ``TEMPLATE:NAME``), and leave all others as they are.
+
+    ``workspace`` is the UUID of the one in which it counts; empty: in all.
+    """
+
+    node: str
+    role: str
+    action: str
+    value: str = "1"
     workspace: str = ""
 
 
@@ -247,7 +295,8 @@ class ExplainAccess(Request[Explanation], frozen=True):
 
 
 class CreateWorkspace(Request[ShownWorkspace], frozen=True):
-    """Make a workspace. Each root is a name (empty: that of the folder) and a tree path or ``TEMPLATE:NAME``.
+    """Make a workspace. Each root is a name (empty: that of the folder) and a tree path, ``node:UUID`` or
+    ``TEMPLATE:NAME``.
 
     Nobody sees it until somebody is given rights in it.
     """

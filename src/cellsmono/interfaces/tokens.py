@@ -1,5 +1,6 @@
 """What stands for a user without a password: personal access tokens and key pairs."""
 
+import enum
 import re
 
 import msgspec
@@ -12,8 +13,15 @@ TOKEN_PREFIX = "cmt_"  # noqa: S105 - what every token begins with, so that scan
 _NODE_SCOPE = re.compile(r"node:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}):(r|w|rw)")
 
 
+class TokenKind(enum.StrEnum):
+    """PERSONAL: made to be kept. SESSION: of somebody who signed in (see ``interfaces.sessions``)."""
+
+    PERSONAL = "personal"
+    SESSION = "session"
+
+
 class Token(msgspec.Struct, frozen=True):
-    """A personal access token, without its secret.
+    """A token of a user, without its secret.
 
     ``id`` is the part of it that may be shown. ``scopes`` narrow down what it is good for: ``node:UUID:rw`` (or ``r``,
     ``w``) is one node with everything below it; without any it is good for whatever the user may do. Times are seconds
@@ -27,6 +35,7 @@ class Token(msgspec.Struct, frozen=True):
     created: float = 0.0
     expires: float = 0.0
     last_used: float = 0.0
+    kind: TokenKind = TokenKind.PERSONAL
 
 
 class NewToken(msgspec.Struct, frozen=True):

@@ -97,3 +97,33 @@ async def test_keys_of_the_owner_are_the_owners(people, alice):
     assert not signers.is_owner(pair.access_key)
     assert signers.find_user(pair.access_key).login == "alice"
     assert signers.find_secret("none") is None
+
+
+async def test_a_bearer_brings_the_token_itself(people, alice, clock):
+    made = await people.perform(CreateToken("alice", scopes=(SCOPE,), seconds=60))
+    found = people.signers.find_bearer(made.secret)
+    assert (found.user, found.token.id, found.token.login) == (alice, made.token.id, "alice")
+    assert found.token.scopes == (SCOPE,)
+    assert (await people.perform(ListTokens("alice")))[0].last_used == clock.time()
+    for text in ("", " ", "cmt_", made.secret[:-1], made.secret + "x", made.secret.upper(), f" {made.secret}"):
+        assert people.signers.find_bearer(text) is None, text
+    clock.advance(60)
+    assert people.signers.find_bearer(made.secret) is None
+
+
+async def test_an_access_key_alone_is_no_bearer(people, alice):
+    pair = await people.perform(CreateKeyPair("alice"))
+    assert people.signers.find_user(pair.access_key) is not None
+    assert people.signers.find_bearer(pair.access_key) is None
+
+
+async def test_who_is_locked_out_or_revoked_bears_nothing(people, alice):
+    kept, gone = [await people.perform(CreateToken("alice")) for _ in range(2)]
+    await people.perform(RevokeToken("alice", gone.token.id))
+    assert people.signers.find_bearer(gone.secret) is None
+    await people.perform(LockUser("alice"))
+    assert people.signers.find_bearer(kept.secret) is None
+    await people.perform(UnlockUser("alice"))
+    assert people.signers.find_bearer(kept.secret) is not None
+    await people.perform(DeleteUser("alice"))
+    assert people.signers.find_bearer(kept.secret) is None
