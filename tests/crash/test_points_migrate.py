@@ -13,6 +13,7 @@ from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions, MigrationPhase
 
 FILES = 12
+VERSIONS = 3
 MOST_POINTS = 1000
 
 CHILD = """
@@ -24,6 +25,7 @@ from cellsmono.datasource.migration import copying
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions
 from cellsmono.interfaces.node import NodeMeta
+from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import Unavailable
 
 data, source, target, old, new, operation, board, kill_at = sys.argv[1:9]
@@ -35,6 +37,12 @@ async def seed(core):
     config = DatasourceConfig(name="docs", folder=source, format=old, watch="off", hash_content=False)
     await core.installation.add_datasource(config)
     store = core.datasources.triple("docs").store
+    kept = os.path.join(os.path.dirname(source), "kept")
+    os.mkdir(kept)
+    await core.installation.add_datasource(DatasourceConfig(name="versions", folder=kept, format=Format.INTERNAL))
+    await store.set_versioning(Versioning.ENABLED)
+    for n in range(3):
+        await store.put_node(f"tree/{n % 3}/k{n}", body(b"older %d" % n), PlainDigest(), WriteOptions())
     for n in range(12):
         options = WriteOptions(meta=NodeMeta(user={"n": str(n)}))
         await store.put_node(f"tree/{n % 3}/k{n}", body(b"%d" % n * 50), PlainDigest(), options)
@@ -109,6 +117,8 @@ class Place:
                 assert report.left == ()
             await _check_tree(core)
             assert not self.source.exists()
+            keeper = core.datasources.triple("versions").store
+            assert (await keeper.index.stats()).files == (VERSIONS if self.new is Format.STRUCTURED else 0)
         async with self.open() as core:
             assert core.datasources.triple("docs").store.config.folder == str(self.target)
             await _check_tree(core)
@@ -121,6 +131,12 @@ async def _check_tree(core) -> None:
     store = core.datasources.triple("docs").store
     assert await store.index.verify() == []
     assert (await store.index.stats()).files == FILES
+    assert (await store.index.stats()).versions == VERSIONS
+    for n in range(VERSIONS):
+        (_, older) = await store.index.read_versions(f"tree/{n % 3}/k{n}")
+        opened = await store.open_version(older.key, older.id)
+        assert await opened.reader.read(0, 1000) == b"older %d" % n
+        opened.reader.close()
     for n in range(FILES):
         opened = await store.open_node(f"tree/{n % 3}/k{n}")
         assert await opened.reader.read(0, 1000) == b"%d" % n * 50
@@ -128,7 +144,10 @@ async def _check_tree(core) -> None:
         opened.reader.close()
 
 
-@pytest.fixture(params=[(Format.STRUCTURED, Format.FLAT), (Format.FLAT, Format.STRUCTURED)], ids="-".join)
+@pytest.fixture(
+    params=[(Format.STRUCTURED, Format.FLAT), (Format.FLAT, Format.STRUCTURED), (Format.FLAT, Format.FLAT)],
+    ids="-".join,
+)
 def place(tmp_path, run_to_point, request):
     return Place(tmp_path, run_to_point, *request.param)
 

@@ -198,12 +198,24 @@ def test_workspaces(reader):
     assert re.search(r"(?m)^personal-files +Personal Files +my-files +personal/alice/ +read write$", told)
 
 
+def test_quota(reader):
+    told = reader.follow("quota")
+    assert re.search(r"(?m)^documents/reports/ +10\.0 GiB +\S+ \w+ +group /sales +reports$", told)
+
+
 @pytest.mark.client("aws")
 def test_alice(reader):
     told = reader.follow("alice")
     assert re.search(r"(?m) reports$", told)
     assert "from-alice.txt" in told
     assert (reader.documents / "reports" / "from-alice.txt").read_text() == "hello\n"
+
+
+@pytest.mark.client("aws")
+def test_files(reader):
+    told = reader.follow("files")
+    assert re.search(r"(?m)^from-alice\.txt +6 B ", told)
+    assert re.search(r"(?m) alice +finished +100% .* Restore from-alice\.txt$", told)
 
 
 def test_looking_after_it(reader):

@@ -118,6 +118,11 @@ def test_roles_and_rights_are_given_and_explained(ask, run, tmp_path):
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == []
     run("acl", "delete", "--id", str(rows[-1]["acl"]["id"]))
     assert ask("acl", "explain", "alice", "docs/a/x")["rights"] == ["read"]
+    run("lock", "set", "docs/a", "--user", "alice", "--kind", "child_lock", "--name", "x")
+    [lock] = ask("lock", "list")
+    assert (lock["path"], lock["kind"], lock["login"], lock["name"]) == ("docs/a/", "child_lock", "alice", "x")
+    run("lock", "clear", "docs/a", "--user", "alice")
+    assert ask("lock", "list", "docs/a") == []
     run("role", "take", "Writers", "alice")
     run("role", "delete", "Writers", "--yes")
     assert [row["path"] for row in ask("acl", "list") if not row["workspace"]] == ["docs/"]
@@ -151,10 +156,56 @@ def test_workspaces_are_opened_and_closed(ask, run, tmp_path):
     run("workspace", "take", "plans", "--user", "alice", code=1)
     run("workspace", "delete", "plans", "--yes")
     assert [each["workspace"]["slug"] for each in ask("workspace", "list")] == ["common-files", "personal-files"]
+    run("workspace", "quota", "personal-files", "--set", "2KiB", "--group", "/")
+    [shown] = ask("workspace", "quota", "personal-files", "--user", "alice")
+    assert (shown["path"], shown["limit"], shown["used"]) == ("personal/alice/", 2048, 0)
+    assert ask("acl", "explain", "alice", "x", "-w", "personal-files")["quotas"] == [shown]
+    assert ask("workspace", "quota", "personal-files", "--clear", "--group", "/") == []
     ask("workspace", "template", "set", "spread", "personal/{hash:2}/{user}")
     assert [each["name"] for each in ask("workspace", "template", "list")] == ["my-files", "spread"]
     run("workspace", "template", "delete", "spread", "--yes")
     run("workspace", "template", "delete", "my-files", "--yes", code=4)
+
+
+def test_files_are_copied_deleted_and_restored(run, tmp_path, start_server):
+    (tmp_path / "docs/a").mkdir(parents=True)
+    (tmp_path / "docs/a/f.txt").write_text("hello")
+    server = start_server(tmp_path / "data", f"docs={tmp_path / 'docs'}")
+
+    def ask(*arguments, code=0):
+        return json.loads(run(*arguments, "--user", "alice", "--output", "json", code=code).out)
+
+    run("user", "create", "alice")
+    run("workspace", "create", "docs", "--root", "docs")
+    run("workspace", "give", "docs", "--user", "alice", "--read", "--write")
+    run("acl", "set", "docs", "--user", "alice", "--action", "recycle_root=1")
+    assert [each["path"] for each in ask("file", "ls")] == ["docs/", "personal-files/"]
+    copied = ask("file", "cp", "docs/a", "docs/b")
+    assert (copied["state"], copied["label"], copied["done"]) == ("finished", "Copy a to docs/b", 2)
+    ask("file", "mv", "docs/a/f.txt", "docs/b")
+    assert [each["path"] for each in ask("file", "ls", "docs/b")] == ["docs/b/f-1.txt", "docs/b/f.txt"]
+    assert ask("file", "meta", "docs/b/f.txt", "-s", "color=red") == {"color": "red"}
+    assert ask("file", "meta", "docs/b/f.txt", "-s", "color=") == {}
+    stat = ask("file", "stat", "docs/b")
+    assert (stat["path"], stat["size"], stat["files"]) == ("docs/b/", 10, 2)
+    ask("file", "rm", "docs/b")
+    assert ask("file", "ls", "docs/recycle_bin")[0]["uuid"] == stat["uuid"]
+    ask("file", "restore", "docs/recycle_bin/b")
+    job = ask("file", "rm", "docs/b/f.txt", "--permanently")
+    assert ask("file", "ls", "docs/b")[0]["path"] == "docs/b/f-1.txt"
+    run("file", "cp", "docs/b", "docs/b/c", "--user", "alice", code=4)
+    run("file", "stat", "docs/nothing", "--user", "alice", code=1)
+    run("file", "cp", "docs/b", "--user", "alice", code=2)
+    assert ask("jobs", "list")[0]["id"] == job["id"]
+    assert "Delete f.txt" in run("jobs", "show", job["id"]).out
+    assert "finished" in run("jobs", "stop", job["id"]).out
+    run("jobs", "pause", job["id"], code=4)
+    run("jobs", "resume", job["id"], code=4)
+    run("jobs", "delete", job["id"])
+    run("jobs", "show", job["id"], code=1)
+    assert server.stop() == 0
+    run("file", "rm", "docs/b", "--user", "alice", code=3)
+    assert len(json.loads(run("jobs", "list", "--output", "json").out)) == 4
 
 
 def test_tables_are_for_people(run):
@@ -193,6 +244,10 @@ def test_tables_are_for_people(run):
         (("workspace", "create", "io", "--root", "x"), 1, "There is no datasource 'x'"),
         (("workspace", "create", "io", "--root", "TEMPLATE:my-files"), 2, "'io' can not be a slug"),
         (("workspace", "give", "common-files", "-g", "/"), 2, "say what may be done"),
+        (("workspace", "quota", "common-files", "--set", "5", "--clear"), 2, "exclude each other"),
+        (("workspace", "quota", "common-files", "--set", "5XB", "-g", "/"), 2, "'5XB' is no size"),
+        (("workspace", "quota", "common-files", "-g", "/"), 2, "go with --set and --clear"),
+        (("workspace", "quota", "common-files", "--clear", "-g", "/"), 1, "group:/ has no quota in common-files"),
         (("workspace", "template", "set", "x", "personal/{user.name}"), 2, "has a brace that is no placeholder"),
         (("role", "give", "x", "a"), 1, "There is no role 'x'"),
         (("group", "create", "sales"), 2, "a group is written /NAME/NAME"),

@@ -115,7 +115,7 @@ async def list_all(router, prefix, delimiter, after, limit):
 def test_pages_hold_what_may_be_read(keys, roots, marks, scopes, prefix, delimiter, after, limit):
     async def check():
         view = build_view(roots, marks, scopes)
-        router = WorkspaceRouter(Below(await fill(keys)), OneView(view))
+        router = WorkspaceRouter(Below(await fill(keys)), OneView(view), None)
         assert await list_all(router, prefix, delimiter, after, limit) == model(view, keys, prefix, delimiter, after)
 
     asyncio.run(check())
@@ -126,7 +126,7 @@ def test_pages_hold_what_may_be_read(keys, roots, marks, scopes, prefix, delimit
 def test_versions_are_listed_alike(keys, roots, marks, prefix, delimiter, limit):
     async def check():
         view = build_view(roots, marks)
-        router = WorkspaceRouter(Below(await fill(keys)), OneView(view))
+        router = WorkspaceRouter(Below(await fill(keys)), OneView(view), None)
         found, after, version = [], "", None
         while True:
             page = await router.list_versions(ALICE, "ws", prefix, delimiter, after, version, limit)
@@ -147,7 +147,7 @@ async def test_a_thousand_children_are_not_a_thousand_checks(hidden, monkeypatch
     keys = [f"folder/{number:04}" for number in range(1000)] + [f"secret/{number:04}" for number in range(hidden)]
     marks = {"": Right.READ, "secret/": Right.DENY} if hidden else {"": Right.READ}
     below = Below(await fill(keys))
-    router = WorkspaceRouter(below, OneView(build_view([("A", "")], marks)))
+    router = WorkspaceRouter(below, OneView(build_view([("A", "")], marks)), None)
     page = await router.list_keys(ALICE, "ws", limit=1000)
     assert len(page.entries) == 1000
     assert not page.next_after
@@ -158,7 +158,7 @@ async def test_a_thousand_children_are_not_a_thousand_checks(hidden, monkeypatch
 async def test_what_is_hidden_is_passed_over_at_once():
     keys = [f"secret/{number:05}" for number in range(20_000)] + ["z"]
     below = Below(await fill(keys))
-    router = WorkspaceRouter(below, OneView(build_view([("A", "")], {"": Right.READ, "secret/": Right.DENY})))
+    router = WorkspaceRouter(below, OneView(build_view([("A", "")], {"": Right.READ, "secret/": Right.DENY})), None)
     page = await router.list_keys(ALICE, "ws", limit=10)
     assert [entry.path for entry in page.entries] == ["z"]
     assert below.fetched == 2

@@ -16,6 +16,7 @@ from cellsmono.interfaces.people import (
     LockUser,
     RevokeToken,
     SetAcl,
+    SetQuota,
     SetTemplate,
     TakeWorkspace,
     UnlockUser,
@@ -109,6 +110,23 @@ def test_files_of_a_template_are_apart(site):
     assert keys_of(site.make_client(), site.source) == [f"of/a/{alice}/dir/a.txt", f"of/b/{bob}/dir/b.txt"]
     mine.delete_object(Bucket=slug, Key="dir/a.txt")
     assert keys_of(mine, slug) == []
+
+
+def test_a_quota_is_told_as_ceph_does(site):
+    alice = site.user("alice")
+    slug = site.workspace("small", {"": site.source}, (alice, *BOTH))
+    site.perform(SetQuota(slug, "group:/", 1000))
+    client = site.sign_in(alice)
+    client.put_object(Bucket=slug, Key="a", Body=b"x" * 1000)
+    with pytest.raises(ClientError) as caught:
+        client.put_object(Bucket=slug, Key="b", Body=b"x" * 100_000)
+    answer = caught.value.response
+    assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == ("QuotaExceeded", 403)
+    assert "100000 bytes more do not fit" in answer["Error"]["Message"]
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 0
+    assert code_of(client.create_multipart_upload, Bucket=slug, Key="b") == "QuotaExceeded"
+    assert code_of(client.copy_object, Bucket=slug, Key="b", CopySource=f"{slug}/a") == "QuotaExceeded"
+    client.put_object(Bucket=slug, Key="a", Body=b"y" * 1000)
 
 
 def test_buckets_are_workspaces_and_nothing_else_is_there(site):

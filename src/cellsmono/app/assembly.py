@@ -1,6 +1,6 @@
 """The list of services, in the order in which they start. They stop in reverse."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -12,14 +12,22 @@ from cellsmono.app.figures import list_figures
 from cellsmono.app.installation import Installation
 from cellsmono.app.migration_target import choose_datasources
 from cellsmono.app.notifications import Notifications
+from cellsmono.app.requests import Counter
 from cellsmono.app.settings import Settings
 from cellsmono.app.signers import AllSigners
 from cellsmono.app.snapshots import SnapshotService
+from cellsmono.data.jobs.ground import Ground
+from cellsmono.data.jobs.origins import Origins
+from cellsmono.data.jobs.purge import RecyclePurge
+from cellsmono.data.jobs.requests import JobRequests
+from cellsmono.data.jobs.service import JobService
+from cellsmono.data.jobs.store import JobStore
 from cellsmono.data.keys.service import make_services
 from cellsmono.data.keys.vault import Vault
 from cellsmono.data.lifecycle.service import LifecycleService
 from cellsmono.data.router.router import Router
 from cellsmono.data.router.workspaces import WorkspaceRouter
+from cellsmono.data.tree.files import FileRequests
 from cellsmono.data.tree.locator import TreeLocator
 from cellsmono.data.versions.service import VersionsService
 from cellsmono.datasource.build import Datasources
@@ -30,11 +38,11 @@ from cellsmono.idm.people import PeopleStore
 from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
-from cellsmono.interfaces.router import NodeRouter
+from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
 from cellsmono.kernel.clock import Clock, SystemClock
-from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.errors import CellsError, Forbidden
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.metrics import Metrics
 from cellsmono.kernel.registry import Kind, Registry
@@ -58,6 +66,8 @@ class Core(msgspec.Struct, frozen=True):
     router: NodeRouter
     signers: Signers
     bearers: Bearers
+    jobs: JobService
+    purge: RecyclePurge
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -117,7 +127,8 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             stale_upload_hours=config.s3.stale_upload_hours,
         )
         stack.push_async_callback(datasources.revival.close)
-        people = await PeopleStore.open(idm, clock, TreeLocator(datasources))
+        locator = TreeLocator(datasources)
+        people = await PeopleStore.open(idm, clock, locator)
         for service in people.services.in_order():
             await supervisor.start(service, kind=Kind.GRPC)
         sources = choose_datasources(config.datasource, settings.list_datasources())
@@ -130,8 +141,10 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
                 datasources.note_failure(source, error.message)
         for service in make_services(vault):
             await supervisor.start(service, kind=Kind.GRPC, optional=True)
-        installation = Installation(loaded, settings, people, datasources, registry, clock, vault)
-        router = WorkspaceRouter(Router(installation, settings.buckets), people.views)
+        counter = Counter(people)
+        installation = Installation(loaded, settings, counter, datasources, registry, clock, vault)
+        router = WorkspaceRouter(Router(installation, settings.buckets), people.views, locator)
+        jobs, purge = await _open_jobs(stack, loaded, counter, people, router, locator, clock)
         signers = AllSigners(settings.credentials, people.signers)
         yield Core(
             loaded,
@@ -145,7 +158,40 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             router,
             signers,
             people.signers,
+            jobs,
+            purge,
         )
+
+
+async def _open_jobs(
+    stack: AsyncExitStack,
+    loaded: LoadedConfig,
+    counter: Counter,
+    people: PeopleStore,
+    router: WorkspaceRouter,
+    locator: TreeLocator,
+    clock: Clock,
+) -> tuple[JobService, RecyclePurge]:
+    """The jobs, and answers to what is asked about them and about files. The server alone runs them."""
+    store = await JobStore.open(loaded.data_dir)
+    stack.push_async_callback(store.close)
+    ground = Ground(router, people.views, locator, Origins(store), clock)
+
+    def find_actor(uuid: str, scopes: Sequence[str]) -> Actor:
+        user = people.services.user.find_uuid(uuid)
+        if user is None:
+            raise Forbidden("The user was deleted")
+        return Actor(user.login, "user", user=user.uuid, scopes=tuple(scopes))
+
+    def find_user(login: str) -> str:
+        return people.services.user.read(login).uuid
+
+    jobs = JobService(store, ground, find_actor)
+    counter.add(JobRequests(jobs, ground, find_user, find_actor).handlers())
+    files = FileRequests(ground, people.views, lambda login, scopes: find_actor(find_user(login), scopes))
+    counter.add(files.handlers())
+    recycle = loaded.config.recycle
+    return jobs, RecyclePurge(ground, locator, recycle.keep_days, recycle.max_bytes)
 
 
 @asynccontextmanager
@@ -164,6 +210,8 @@ async def open_server(loaded: LoadedConfig, *, clock: Clock | None = None) -> As
             LifecycleService(core.installation, core.settings.buckets, core.clock, day_seconds),
             SnapshotService(core.installation.snapshots, core.clock),
             VersionsService(core.installation, core.clock),
+            core.jobs,
+            core.purge,
         ):
             await core.supervisor.start(service, kind=Kind.GRPC, optional=True)
         yield Server(core, metrics, await _start_gateways(core, metrics))

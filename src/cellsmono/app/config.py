@@ -83,6 +83,15 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     lifecycle_day_seconds: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 86_400.0
 
 
+class RecycleConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Recycle bins: after how many days what was deleted goes for good (0: never), and how many bytes may lie in one
+    bin before the oldest does (0: any).
+    """
+
+    keep_days: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    max_bytes: Bytes = 0
+
+
 class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What one client may ask of the server, on each listener.
 
@@ -129,6 +138,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     server: ServerConfig = ServerConfig()
     s3: S3Config = S3Config()
+    recycle: RecycleConfig = RecycleConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
     owner: OwnerConfig = OwnerConfig()
@@ -139,6 +149,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerConfig,
     "s3": S3Config,
+    "recycle": RecycleConfig,
     "limits": LimitsConfig,
     "log": LogConfig,
     "owner": OwnerConfig,

@@ -23,6 +23,7 @@ HEAD = """\
 SECTION_TEXTS = {
     "server": "The process.",
     "s3": "The S3 endpoint.",
+    "recycle": "The recycle bins of workspaces.",
     "limits": "What one client may ask for, on each listener.",
     "log": "The log goes to stderr.",
     "owner": "The owner's key pair. When it is not preset here, one is made at the first start and shown once.",
@@ -51,6 +52,8 @@ TEXTS = {
     "s3.stale_upload_hours": "Multipart uploads that are older are aborted, in hours. 0: never.",
     "s3.max_object_size": "Largest object, in bytes.",
     "s3.lifecycle_day_seconds": "How long a day of lifecycle rules lasts, in seconds. Less is for trying them out.",
+    "recycle.keep_days": "What was deleted goes for good after so many days. 0: never.",
+    "recycle.max_bytes": "Bytes in one bin from which on the oldest go for good. 0: any number.",
     "limits.request_line": "Longest request line, in bytes.",
     "limits.header_line": "Longest header line, in bytes.",
     "limits.headers": "Number of headers.",

@@ -28,18 +28,25 @@ Note = Callable[[SnapshotProgress], None]
 
 
 async def export_datasource(
-    config: DatasourceConfig, snapshot: str, target: Path, note: Note, keys: KeyVault = NO_KEYS
+    config: DatasourceConfig,
+    snapshot: str,
+    target: Path,
+    note: Note,
+    keys: KeyVault = NO_KEYS,
+    *,
+    versions: bool = False,
 ) -> ExportReport:
     """Export the blobs that lie where a configuration says, with the keys of those that are sealed; nothing is changed.
 
     ``snapshot`` is the path of a file (with a ``/`` in it), or the basename of one that lies with the blobs; empty
-    takes the newest of those that is whole. Raises NotFound, Unavailable, Invalid for a place that is no flat store,
-    and what ``Sealing.open_keys`` and ``export_snapshot`` raise.
+    takes the newest of those that is whole. ``versions``: noncurrent ones are written, too. Raises NotFound,
+    Unavailable, Invalid for a place that is no flat store, and what ``Sealing.open_keys`` and ``export_snapshot``
+    raise.
     """
     async with open_alone("export", msgspec.structs.replace(config, read_only=True)) as objects:
         blobs = await _find_blobs(objects, config, keys)
         pieces, name = await _find_snapshot(objects.snapshots(config.name), snapshot, config)
-        return await export_snapshot(pieces, name, blobs, target, note)
+        return await export_snapshot(pieces, name, blobs, target, note, versions=versions)
 
 
 async def find_stored(loaded: LoadedConfig, name: str) -> DatasourceConfig:

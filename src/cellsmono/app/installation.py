@@ -9,6 +9,7 @@ import msgspec
 from cellsmono.app.config_sources import LoadedConfig
 from cellsmono.app.defaults import refuse_reserved
 from cellsmono.app.encryption import EncryptionKeys
+from cellsmono.app.kept_checks import KeptChecks
 from cellsmono.app.migration import Migrations
 from cellsmono.app.settings import Settings
 from cellsmono.app.snapshots import Snapshots
@@ -61,6 +62,7 @@ class Installation:
         self._registry = registry
         self._clock = clock
         self.snapshots = Snapshots(datasources, clock)
+        self._kept = KeptChecks(datasources, clock)
         self.encryption = EncryptionKeys(datasources, vault, clock)
         self.migrations = Migrations(datasources, settings, self.snapshots, clock, vault)
 
@@ -263,13 +265,15 @@ class Installation:
         """See ``Operations``."""
         store = self._datasources.triple(name).store
         violations = await store.index.verify()
+        kept = await self._kept.check(name, repair=repair)
         if isinstance(store, FlatStore):
             wanted = Repair.ALL if repair else Repair.NOTHING
             found = await check_blobs(store, self._clock, repair=wanted, note=progress)
             store.alarm.silence()
-            return CheckReport(name, tuple(violations), None, repair, found)
+            return CheckReport(name, tuple(violations), None, repair, found, kept)
         options = ResyncOptions(full=True, dry_run=not repair)
-        return CheckReport(name, tuple(violations), await store.sync.resync("", options, progress), repair)
+        differences = await store.sync.resync("", options, progress)
+        return CheckReport(name, tuple(violations), differences, repair, None, kept)
 
     async def list_versions(
         self, name: str, prefix: str = "", after: str = "", after_version: str | None = None, limit: int = 1000

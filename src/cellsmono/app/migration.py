@@ -13,13 +13,14 @@ from cellsmono.datasource.build import Datasources, Triple
 from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.migration.carrying import carry_snapshots, list_to_carry, remove_carried, remove_copies
 from cellsmono.datasource.migration.journal import Journal
-from cellsmono.datasource.migration.planning import check_room, find_problems, find_room, refuse_versions
+from cellsmono.datasource.migration.planning import check_room, count_needed, find_problems, find_room, refuse_versions
 from cellsmono.datasource.migration.progress import Meter, ignore_progress
 from cellsmono.datasource.migration.removing import Removal, count_lost, remove_source, remove_target
 from cellsmono.datasource.migration.run import Follow, Migration, Outcome
 from cellsmono.datasource.migration.side import check_empty, open_source, open_target
 from cellsmono.datasource.migration.state import describe_hold, is_same_place, is_withheld
-from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.datasource.versions.kept import Kept
+from cellsmono.interfaces.datasource import DatasourceConfig, Format
 from cellsmono.interfaces.migration import (
     MigrationAction,
     MigrationOptions,
@@ -135,13 +136,14 @@ class Migrations:
     async def _plan(self, config: DatasourceConfig, options: MigrationOptions, meter: Meter) -> MigrationReport:
         state, is_begun = self._agree(config, options)
         triple = self._datasources.inner(config.name)
-        await refuse_versions(state, triple.index)
+        kept = await self._find_kept(state)
+        await refuse_versions(state, triple.index, self._datasources.make_keeper(config.name))
         stats = await triple.index.stats()
         journal = await Journal.open(self._datasources.migration(config.name).journal) if is_begun else None
         try:
             async with (
-                open_source(state.source, self._vault) as source,
-                open_target(state.target, self._vault, make=False) as target,
+                open_source(state.source, self._vault, kept=kept) as source,
+                open_target(state.target, self._vault, make=False, kept=kept) as target,
             ):
                 if not is_begun and await target.objects.has_bucket(target.bucket):
                     await check_empty(target)
@@ -150,7 +152,7 @@ class Migrations:
                 done = (0, 0) if journal is None else await journal.total()
                 free = await find_room(target)
                 if not state.move:
-                    check_room(problems, free, stats.bytes - done[1])
+                    check_room(problems, free, await count_needed(target, triple.index, journal))
                 snapshots = len(await source.objects.snapshots(source.bucket).list_files())
         finally:
             if journal is not None:
@@ -195,7 +197,7 @@ class Migrations:
         name = state.source.name
         triple = await self._datasources.hold(name, describe_hold(state), withhold=state.move)
         try:
-            await refuse_versions(state, triple.index)
+            await refuse_versions(state, triple.index, self._datasources.make_keeper(name))
             outcome = await self._copy(state, triple, meter)
             report = await describe(state, MigrationAction.RUN, triple, outcome)
             if outcome.last is None:
@@ -211,11 +213,12 @@ class Migrations:
 
     async def _copy(self, state: MigrationState, triple: Triple, meter: Meter) -> Outcome:
         files = self._datasources.migration(state.source.name)
+        kept = await self._find_kept(state)
         journal = await Journal.open(files.journal)
         try:
             async with (
-                open_source(state.source, self._vault) as source,
-                open_target(state.target, self._vault) as target,
+                open_source(state.source, self._vault, kept=kept) as source,
+                open_target(state.target, self._vault, kept=kept) as target,
             ):
                 follow = await self._follow(triple, compare=not state.move or not (await journal.total())[0])
                 work = Migration(source, target, triple.index, journal, meter, moves=state.move, follow=follow)
@@ -296,7 +299,7 @@ class Migrations:
             raise Conflict(f"The index of {name!r} contradicts itself ({violations[0]}); nothing was removed.")
         journal = await Journal.open(self._datasources.migration(name).journal)
         try:
-            async with open_source(state.target, self._vault) as target:
+            async with open_source(state.target, self._vault, kept=await self._find_kept(state)) as target:
                 meter.begin("checking", (await journal.total())[0])
                 lost = await count_lost(target, triple.index, journal, meter)
         finally:
@@ -310,9 +313,10 @@ class Migrations:
 
     async def _remove_source(self, state: MigrationState, meter: Meter, *, holds: bool = False) -> Removal:
         files = self._datasources.migration(state.source.name)
+        kept = await self._find_kept(state)
         journal = await Journal.open(files.journal)
         try:
-            async with open_source(state.source, self._vault, is_whole=False, holds=holds) as source:
+            async with open_source(state.source, self._vault, is_whole=False, holds=holds, kept=kept) as source:
                 meter.begin("removing", (await journal.total())[0])
                 if await source.objects.has_bucket(source.bucket):
                     await remove_carried(source, (files.read() or state).snapshots)
@@ -341,7 +345,7 @@ class Migrations:
                 )
             files.write(msgspec.structs.replace(state, phase=MigrationPhase.ABORTING))
             triple = self._datasources.inner(name)
-            async with open_target(state.target, self._vault) as target:
+            async with open_target(state.target, self._vault, kept=await self._find_kept(state)) as target:
                 meter.begin("removing", done[0])
                 await remove_copies(target, state.snapshots)
                 removal = await remove_target(target, triple.index, journal, meter)
@@ -353,6 +357,13 @@ class Migrations:
             await self._datasources.release(name)
         log.info("migration aborted", datasource=name, removed=removal.removed)
         return with_removal(msgspec.structs.replace(report, phase=None), removal)
+
+    async def _find_kept(self, state: MigrationState) -> Kept | None:
+        """What the structured side of a migration keeps of versions; None where nothing of that is to be moved."""
+        if (state.source.format is Format.STRUCTURED) is (state.target.format is Format.STRUCTURED):
+            return None
+        root = await self._datasources.inner(state.source.name).index.read_node("")
+        return Kept(self._datasources.make_keeper(state.source.name), root.uuid)
 
     def _begun(self, name: str) -> MigrationState:
         state = self._datasources.migration(name).read()

@@ -6,6 +6,7 @@ from cellsmono.datasource.build import Triple
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.removing import Removal
 from cellsmono.datasource.migration.run import Outcome
+from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.migration import MigrationAction, MigrationReport, MigrationState
 
 NOTHING = Outcome(None, Problems(), (0, 0))
@@ -17,6 +18,7 @@ async def describe(
     """What the datasource holds, how much of it is at the target, and what is in the way."""
     stats = await triple.index.stats()
     sync = triple.store.sync
+    stays = state.source.format is state.target.format is Format.STRUCTURED
     return MigrationReport(
         datasource=state.source.name,
         action=action,
@@ -28,6 +30,8 @@ async def describe(
         files=stats.files,
         folders=stats.folders,
         bytes=stats.bytes,
+        versions=0 if stays else await triple.index.count_contents(),
+        version_bytes=0 if stays else stats.version_bytes,
         done_files=outcome.done[0],
         done_bytes=outcome.done[1],
         free=outcome.free,

@@ -29,7 +29,7 @@ from cellsmono.interfaces.snapshots import (
 )
 from cellsmono.interfaces.sync import ResyncOptions, ResyncReport
 from cellsmono.kernel.clock import Clock
-from cellsmono.kernel.errors import Corrupt, Invalid, NotFound, Unavailable
+from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from cellsmono.kernel.log import get_logger
 from cellsmono.kernel.service import ServiceState, ServiceStatus
 from cellsmono.kernel.worker import Worker
@@ -126,7 +126,11 @@ class Snapshots:
         try:
             content = await _find_content(self._datasources.objects(name), config)
             compared = await load.prepare_index(loading, basename, name, content, note)
-            safety, kept = await self._switch(config, loading, content, compared, note)
+            has_lock = await load.has_object_lock(loading, name)
+            refusal = load.refuse_lost_locks(basename) if has_lock and not options.accept_lost_locks else None
+            if refusal is not None and self._datasources.failure(name) and not await _is_readable(path, name):
+                raise refusal
+            safety, kept = await self._switch(config, loading, content, compared, note, refusal)
         finally:
             load.remove_leftovers(path)
         size = next(file.size for file in await place.list_files() if file.name == basename)
@@ -139,6 +143,7 @@ class Snapshots:
             compared.absent_total,
             compared.adopted,
             await self._compare(name),
+            has_lock and bool(kept),
         )
 
     async def _compare(self, name: str) -> ResyncReport | None:
@@ -146,11 +151,18 @@ class Snapshots:
         return None if sync is None else await sync.resync("", ResyncOptions(full=True))
 
     async def _switch(
-        self, config: DatasourceConfig, loading: Path, content: Content, compared: Compared, note: Progress
+        self,
+        config: DatasourceConfig,
+        loading: Path,
+        content: Content,
+        compared: Compared,
+        note: Progress,
+        refusal: Conflict | None,
     ) -> tuple[str, str]:
         """Put a prepared index in place, while nobody can change the old one: so its safety dump holds all of it.
 
-        Returns the basename of that dump, or the path at which an index is kept that can not be read.
+        Returns the basename of that dump, or the path at which an index is kept that can not be read; ``refusal`` is
+        raised instead of that.
         """
         name = config.name
         path, place = self._datasources.index_path(name), self._datasources.snapshots(name)
@@ -164,6 +176,8 @@ class Snapshots:
                 last = await self._save_old(config, place, safety, note)
             except (Corrupt, Invalid) as error:
                 log.warning("the old index can not be read", datasource=name, error=error.message)
+                if refusal is not None:
+                    raise refusal from error
                 safety, kept = "", f"{path}.{stem}"
                 await asyncio.to_thread(load.keep_damaged, path, Path(kept))
             old = None if kept else path
@@ -246,6 +260,14 @@ class Snapshots:
         stem = f"{prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(self._clock.time()))}"
         numbered = itertools.chain((stem,), (f"{stem}-{number}" for number in itertools.count(2)))
         return next(name for name in numbered if f"{name}.db" not in taken)
+
+
+async def _is_readable(path: Path, name: str) -> bool:
+    try:
+        await load.has_object_lock(path, name)
+    except (Corrupt, Invalid):
+        return False
+    return True
 
 
 class SnapshotService:

@@ -7,6 +7,7 @@ import typer
 from cellsmono.cli.asking import ask, read_pairs, read_subject
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat
 from cellsmono.cli.output import Output, print_fields, print_json, print_table, tell
+from cellsmono.cli.quotas import print_quotas
 from cellsmono.interfaces.acls import Explanation, ShownAcl
 from cellsmono.interfaces.people import DeleteAcl, ExplainAccess, ListAcls, SetAcl
 
@@ -182,3 +183,5 @@ def _print_explanation(found: Explanation) -> None:
                 for step in found.steps
             ],
         )
+    if found.quotas:
+        print_quotas(found.quotas)

@@ -328,7 +328,9 @@ def check_datasource(
     """Verify the index and compare it completely with the folder. Exit code 1 when something is wrong.
 
     For a flat datasource it looks for content that belongs to no name (--repair brings it back below lost+found/), for
-    old content that a crash left (--repair removes it), and for names whose content is missing (they are kept).
+    old content that a crash left (--repair removes it), and for names whose content is missing (they are kept). Old
+    versions of structured datasources are looked for in the datasource "versions"; what no version names any more is
+    removed from there with --repair.
     """
     from cellsmono.cli.describe import describe_check, list_findings
     from cellsmono.cli.output import print_fields

@@ -15,6 +15,7 @@ from cellsmono.interfaces.sync import ResyncReport, SyncStatus
 from cellsmono.interfaces.version import Versioning
 
 SHOWN_SKIPPED = 20
+_OF_KEPT = (BlobProblem.LEFTOVER, BlobProblem.MISSING, BlobProblem.SIZE)
 
 Fields = list[tuple[str, object]]
 
@@ -106,13 +107,28 @@ def _describe_sync(sync: SyncStatus) -> Fields:
 def describe_check(report: CheckReport) -> Fields:
     """What a check found, beside what the index says of itself."""
     fields = [] if report.differences is None else describe_report(report.differences)
-    return fields if report.blobs is None else fields + _describe_blobs(report.blobs)
+    if report.blobs is not None:
+        fields += _describe_blobs(report.blobs)
+    return fields if report.kept is None else fields + _describe_kept(report.kept)
+
+
+def _describe_kept(report: BlobReport) -> Fields:
+    fields: Fields = [
+        ("old versions", f"{report.blobs} kept, {format_bytes(report.bytes)}"),
+        *((f"versions {problem}", report.count(problem)) for problem in _OF_KEPT),
+        ("versions too recent", report.young),
+    ]
+    if report.unsure:
+        fields.append(("versions not judged", f"{report.unsure}: a datasource is not open, or on its way"))
+    if report.removed:
+        fields.append(("versions removed", report.removed))
+    return fields
 
 
 def _describe_blobs(report: BlobReport) -> Fields:
     fields: Fields = [
         ("looked at", f"{report.blobs} blobs, {format_bytes(report.bytes)} in {format_duration(report.seconds)}"),
-        *((str(problem), report.counts.get(problem, 0)) for problem in BlobProblem),
+        *((str(problem), report.count(problem)) for problem in BlobProblem if problem is not BlobProblem.LEFTOVER),
         ("too recent", report.young),
     ]
     if report.attached:
@@ -124,11 +140,12 @@ def _describe_blobs(report: BlobReport) -> Fields:
 
 def list_findings(report: CheckReport) -> list[str]:
     """One line for each difference that a check names."""
-    if report.blobs is None:
-        return [] if report.differences is None else list(report.differences.changes)
-    return [
+    changes = [] if report.differences is None else list(report.differences.changes)
+    reports = [each for each in (report.blobs, report.kept) if each is not None]
+    return changes + [
         f"{found.problem}: {found.key}, {format_bytes(found.size)}{f', {found.path}' if found.path else ''}"
-        for found in report.blobs.findings
+        for each in reports
+        for found in each.findings
     ]
 
 
@@ -184,6 +201,7 @@ def describe_export(report: ExportReport) -> Fields:
         ("exported", f"{taken.datasource} as of {format_time(taken.created)}"),
         ("into", report.target),
         ("written", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
+        ("older versions", f"{report.versions} written, {report.versions_left} left out"),
         ("missing", report.missing_total),
         ("differing", report.differing_total),
         ("renamed", report.renamed_total),
@@ -197,6 +215,8 @@ def describe_migration(report: MigrationReport) -> Fields:
         ("to", f"{report.target} ({report.format})"),
         ("holds", f"{report.folders} folders, {report.files} files, {format_bytes(report.bytes)}"),
     ]
+    if report.versions:
+        fields.append(("older versions", f"{report.versions}, {format_bytes(report.version_bytes)}"))
     if report.action in (MigrationAction.PLAN, MigrationAction.RUN):
         fields.append(("there", f"{report.done_files} files, {format_bytes(report.done_bytes)}"))
         if report.free is not None:

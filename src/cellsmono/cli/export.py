@@ -64,6 +64,10 @@ def export_tree(
             metavar="FOLDER", help="Where the blobs are, instead of NAME; or s3://BUCKET/PREFIX.", show_default=False
         ),
     ] = "",
+    versions: Annotated[
+        bool,
+        typer.Option("--versions", help="Older versions, too: each as NAME~TIME~ID beside what its key shows."),
+    ] = False,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -124,11 +128,14 @@ def export_tree(
         vault = BundleVault(read_key_file(keys, password_file), str(keys))
     chosen = basename if snapshot is None else str(snapshot.absolute())
     with show_snapshot_progress("export") as note:
-        report = asyncio.run(export_datasource(source, chosen, Path(target[-1]).absolute(), note, vault))
+        work = export_datasource(source, chosen, Path(target[-1]).absolute(), note, vault, versions=versions)
+        report = asyncio.run(work)
     if output is Output.JSON:
         print_json(report)
     else:
         print_fields(describe_export(report))
+        if report.versions_left:
+            tell(f"{report.versions_left} older versions were not exported; --versions writes them, too")
         _tell_some("missing", report.missing)
         _tell_some("differing", report.differing)
         _tell_some("renamed", [f"{path} is {name}" for path, name in report.renamed])

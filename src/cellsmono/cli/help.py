@@ -21,6 +21,9 @@ Commands:
   role        Roles: what rights are given to, and users have.
   acl         Rights: who may do what with which files.
   workspace   Workspaces: what users see of the files.
+  lock        Locks: what users keep others from changing.
+  file        Files: look, copy, move and delete as a user.
+  jobs        Jobs: what is copied, moved and deleted for users.
   config      Show, check and begin the configuration.
   versions    Versions: list, restore and prune what files held before.
   encryption  Keys of encrypted content: list, renew, save and restore.

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 import cellsmono
-from cellsmono.cli import acls, config, datasources, encryption, groups, keys, roles, users, versions, workspaces
+from cellsmono.cli import (
+    acls,
+    config,
+    datasources,
+    encryption,
+    files,
+    groups,
+    jobs,
+    keys,
+    node_locks,
+    roles,
+    users,
+    versions,
+    workspaces,
+)
 from cellsmono.cli.doctor import EPILOG as DOCTOR_EPILOG
 from cellsmono.cli.doctor import doctor
 from cellsmono.cli.output import tell
@@ -49,6 +63,9 @@ app.add_typer(groups.app, name="group")
 app.add_typer(roles.app, name="role")
 app.add_typer(acls.app, name="acl")
 app.add_typer(workspaces.app, name="workspace")
+app.add_typer(node_locks.app, name="lock")
+app.add_typer(files.app, name="file")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(config.app, name="config")
 app.add_typer(versions.app, name="versions")
 app.add_typer(encryption.app, name="encryption")

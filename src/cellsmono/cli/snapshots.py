@@ -44,6 +44,13 @@ def manage_snapshots(
     force_foreign: Annotated[
         bool, typer.Option("--force-foreign", help="Load the snapshot of another datasource, too.")
     ] = False,
+    accept_lost_locks: Annotated[
+        bool,
+        typer.Option(
+            "--accept-lost-locks",
+            help="Load a snapshot with object lock although the index can not be read: locks made since are lost.",
+        ),
+    ] = False,
     yes: Yes = False,
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -60,7 +67,8 @@ def manage_snapshots(
     if operation is Operation.DUMP:
         _dump(loaded, name, basename, output)
     elif operation is Operation.LOAD:
-        _load(loaded, name, basename, LoadOptions(force_foreign), output, is_agreed=yes)
+        options = LoadOptions(force_foreign, accept_lost_locks)
+        _load(loaded, name, basename, options, output, is_agreed=yes)
     elif operation is Operation.DELETE:
         _delete(loaded, name, basename, is_agreed=yes)
     else:
@@ -128,6 +136,8 @@ def _load(
         print_json(report)
     else:
         print_fields(describe_load(report))
+        if report.locks_unknown:
+            tell("warning: versions that were locked since this snapshot may be missing now, or not be locked")
         for path in report.absent[:SHOWN_ABSENT]:
             tell(f"absent: {path}")
         if report.absent_total > SHOWN_ABSENT:

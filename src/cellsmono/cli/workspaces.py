@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cellsmono.cli import templates
+from cellsmono.cli import quotas, templates
 from cellsmono.cli.asking import ask, read_subject
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
@@ -51,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+app.command("quota", epilog=quotas.EPILOG)(quotas.quota)
 app.add_typer(templates.app, name="template")
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The workspace, as it is called in paths.")]

@@ -304,11 +304,14 @@ class Datasources:
         config = await self._with_created(config, index)
         claims = Claims()
         sync = Synchronizer(config, objects, index, claims, clock=self._clock)
-        keeper = Keeper(partial(self._find_keeper, config.name), self._clock)
-        store = StructuredStore(config, objects, objects, index, sync, claims, keeper)
+        store = StructuredStore(config, objects, objects, index, sync, claims, self.make_keeper(config.name))
         if self._follow and config.name not in self._withheld:
             await start_service(self._supervisor, SyncService(sync, config.name, store.alarm))
         return store
+
+    def make_keeper(self, name: str) -> Keeper:
+        """What keeps versions of a datasource that is structured, or is to become so."""
+        return Keeper(partial(self._find_keeper, name), self._clock)
 
     def _find_keeper(self, name: str) -> Store | None:
         """The internal datasource that holds versions of others. Raises Unavailable when it is there and not open."""
@@ -414,6 +417,10 @@ class Datasources:
     def configs(self) -> list[DatasourceConfig]:
         """The configurations of all datasources, the failed ones included, by name."""
         return [self._configs[name] for name in sorted(self._configs)]
+
+    def closed(self) -> list[str]:
+        """What has an index in the data folder, or is configured, and is not open: nobody can ask it anything."""
+        return sorted((self._configs.keys() | set(self._files.names())) - self._open.keys())
 
     def failure(self, name: str) -> str:
         """Why a datasource is not open; empty when it is."""

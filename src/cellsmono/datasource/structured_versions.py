@@ -5,6 +5,7 @@ the index says where; both are durable then. Only after that the file changes, a
 row shows. Whatever a crash cuts short, what was acknowledged is the file or a version, never neither.
 """
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from cellsmono.datasource.alarm import guarded
 from cellsmono.datasource.base import BaseStore, check_noncurrent, check_source
 from cellsmono.datasource.claims import Claims
+from cellsmono.datasource.objects.workers import see_through
 from cellsmono.datasource.versions.keeper import Keeper
 from cellsmono.interfaces.datasource import CopyOptions, DatasourceConfig
 from cellsmono.interfaces.index import NodeIndex
@@ -147,11 +149,14 @@ class StructuredVersions(BaseStore):
         """Have the content of a leaf kept ahead of a change. Raises Conflict when it is not what the index tells of."""
         reader = await self._objects.open(self._bucket, old.path)
         try:
+            keeper = self._need_keeper()
             if old.facts.is_same_content(reader.info.facts):
-                number = await self._need_keeper().keep(await self._root(), old, reader)
-                if await self._has_content(old):
-                    await self._submit(KeepVersion(old.path, number))
-                    return
+                with keeper.keeping(old.uuid):
+                    number = await keeper.keep(await self._root(), old, reader)
+                    if await self._has_content(old):
+                        # To its end also without the caller: until then nobody else knows whose content that is.
+                        await see_through(asyncio.ensure_future(self._submit(KeepVersion(old.path, number))))
+                        return
         finally:
             reader.close()
         raise Conflict(f"{old.path!r} is being changed on the storage; try again when it rests", path=old.path)

@@ -108,6 +108,7 @@ class LoadRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What ``POST /datasources/{name}/snapshots/{basename}/load`` takes."""
 
     force_foreign: bool = False
+    accept_lost_locks: bool = False
 
 
 class KeyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -309,7 +310,7 @@ async def _dump_snapshot(request: web.Request) -> web.StreamResponse:
 async def _load_snapshot(request: web.Request) -> web.StreamResponse:
     body = await _read_body(request, LoadRequest)
     operations, name, basename = request.app[OPERATIONS], request.match_info["name"], request.match_info["basename"]
-    options = LoadOptions(force_foreign=body.force_foreign)
+    options = LoadOptions(body.force_foreign, body.accept_lost_locks)
     await operations.read_datasource(name)
     return await _stream(request, lambda note: operations.load_snapshot(name, basename, options, note), f"load {name}")
 

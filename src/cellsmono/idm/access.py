@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from cellsmono.idm.acl import AclService, RightsRow
+from cellsmono.idm.notes import Placed, choose_notes, show_quotas
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.workspace import WorkspaceService
-from cellsmono.interfaces.acls import Explanation, Step
+from cellsmono.interfaces.acls import Explanation, ShownQuota, Step
 from cellsmono.interfaces.permissions import Decision, Grant, Right, compile_marks, decide
 from cellsmono.interfaces.roles import Role
 from cellsmono.interfaces.tokens import parse_scope
@@ -19,10 +20,15 @@ from cellsmono.kernel.errors import NotFound
 
 
 class Gathered(msgspec.Struct, frozen=True):
-    """A user's roles, the weakest first, and all that they say about nodes that are somewhere."""
+    """A user's roles, the weakest first, and all that they say about nodes that are somewhere.
+
+    ``quotas`` and ``bins`` hold for each folder what counts.
+    """
 
     roles: list[Role]
     grants: list[Grant]
+    quotas: list[Placed]
+    bins: list[Placed]
 
 
 class Access:
@@ -45,8 +51,14 @@ class Access:
         roles = self._roles.order_roles(user)
         order = {role.uuid: place for place, role in enumerate(roles)}
         rows = await self._acls.read_rights(list(order), workspace)
-        paths = await self._locate(list({row.node for row in rows}), user)
-        return Gathered(roles, [_grant_of(row, paths[row.node], order) for row in rows if row.node in paths])
+        notes = await self._acls.read_notes(list(order), workspace)
+        paths = await self._locate(list({*(row.node for row in rows), *(note.node for note in notes)}), user)
+        return Gathered(
+            roles,
+            [_grant_of(row, paths[row.node], order) for row in rows if row.node in paths],
+            choose_notes(notes, paths, order, "quota"),
+            choose_notes(notes, paths, order, "recycle_root"),
+        )
 
     async def view(self, user: User, workspace: Workspace, scopes: Sequence[str] = ()) -> View | None:
         """A workspace as a user sees it, perhaps through a token with scopes; None when it is none of the user's.
@@ -70,17 +82,30 @@ class Access:
             marks=marks,
             scopes=reach,
             turns=tuple(sorted({*marks, *(reach or ())})),
+            quotas={each.path: int(each.note.value) for each in gathered.quotas},
+            recycle_roots=frozenset(each.path for each in gathered.bins if each.note.value == "1"),
         )
         return view if any(view.allows_below(root.path) for root in roots) else None
 
     async def _find_scopes(self, scopes: Sequence[str]) -> dict[str, Right]:
         parsed = [parse_scope(scope) for scope in scopes]
-        paths = await self._locate_nodes([scope.uuid for scope in parsed])
+        paths = await self.find_nodes([scope.uuid for scope in parsed])
         found: dict[str, Right] = {}
         for scope in parsed:
             if (path := paths.get(scope.uuid)) is not None:
                 found[path] = found.get(path, Right.NONE) | scope.rights
         return found
+
+    async def quotas(self, user: User, workspace: Workspace) -> tuple[ShownQuota, ...]:
+        """The quotas of a user in a workspace: those of its roots, and of folders above and below them."""
+        gathered = await self.gather(user, workspace.uuid)
+        roots = (await self._locate([root.node for root in workspace.roots], user)).values()
+        near = [
+            each
+            for each in gathered.quotas
+            if any(each.path.startswith(root) or root.startswith(each.path) for root in roots)
+        ]
+        return await show_quotas(near, gathered.roles, self._locator, workspace.slug)
 
     async def explain(self, user: User, path: str) -> Explanation:
         """Why a user may do something with the node at a tree path, or not."""
@@ -88,7 +113,7 @@ class Access:
             node = await self._locator.identify(path)
         except NotFound:
             node = TreeNode("", path.removeprefix("/"))  # what would be made there is judged by what is above
-        return _explain(user, node, await self.gather(user))
+        return await self._explain(user, node, await self.gather(user))
 
     async def explain_inside(self, user: User, workspace: Workspace, path: str) -> Explanation:
         """The same for a path in a workspace. Raises NotFound for one that leads to none of its roots."""
@@ -101,19 +126,25 @@ class Access:
             node = await self._locator.identify(place)
         except NotFound:
             node = TreeNode("", place)
-        told = _explain(user, node, await self.gather(user, workspace.uuid), workspace.slug)
+        told = await self._explain(user, node, await self.gather(user, workspace.uuid), workspace.slug)
         if await self.view(user, workspace) is None:
             why = f"The workspace {workspace.slug} is not open to the user: no right was given in it on a root."
             return msgspec.structs.replace(told, rights=(), why=why)
         return told
 
+    async def _explain(self, user: User, node: TreeNode, gathered: Gathered, workspace: str = "") -> Explanation:
+        above = [each for each in gathered.quotas if node.path.startswith(each.path)]
+        quotas = await show_quotas(above, gathered.roles, self._locator, workspace)
+        return msgspec.structs.replace(_explain(user, node, gathered, workspace), quotas=quotas)
+
     async def _locate(self, nodes: list[str], user: User) -> dict[str, str]:
         """Where nodes are, and what templates stand for with this user."""
         resolved = {node: self._workspaces.resolve(node, user) for node in nodes if node.startswith(TEMPLATE_PREFIX)}
-        found = await self._locate_nodes([node for node in nodes if node not in resolved])
+        found = await self.find_nodes([node for node in nodes if node not in resolved])
         return {**found, **{node: path for node, path in resolved.items() if path is not None}}
 
-    async def _locate_nodes(self, nodes: list[str]) -> Mapping[str, str]:
+    async def find_nodes(self, nodes: Sequence[str]) -> Mapping[str, str]:
+        """Where nodes are now, by UUID; what becomes of them is watched from now on."""
         self.nodes.update(nodes)
         found = await self._locator.locate(nodes)
         self.places.update(found.values())

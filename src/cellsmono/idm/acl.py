@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cellsmono.interfaces.acls import ACTIONS, RIGHTS, Acl
+from cellsmono.interfaces.acls import ACTIONS, LOCKS, NOTES, RIGHTS, Acl
 from cellsmono.interfaces.permissions import Right
 from cellsmono.kernel.errors import Invalid, NotFound
 from cellsmono.kernel.service import ServiceStatus
@@ -31,6 +31,26 @@ class RightsRow(msgspec.Struct, frozen=True, gc=False):
     rights: Right
 
 
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """What else is noted for one role and one node in one workspace: an action that counts, and is no right."""
+
+    node: str
+    role: str
+    workspace: str
+    action: str
+    value: str
+
+
+class RoleRows(msgspec.Struct, frozen=True):
+    """All that one role says about nodes and that counts."""
+
+    rights: list[RightsRow]
+    notes: list[Note]
+
+
+NOTHING_SAID = RoleRows([], [])
+
+
 class AclService:
     """Reads and writes rows."""
 
@@ -39,8 +59,9 @@ class AclService:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._rights: dict[str, list[RightsRow]] = {}
+        self._rows: dict[str, RoleRows] = {}
         self._version = 0
+        self._locks: list[Acl] | None = None
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -132,42 +153,71 @@ class AclService:
 
     async def read_rights(self, roles: Sequence[str], workspace: str) -> list[RightsRow]:
         """What these roles say about nodes, in this workspace and in all."""
-        missing = [role for role in roles if role not in self._rights]
-        found = await self._load_rights(missing) if missing else {}
-        said = (row for role in roles for row in (found[role] if role in found else self._rights.get(role, [])))
-        return [row for row in said if row.workspace in {"", workspace}]
+        return [row for rows in await self._read(roles) for row in rows.rights if row.workspace in {"", workspace}]
 
-    async def _load_rights(self, roles: Sequence[str]) -> dict[str, list[RightsRow]]:
-        """Rights of roles from the database; they are remembered unless something was written meanwhile."""
+    async def read_notes(self, roles: Sequence[str], workspace: str) -> list[Note]:
+        """Quotas and recycle bins of these roles, in this workspace and in all."""
+        return [note for rows in await self._read(roles) for note in rows.notes if note.workspace in {"", workspace}]
+
+    @property
+    def version(self) -> int:
+        """Grows with everything that is written."""
+        return self._version
+
+    async def read_locks(self) -> list[Acl]:
+        """All locks. They are remembered until something is written."""
+        if self._locks is not None:
+            return self._locks
+        marks = ", ".join("?" * len(LOCKS))
+        statement = f"SELECT {_COLUMNS} FROM acl_acl WHERE action IN ({marks}) ORDER BY id"  # noqa: S608
+        version = self._version
+        rows = await self._database.read(lambda reader: reader.execute(statement, LOCKS).fetchall())
+        found = [Acl(*row) for row in rows]
+        if version == self._version:
+            self._locks = found
+        return found
+
+    async def _read(self, roles: Sequence[str]) -> list[RoleRows]:
+        missing = [role for role in roles if role not in self._rows]
+        found = await self._load(missing) if missing else {}
+        return [found.get(role) or self._rows.get(role, NOTHING_SAID) for role in roles]
+
+    async def _load(self, roles: Sequence[str]) -> dict[str, RoleRows]:
+        """What roles say from the database; it is remembered unless something was written meanwhile."""
         marks = ", ".join("?" * len(roles))
+        counting = ", ".join(f"'{action}'" for action in (*RIGHTS, *NOTES))
         statement = (
-            f"SELECT role, node, workspace, action FROM acl_acl WHERE role IN ({marks})"  # noqa: S608
-            " AND action IN ('read', 'write', 'deny')"
+            f"SELECT role, node, workspace, action, value FROM acl_acl WHERE role IN ({marks})"  # noqa: S608
+            f" AND action IN ({counting})"
         )
         version = self._version
         rows = await self._database.read(lambda reader: reader.execute(statement, tuple(roles)).fetchall())
         bits: dict[tuple[str, str, str], int] = {}
-        for role, node, workspace, action in rows:
+        found = {role: RoleRows([], []) for role in roles}
+        for role, node, workspace, action, value in rows:
             place = (role, node, workspace)
-            bits[place] = bits.get(place, 0) | RIGHTS[action].value
-        found: dict[str, list[RightsRow]] = {role: [] for role in roles}
-        for (role, node, workspace), value in bits.items():
-            found[role].append(RightsRow(node, role, workspace, Right(value)))
+            if action in RIGHTS:
+                bits[place] = bits.get(place, 0) | RIGHTS[action].value
+            else:
+                found[role].notes.append(Note(node, role, workspace, action, value))
+        for (role, node, workspace), rights in bits.items():
+            found[role].rights.append(RightsRow(node, role, workspace, Right(rights)))
         if version == self._version:
-            if len(self._rights) + len(found) > MOST_ROLES_KEPT:
-                self._rights.clear()
-            self._rights |= found
+            if len(self._rows) + len(found) > MOST_ROLES_KEPT:
+                self._rows.clear()
+            self._rows |= found
         return found
 
     def _forget(self, tx: Tx, role: str | None = None) -> None:
-        """Rights that are remembered of this role, or of all, count no more once this is committed."""
+        """What is remembered of this role, or of all, counts no more once this is committed."""
 
         def forget() -> None:
             self._version += 1
+            self._locks = None
             if role is None:
-                self._rights.clear()
+                self._rows.clear()
             else:
-                self._rights.pop(role, None)
+                self._rows.pop(role, None)
 
         tx.after_commit(forget)
 
@@ -192,3 +242,5 @@ def _check_action(action: str, value: str) -> None:
         raise Invalid(f"{action} is given or not: its value is 1")
     if action == "quota" and not (value.isascii() and value.isdigit()):
         raise Invalid("a quota is a number of bytes")
+    if action == "recycle_root" and value not in {"0", "1"}:
+        raise Invalid("recycle_root is 1, or 0 where a weaker role says 1 and there is to be none")

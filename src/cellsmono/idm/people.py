@@ -10,6 +10,7 @@ from cellsmono.idm.acl import AclService
 from cellsmono.idm.attempts import Attempts
 from cellsmono.idm.auth import AuthService
 from cellsmono.idm.auth_requests import AuthRequests
+from cellsmono.idm.node_locks import LockRequests, NodeLocks
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.resets import Resets
 from cellsmono.idm.role import RoleService
@@ -61,7 +62,8 @@ class PeopleStore:
         access = Access(roles, acls, workspaces, locator)
         turn = Turn()
         self.signers = UserSigners(users, auth, services.sessions)
-        self.views = ViewService(users, workspaces, access, locator, turn)
+        locks = NodeLocks(users, acls, access)
+        self.views = ViewService(users, workspaces, access, locks, locator, turn)
         factors, resets = services.factors, services.resets
         sign_in = SignIn(users, factors, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
@@ -80,6 +82,7 @@ class PeopleStore:
             ).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
             **SignInRequests(users, auth, services.sessions, sign_in, turn, clock).handlers(),
+            **LockRequests(users, acls, locks, locator, turn).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
         }

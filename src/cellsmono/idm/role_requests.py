@@ -1,6 +1,6 @@
 """Answers to requests about roles and rights."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from cellsmono.idm.access import Access
@@ -10,7 +10,8 @@ from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces import people as asked
-from cellsmono.interfaces.acls import RIGHTS, Acl, Explanation, ShownAcl
+from cellsmono.interfaces.acls import LOCKS, NOTES, RIGHTS, Acl, Explanation, ShownAcl
+from cellsmono.interfaces.paths import is_folder
 from cellsmono.interfaces.roles import Role, RoleKind
 from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.interfaces.workspaces import TEMPLATE_PREFIX
@@ -109,7 +110,9 @@ class RoleRequests:
             raise Invalid("deny takes everything: it can not go together with read or write")
         async with self._turn:
             role = self._roles.read_subject(request.subject)
-            node = await self._identify(request.path)
+            if role.kind is not RoleKind.USER and {*LOCKS} & request.actions.keys():
+                raise Invalid("a lock is held by a user: `cellsmono lock set` sets it")
+            node = await self._identify(request.path, folder_for=sorted({*NOTES} & request.actions.keys()))
             workspace = self._workspaces.read(request.workspace).uuid if request.workspace else ""
             return await self._show(await self._acls.put(node, role.uuid, workspace, request.actions))
 
@@ -152,11 +155,17 @@ class RoleRequests:
             return await self._access.explain_inside(user, self._workspaces.read(request.workspace), request.path)
         return await self._access.explain(user, request.path)
 
-    async def _identify(self, path: str) -> str:
-        """The UUID of a node at a tree path, or of a template."""
+    async def _identify(self, path: str, folder_for: Sequence[str] = ()) -> str:
+        """The UUID of a node at a tree path, or of a template; one in a datasource that is no file, for some actions.
+
+        Raises NotFound, Invalid.
+        """
         if path.startswith(TEMPLATE_PREFIX):
             return TEMPLATE_PREFIX + self._workspaces.read_template(path.removeprefix(TEMPLATE_PREFIX)).name
-        return (await self._locator.identify(path)).uuid
+        node = await self._locator.identify(path)
+        if folder_for and not (node.path and is_folder(node.path)):
+            raise Invalid(f"{' and '.join(folder_for)} can be set on a datasource or a folder in one, not on {path!r}")
+        return node.uuid
 
     async def _show(self, rows: list[Acl]) -> list[ShownAcl]:
         templates = {TEMPLATE_PREFIX + each.name: each.pattern for each in self._workspaces.list_templates()}

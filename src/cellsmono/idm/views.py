@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from cellsmono.idm.access import Access
+from cellsmono.idm.node_locks import NO_LOCKS, NodeLocks
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces.events import EventKind, NodeEvent
+from cellsmono.interfaces.node_locks import LockMap
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.interfaces.views import View
@@ -21,7 +23,13 @@ class ViewService:
     """Implements ``interfaces.views.Views``. Told of every change of the tree by ``note_changes``."""
 
     def __init__(
-        self, users: UserService, workspaces: WorkspaceService, access: Access, locator: NodeLocator, turn: Turn
+        self,
+        users: UserService,
+        workspaces: WorkspaceService,
+        access: Access,
+        locks: NodeLocks,
+        locator: NodeLocator,
+        turn: Turn,
     ) -> None:
         self._users = users
         self._workspaces = workspaces
@@ -31,6 +39,9 @@ class ViewService:
         self._views: dict[tuple[str, str, tuple[str, ...]], View | None] = {}
         self._state: tuple[object, ...] = ()
         self._moves = 0
+        self._node_locks = locks
+        self._locks: LockMap = NO_LOCKS
+        self._lock_state: tuple[object, ...] = ()
 
     async def list_views(self, actor: Actor) -> list[View]:
         """See ``Views``."""
@@ -56,6 +67,16 @@ class ViewService:
         if state == self._read_state() == self._state:
             self._views[key] = view
         return view
+
+    async def read_locks(self) -> LockMap:
+        """See ``Views``."""
+        state = (*self._read_state(), self._node_locks.version)
+        if state != self._lock_state:
+            compiled = await self._node_locks.compile()
+            if state != (*self._read_state(), self._node_locks.version):
+                return compiled  # something changed meanwhile: the next one looks again
+            self._locks, self._lock_state = compiled, state
+        return self._locks
 
     def _read_state(self) -> tuple[object, ...]:
         """What views are compiled from, told by numbers: changes about people, moves of nodes, and datasources."""

@@ -10,7 +10,7 @@ from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces import people as asked
-from cellsmono.interfaces.acls import RIGHTS
+from cellsmono.interfaces.acls import RIGHTS, ShownQuota
 from cellsmono.interfaces.paths import is_folder, name_of
 from cellsmono.interfaces.tree import NodeLocator
 from cellsmono.interfaces.users import User
@@ -62,6 +62,8 @@ class WorkspaceRequests:
             asked.DeleteWorkspace: self._delete,
             asked.GiveWorkspace: self._give,
             asked.TakeWorkspace: self._take,
+            asked.SetQuota: self._set_quota,
+            asked.ListQuotas: self._list_quotas,
             asked.SetTemplate: self._set_template,
             asked.ListTemplates: self._list_templates,
             asked.DeleteTemplate: self._delete_template,
@@ -129,6 +131,43 @@ class WorkspaceRequests:
             ]
             if not any(gone):
                 raise NotFound(f"{request.subject} was given nothing in {request.slug}", reason="acl")
+
+    async def _set_quota(self, request: asked.SetQuota) -> list[ShownQuota]:
+        async with self._turn:
+            workspace = self._workspaces.read(request.slug)
+            role = self._roles.read_subject(request.subject)
+            if request.limit is None:
+                gone = [
+                    await self._acls.delete(root.node, role.uuid, workspace.uuid, ("quota",))
+                    for root in workspace.roots
+                ]
+                if not any(gone):
+                    raise NotFound(f"{request.subject} has no quota in {request.slug}", reason="acl")
+            else:
+                for root in workspace.roots:
+                    await self._acls.put(root.node, role.uuid, workspace.uuid, {"quota": str(request.limit)})
+            return await self._show_quotas(workspace)
+
+    async def _list_quotas(self, request: asked.ListQuotas) -> list[ShownQuota]:
+        workspace = self._workspaces.read(request.slug)
+        if request.login:
+            return list(await self._access.quotas(self._users.read(request.login), workspace))
+        return await self._show_quotas(workspace)
+
+    async def _show_quotas(self, workspace: Workspace) -> list[ShownQuota]:
+        """What is set on the roots, for whomever."""
+        shown = []
+        for root in (await self._show(workspace)).roots:
+            for row in await self._acls.list_rows(root.node):
+                role = self._roles.find_uuid(row.role)
+                if row.action != "quota" or row.workspace not in {"", workspace.uuid} or role is None:
+                    continue
+                path, used = root.path or "", None
+                if path and not root.node.startswith(TEMPLATE_PREFIX):
+                    used = (await self._locator.measure(path)).bytes
+                where = workspace.slug if row.workspace else ""
+                shown.append(ShownQuota(path, int(row.value), role.label, role.kind, used, where))
+        return shown
 
     async def _set_template(self, request: asked.SetTemplate) -> Template:
         async with self._turn:

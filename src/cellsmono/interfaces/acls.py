@@ -6,11 +6,18 @@ from cellsmono.interfaces.permissions import Right
 from cellsmono.interfaces.roles import RoleKind
 
 RIGHTS = {"read": Right.READ, "write": Right.WRITE, "deny": Right.DENY}
-"""The actions that are rights. All others are kept for those who understand them."""
+"""The actions that are rights."""
 
-ACTIONS = frozenset(
-    {*RIGHTS, "policy", "quota", "lock", "child_lock", "content_lock", "workspace-path", "recycle_root"}
-)
+NOTES = ("quota", "recycle_root")
+"""Actions that are no rights, and count as those do: of what is noted on one node that of the strongest role.
+
+All others are kept for those who understand them.
+"""
+
+LOCKS = ("content_lock", "lock", "child_lock")
+"""Actions that are locks (see ``interfaces.node_locks``); their role is that of the user who holds it."""
+
+ACTIONS = frozenset({*RIGHTS, *NOTES, *LOCKS, "policy", "workspace-path"})
 """Names of actions; ``parameter:PLUGIN:NAME`` and ``action:PLUGIN:NAME`` are some, too."""
 
 
@@ -57,12 +64,27 @@ class Step(msgspec.Struct, frozen=True):
     effect: str
 
 
+class ShownQuota(msgspec.Struct, frozen=True):
+    """How much may lie in a folder, as far as some user is concerned, and how much does.
+
+    ``path`` is its tree path, or the pattern of a template where no user was asked about. ``limit`` and ``used`` are
+    bytes; ``used`` is None where it can not be told. ``role`` and ``kind`` say to whom it was given.
+    """
+
+    path: str
+    limit: int
+    role: str
+    kind: RoleKind
+    used: int | None = None
+    workspace: str = ""
+
+
 class Explanation(msgspec.Struct, frozen=True):
     """Why a user may do something with a node, or not.
 
     ``rights`` holds ``read`` and ``write``; ``why`` is a sentence. ``roles`` are the user's, the weakest first, as
     ``kind:label``. ``steps`` go from the node up to the root of the tree. ``uuid`` is the node's, empty when there is
-    none at the path.
+    none at the path. ``quotas`` are those of the folders that the node is in, the outermost first.
     """
 
     login: str
@@ -73,3 +95,4 @@ class Explanation(msgspec.Struct, frozen=True):
     roles: tuple[str, ...]
     steps: tuple[Step, ...]
     is_locked_out: bool = False
+    quotas: tuple[ShownQuota, ...] = ()

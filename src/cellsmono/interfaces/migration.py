@@ -82,12 +82,13 @@ class CarriedSnapshot(msgspec.Struct, frozen=True):
 class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a migration did or would do.
 
-    ``files``, ``folders`` and ``bytes`` are what the datasource holds, ``done_files`` and ``done_bytes`` what is at the
-    target of it. ``free`` is the room at the target in bytes after PLAN and RUN, None where nobody can tell.
-    ``problems`` lists at most 1,000; while there are any nothing is switched. ``skipped`` counts entries of the source
-    that are not served (links, sockets) and stay where they are. ``snapshots`` counts those that go along. ``left``
-    lists what FINISH found changed or unknown in the old place and did not
-    remove, at most 1,000.
+    ``files``, ``folders`` and ``bytes`` are what the datasource holds, ``versions`` and ``version_bytes`` noncurrent
+    versions with content that are to be copied, too: all unless both places are structured. ``done_files`` and
+    ``done_bytes`` are what is at the target of all that. ``free`` is the room at the target in bytes after PLAN and
+    RUN, None where nobody can tell. ``problems`` lists at most 1,000; while there are any nothing is switched.
+    ``skipped`` counts entries of the source that are not served (links, sockets) and stay where they are.
+    ``snapshots`` counts those that go along. ``left`` lists what FINISH found changed or unknown in the old place and
+    did not remove, at most 1,000.
     """
 
     datasource: str
@@ -100,6 +101,8 @@ class MigrationReport(msgspec.Struct, frozen=True, kw_only=True):
     files: int = 0
     folders: int = 0
     bytes: int = 0
+    versions: int = 0
+    version_bytes: int = 0
     done_files: int = 0
     done_bytes: int = 0
     free: int | None = None

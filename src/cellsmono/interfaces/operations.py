@@ -47,11 +47,11 @@ class DatasourceInfo(msgspec.Struct, frozen=True):
 
 
 class BlobProblem(enum.StrEnum):
-    """What is wrong with a blob of a flat datasource.
+    """What is wrong with a blob of a flat datasource, or with content that is kept of a structured one's versions.
 
     LOST: it belongs to no node. SUPERSEDED: a newer one took its place. DELETED: its node was deleted. MISSING: the
     blob of a node is not there. SIZE: it has not the size that was written. FOREIGN: an object that is no blob at all;
-    it is left alone and is no fault.
+    it is left alone and is no fault. LEFTOVER: it is kept for a version, and none names it.
     """
 
     LOST = "lost"
@@ -60,6 +60,7 @@ class BlobProblem(enum.StrEnum):
     MISSING = "missing"
     SIZE = "size"
     FOREIGN = "foreign"
+    LEFTOVER = "leftover"
 
 
 class BlobFinding(msgspec.Struct, frozen=True):
@@ -75,13 +76,15 @@ class BlobReport(msgspec.Struct):
     """What a comparison of blobs and nodes found.
 
     ``counts`` holds the numbers by problem, ``findings`` the first 1,000 of all. ``young`` blobs were left alone
-    because they are recent. ``attached`` lost ones were given a name below ``lost+found/``, ``removed`` superseded and
-    deleted ones went.
+    because they are recent, ``unsure`` ones because they may belong to a datasource that is not open now or is being
+    migrated. ``attached`` lost ones were given a name below ``lost+found/``; superseded, deleted and left over ones
+    were ``removed``.
     """
 
     blobs: int = 0
     bytes: int = 0
     young: int = 0
+    unsure: int = 0
     counts: dict[BlobProblem, int] = {}
     findings: list[BlobFinding] = []
     attached: int = 0
@@ -95,7 +98,7 @@ class BlobReport(msgspec.Struct):
     @property
     def open_problems(self) -> int:
         """How many problems there are still, after what was repaired."""
-        orphans = self.count(BlobProblem.LOST, BlobProblem.SUPERSEDED, BlobProblem.DELETED)
+        orphans = self.count(BlobProblem.LOST, BlobProblem.SUPERSEDED, BlobProblem.DELETED, BlobProblem.LEFTOVER)
         return orphans - self.attached - self.removed + self.count(BlobProblem.MISSING, BlobProblem.SIZE)
 
 
@@ -104,7 +107,8 @@ class CheckReport(msgspec.Struct, frozen=True):
 
     ``violations`` are sentences about an index that contradicts itself. ``differences`` is the report of a complete
     comparison with the storage: a dry run, or, with ``repair``, one that also carried over what it found. A flat
-    datasource has no such comparison and ``blobs`` instead.
+    datasource has no such comparison and ``blobs`` instead. ``kept`` is about content of old versions of structured
+    datasources: of this one, or, for the internal datasource that holds them, of all.
     """
 
     datasource: str
@@ -112,11 +116,13 @@ class CheckReport(msgspec.Struct, frozen=True):
     differences: ResyncReport | None = None
     repaired: bool = False
     blobs: BlobReport | None = None
+    kept: BlobReport | None = None
 
     @property
     def is_fine(self) -> bool:
         """Whether the index is valid and equals the storage now, if need be after the repair."""
-        if self.violations or (self.blobs is not None and self.blobs.open_problems):
+        found = [report for report in (self.blobs, self.kept) if report is not None]
+        if self.violations or any(report.open_problems for report in found):
             return False
         differences = self.differences
         return differences is None or not (differences.held or (differences.changed and not self.repaired))
@@ -230,7 +236,7 @@ class Operations(Protocol):
         """Verify the index and compare it completely with the storage.
 
         ``repair`` carries over what differs; of a flat datasource it removes superseded and deleted blobs and gives
-        names to lost ones.
+        names to lost ones. Content of versions that no version names is removed.
         """
 
     async def rehash(

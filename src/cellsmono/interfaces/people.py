@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_args
 
 import msgspec
 
-from cellsmono.interfaces.acls import Explanation, ShownAcl
+from cellsmono.interfaces.acls import Explanation, ShownAcl, ShownQuota
 from cellsmono.interfaces.roles import Role
 from cellsmono.interfaces.sessions import FRONTEND, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
@@ -368,6 +368,24 @@ class TakeWorkspace(Request[None], frozen=True):
 
     slug: str
     subject: str
+
+
+class SetQuota(Request[list[ShownQuota]], frozen=True):
+    """Limit how many bytes may lie in each root of a workspace, as far as a subject is concerned; None: no more.
+
+    What comes back is all that is set so. Raises NotFound when there is nothing to be taken away.
+    """
+
+    slug: str
+    subject: str
+    limit: int | None
+
+
+class ListQuotas(Request[list[ShownQuota]], frozen=True):
+    """The quotas that are set in a workspace on its roots; or those that count for a user in it, with what is used."""
+
+    slug: str
+    login: str = ""
 
 
 class SetTemplate(Request[Template], frozen=True):

@@ -93,9 +93,14 @@ class SnapshotPlace(Protocol):
 
 
 class LoadOptions(msgspec.Struct, frozen=True):
-    """How to load. ``force_foreign`` takes the snapshot of another datasource, too."""
+    """How to load.
+
+    ``force_foreign`` takes the snapshot of another datasource, too. ``accept_lost_locks`` also takes one with object
+    lock when the present index can not be read, so that nobody can tell which locks it lacks.
+    """
 
     force_foreign: bool = False
+    accept_lost_locks: bool = False
 
 
 class LoadReport(msgspec.Struct, frozen=True):
@@ -105,7 +110,9 @@ class LoadReport(msgspec.Struct, frozen=True):
     read (then ``kept`` is where its file was put). ``absent`` lists leaves of the snapshot whose bytes are not on the
     storage and which were left out, at most 1,000; ``absent_total`` counts all. ``adopted`` counts leaves that were
     recognised by path, size and time in another file than the one they were dumped from. ``differences`` is what the
-    comparison with the storage carried over afterwards; None where nothing is compared.
+    comparison with the storage carried over afterwards; None where nothing is compared. ``locks_unknown``: the snapshot
+    has object lock, and the index before could not be read, so versions that were locked since may be missing or not
+    be locked.
     """
 
     datasource: str
@@ -116,6 +123,7 @@ class LoadReport(msgspec.Struct, frozen=True):
     absent_total: int = 0
     adopted: int = 0
     differences: ResyncReport | None = None
+    locks_unknown: bool = False
 
 
 class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +131,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
 
     ``missing`` are leaves without a blob: nothing was written for them. ``differing`` are those whose bytes are not
     what the snapshot says (size or MD5): what is there was written. ``renamed`` are node paths that can not be file
-    names and what they were written as. Each lists at most 1,000; the totals count all.
+    names and what they were written as. Each lists at most 1,000; the totals count all. ``versions`` are noncurrent
+    ones that were written, ``versions_left`` those that were not asked for.
     """
 
     target: str
@@ -131,6 +140,8 @@ class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
     folders: int
     files: int
     bytes: int
+    versions: int = 0
+    versions_left: int = 0
     missing: tuple[str, ...] = ()
     missing_total: int = 0
     differing: tuple[str, ...] = ()

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from cellsmono.interfaces.index import Usage
+
 ROOT_UUID = "ROOT"
 """UUID of the root of the whole tree."""
 DATASOURCE_PREFIX = "DATASOURCE:"
@@ -23,7 +25,17 @@ class TreeNode(msgspec.Struct, frozen=True):
     path: str
 
 
-class NodeLocator(Protocol):
+class Meter(Protocol):
+    """How much lies in folders."""
+
+    async def measure(self, path: str) -> Usage:
+        """What the folder at a tree path holds; nothing when there is no such folder, which costs no visit to it.
+
+        Raises Unavailable for a datasource that can not be read now.
+        """
+
+
+class NodeLocator(Meter, Protocol):
     """From paths to identities and back."""
 
     async def identify(self, path: str) -> TreeNode:

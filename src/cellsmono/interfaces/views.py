@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from cellsmono.interfaces.node_locks import LockMap
 from cellsmono.interfaces.paths import parent_of
 from cellsmono.interfaces.permissions import Marks, Right, decide
 from cellsmono.interfaces.router import Actor
@@ -25,6 +26,9 @@ class View(msgspec.Struct, frozen=True):
     begins with the name of one. ``scopes`` are tree paths below which alone a token is good, None for whoever is not
     bound to any. ``turns`` are the tree paths, sorted, at which rights may differ from those of the folder above.
     ``created`` is seconds since the epoch, UTC.
+
+    ``quotas`` are the bytes that may lie in folders, by tree path; ``recycle_roots`` the folders (tree paths) that have
+    a recycle bin.
     """
 
     slug: str
@@ -34,6 +38,8 @@ class View(msgspec.Struct, frozen=True):
     marks: Marks
     scopes: Mapping[str, Right] | None
     turns: tuple[str, ...]
+    quotas: Mapping[str, int] = {}
+    recycle_roots: frozenset[str] = frozenset()
 
     def rights(self, path: str) -> Right:
         """What may be done with the node at a tree path, which need not exist."""
@@ -47,6 +53,10 @@ class View(msgspec.Struct, frozen=True):
             path = parent_of(path)
             reach |= scopes.get(path, Right.NONE)
         return reach
+
+    def quotas_above(self, path: str) -> list[tuple[str, int]]:
+        """The quotas of the folders that a tree path is in, the outermost first."""
+        return sorted((folder, limit) for folder, limit in self.quotas.items() if path.startswith(folder))
 
     def is_turn(self, path: str) -> bool:
         """Whether rights may change exactly at a tree path."""
@@ -79,3 +89,6 @@ class Views(Protocol):
 
     async def open_view(self, actor: Actor, slug: str) -> View | None:
         """A workspace; None when it is not the user's, or not there: nobody can tell which."""
+
+    async def read_locks(self) -> LockMap:
+        """The locks of all users on nodes."""

@@ -8,7 +8,6 @@ from cellsmono.datasource.migration import copying
 from cellsmono.datasource.objects import mass_copying
 from cellsmono.interfaces.datasource import Format
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
-from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import Conflict, QuotaExceeded
 
 FLAT, STRUCTURED = Format.FLAT, Format.STRUCTURED
@@ -128,22 +127,4 @@ async def test_a_file_that_vanishes_meanwhile_is_no_longer_there(make_site, monk
         report = await app.migrate(format_=FLAT, target=site.target)
         assert (report.phase, report.files) == (MigrationPhase.SWITCHED, 8)
         assert await app.triple.index.verify() == []
-        await app.check_well()
-
-
-async def test_a_datasource_with_versions_stays_where_it_is(make_site):
-    site = make_site(FLAT)
-    async with site.open() as app:
-        await app.seed()
-        await app.store.set_versioning(Versioning.ENABLED)
-        with pytest.raises(Conflict) as error:
-            await app.migrate(format_=STRUCTURED, target=site.target)
-        assert error.value.reason == "versions"
-        (first, *_) = [node for node in (await app.store.index.list_keys()).entries if not node.path.endswith("/")]
-        await app.store.delete_node(first.path)
-        for format_ in (FLAT, STRUCTURED):
-            with pytest.raises(Conflict) as error:
-                await app.migrate(format_=format_, target=site.target)
-            assert error.value.reason == "versions"
-        assert (await app.store.read_version(first.path, "")).node.size == first.size
         await app.check_well()

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from cellsmono.app.export import export_datasource
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import Conflict, Corrupt, Invalid, NotFound
 
 KEYS = {
@@ -158,3 +160,66 @@ async def test_the_command_says_what_it_did(site):
     next(path for path in site.folder.rglob("*") if path.is_file() and path.read_bytes() == b"plain").unlink()
     done = run("docs", site.root / "more", "--config", site.config)
     assert (done.returncode, "missing: plain.txt" in done.stderr) == (5, True), done.stderr
+
+
+async def make_versions(site):
+    """A flat datasource with old versions, also of keys that show nothing and below folders that are gone."""
+    shutil.rmtree(site.folder)
+    site.folder.mkdir()
+    site.data.mkdir(exist_ok=True)
+    ids = {}
+    async with site.open() as core:
+        store = core.datasources.triple("docs").store
+        await site.put(core, "a/x.txt", b"null")
+        await store.set_versioning(Versioning.ENABLED)
+        for key in ("a/x.txt", "gone/deep/y", "n" * 250, "both"):
+            for number in range(2):
+                await site.put(core, key, b"%s %d" % (key[:4].encode(), number), user={"n": str(number)})
+        await store.delete_node("gone/deep/y")
+        await store.delete_node("both")
+        await site.put(core, "both/inside", b"now a folder")
+        await store.delete_node("both/inside")
+        await site.put(core, "both", b"a file again")
+        for version in (await store.index.list_versions(limit=1000)).entries:
+            if version.node is not None and not version.is_latest:
+                moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(version.mtime_ns // 10**9))
+                ids[f"{version.key}~{moment}~{version.id or 'null'}"] = version
+        await core.installation.dump_snapshot("docs", "versions.db")
+    shutil.rmtree(site.data)
+    return ids
+
+
+async def test_versions_are_written_beside_what_their_keys_show(site):
+    ids = await make_versions(site)
+    report = await export_datasource(place_of(site.folder), "versions.db", site.root / "out", ignore, versions=True)
+    found = read_files(site.root / "out")
+    assert (report.files, report.versions, report.versions_left) == (3, len(ids), 0)
+    assert (report.missing_total, report.differing_total) == (0, 0)
+    assert len(found) == 3 + len(ids)
+    assert found["a/x.txt"] == b"a/x. 1"
+    for name, version in ids.items():
+        (written,) = [each for each in found if each.endswith(f"~{version.id or 'null'}")]
+        assert len(found[written]) == version.size
+        if version.key == "both/inside":  # its folder has another name: a file has that now
+            assert written.startswith("both~")
+        elif version.key.startswith("n"):
+            assert written.startswith("nnn")
+            assert len(written) == 255
+        else:
+            assert written == name
+    (null,) = [name for name in found if name.endswith("~null")]
+    assert found[null] == b"null"
+    assert {found[name] for name in found if name.startswith("gone/deep/y~")} == {b"gone 0", b"gone 1"}
+
+
+async def test_versions_that_are_left_out_are_counted_and_missing_ones_named(site):
+    ids = await make_versions(site)
+    report = await export_datasource(place_of(site.folder), "versions.db", site.root / "out", ignore)
+    assert (report.files, report.versions, report.versions_left) == (3, 0, len(ids))
+    assert len(read_files(site.root / "out")) == 3
+    lost = next(version for version in ids.values() if version.key == "a/x.txt" and version.id)
+    for path in site.folder.rglob(f"{lost.node.uuid}.{lost.node.blob:x}"):
+        path.unlink()
+    report = await export_datasource(place_of(site.folder), "versions.db", site.root / "again", ignore, versions=True)
+    assert report.missing == (f"a/x.txt (version {lost.id})",)
+    assert report.versions == len(ids) - 1

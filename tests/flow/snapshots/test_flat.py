@@ -5,9 +5,10 @@ import shutil
 import pytest
 
 from cellsmono.interfaces.datasource import DatasourceConfig
+from cellsmono.interfaces.locks import LockRule
 from cellsmono.interfaces.snapshots import LoadOptions, SnapshotOrigin
 from cellsmono.interfaces.version import Versioning
-from cellsmono.kernel.errors import CellsError, Conflict, Unavailable
+from cellsmono.kernel.errors import CellsError, Conflict, Corrupt, Unavailable
 
 
 @pytest.fixture
@@ -102,6 +103,47 @@ async def test_a_damaged_index_says_what_to_do_and_that_helps(flat, tree_of):
         report = await core.installation.load_snapshot("docs", "snapshot.db")
         assert report.kept
         assert await tree_of(index_of(core)) == before
+        assert await read(core, "a/b/one") == b"one"
+
+
+async def test_locks_that_can_not_be_compared_must_be_given_up_on_purpose(flat):
+    async with flat.open() as core:
+        await seed(flat, core)
+        store = core.datasources.triple("docs").store
+        await store.set_versioning(Versioning.ENABLED)
+        await store.set_object_lock(LockRule())
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+        report = await core.installation.load_snapshot("docs", "snapshot.db")
+        assert not report.locks_unknown, "they were compared"
+    damaged = b"rubbish " * 4000
+    flat.index_path.write_bytes(damaged)
+    async with flat.open() as core:
+        with pytest.raises(Conflict, match="--accept-lost-locks") as error:
+            await core.installation.load_snapshot("docs", "snapshot.db")
+        assert error.value.reason == "locked"
+        assert flat.index_path.read_bytes() == damaged
+        report = await core.installation.load_snapshot("docs", "snapshot.db", LoadOptions(accept_lost_locks=True))
+        assert (report.locks_unknown, bool(report.kept)) == (True, True)
+        assert index_of(core).object_lock == LockRule()
+        assert core.datasources.failure("docs") == ""
+
+
+async def test_an_index_that_proves_unreadable_when_it_is_saved_keeps_its_locks(flat, monkeypatch):
+    async with flat.open() as core:
+        await seed(flat, core)
+        store = core.datasources.triple("docs").store
+        await store.set_versioning(Versioning.ENABLED)
+        await store.set_object_lock(LockRule())
+        await core.installation.dump_snapshot("docs", "snapshot.db")
+
+        async def fail(*args):
+            raise Corrupt("a page is damaged")
+
+        monkeypatch.setattr(core.installation.snapshots, "_save_old", fail)
+        with pytest.raises(Conflict, match="--accept-lost-locks"):
+            await core.installation.load_snapshot("docs", "snapshot.db")
+        assert core.datasources.failure("docs") == ""
+        assert index_of(core).object_lock == LockRule()
         assert await read(core, "a/b/one") == b"one"
 
 

@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from cellsmono.idm.database import open_database
 from cellsmono.idm.passwords import Passwords
 from cellsmono.idm.people import PeopleStore
+from cellsmono.interfaces.index import Usage
 from cellsmono.interfaces.tree import ROOT_UUID, TreeNode
 from cellsmono.kernel.clock import ManualClock
 from cellsmono.kernel.errors import NotFound
@@ -24,7 +25,11 @@ def clock() -> ManualClock:
 
 
 class Tree(dict[str, str]):
-    """``NodeLocator`` over a dict of UUIDs by tree path."""
+    """``NodeLocator`` over a dict of UUIDs by tree path; ``sizes`` are the bytes in folders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[str, int] = {}
 
     async def identify(self, path: str) -> TreeNode:
         path = path.removeprefix("/")
@@ -37,6 +42,9 @@ class Tree(dict[str, str]):
 
     def sources(self) -> tuple[str, ...]:
         return tuple(sorted({path.partition("/")[0] for path in self}))
+
+    async def measure(self, path: str) -> Usage:
+        return Usage(0, 0, self.sizes.get(path, 0))
 
     async def locate(self, uuids: Sequence[str]) -> dict[str, str]:
         known = {uuid: path for path, uuid in self.items()} | {ROOT_UUID: ""}

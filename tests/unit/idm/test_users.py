@@ -173,7 +173,8 @@ def test_profiles_are_ordered():
 
 
 async def test_every_request_is_answered(people):
-    assert set(list_requests().values()) == set(people._handlers)
+    modules = {kind.__module__ for kind in people._handlers}  # other rooms have requests of their own
+    assert {kind for kind in list_requests().values() if kind.__module__ in modules} == set(people._handlers)
     assert result_of(CreateUser) is User
     assert result_of(ListUsers) == list[User]
 

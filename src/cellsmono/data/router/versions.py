@@ -8,7 +8,7 @@ from cellsmono.interfaces.datasource import OpenNode
 from cellsmono.interfaces.node import NO_META, Node, NodeMeta
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.version import Version, Versioning, VersionPage
-from cellsmono.kernel.errors import Forbidden, Invalid, NotFound, Unavailable
+from cellsmono.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 
 
 class VersionRouter(RouterBase):
@@ -27,7 +27,12 @@ class VersionRouter(RouterBase):
         if actor.kind != "owner":
             raise Forbidden("Only the owner can change the versioning of a bucket")
         store = self._allow(actor, root, "s3:PutBucketVersioning")
-        await store.set_versioning(versioning)
+        try:
+            await store.set_versioning(versioning)
+        except Conflict as error:
+            # Where versions can not be kept there is nothing to suspend; tools that make sure of it go on.
+            if (error.reason, versioning, store.versioning) != ("versioning", Versioning.SUSPENDED, Versioning.OFF):
+                raise
 
     async def list_versions(
         self,

@@ -1,14 +1,19 @@
 """What every part of the router of users needs: workspaces, and whether a user may do something in one."""
 
+from contextlib import AbstractAsyncContextManager
+
 import msgspec
 
 from cellsmono.data.router.places import Place, find_place
+from cellsmono.data.router.quotas import Hold, Limits, Quotas
+from cellsmono.data.router.upload_room import UploadRoom
 from cellsmono.interfaces.datasource import NO_CONDITIONS, Conditions
 from cellsmono.interfaces.node import NO_META, NodeMeta
 from cellsmono.interfaces.permissions import Right
 from cellsmono.interfaces.router import Actor, NodeRouter
+from cellsmono.interfaces.tree import Meter
 from cellsmono.interfaces.views import View, Views
-from cellsmono.kernel.errors import Forbidden, Invalid, NotFound
+from cellsmono.kernel.errors import CellsError, Forbidden, Invalid, NotFound
 
 READ = Right.READ
 WRITE = Right.WRITE
@@ -30,9 +35,12 @@ class Entry(msgspec.Struct, frozen=True):
 class WorkspaceBase:
     """The router of users over the one of datasources. Whoever is no user is handed on."""
 
-    def __init__(self, below: NodeRouter, views: Views) -> None:
+    def __init__(self, below: NodeRouter, views: Views, meter: Meter) -> None:
         self._below = below
         self._views = views
+        self._meter = meter
+        self._quotas = Quotas(meter)
+        self._upload_room = UploadRoom(self._quotas)
 
     async def _open(self, actor: Actor, root: str) -> View:
         """A workspace of the user. Raises NotFound (reason ``root``) for any other, existing or not."""
@@ -67,7 +75,31 @@ class WorkspaceBase:
         if conditions != NO_CONDITIONS and not entry.rights & READ:
             raise refuse(path)
         check_settings(meta)
+        await self._check_locks(entry, actor, path)
         return entry
+
+    async def _check_locks(self, entry: Entry, actor: Actor, path: str, *, whole: bool = False) -> None:
+        """Raise Locked where another user's lock is in the way; ``whole``: also one on anything in the folder."""
+        locks = await self._views.read_locks()
+        locks.check(entry.place.tree, actor.user, path)
+        if whole:
+            locks.check_below(entry.place.tree, actor.user, path)
+
+    def _room(self, entry: Entry, size: int, limits: Limits | None = None) -> AbstractAsyncContextManager[Hold]:
+        """Room for new content at an entry, as far as quotas leave any. Raises QuotaExceeded when entered.
+
+        ``limits`` are the quotas that count, all of those above by default.
+        """
+        place = entry.place
+        limits = entry.view.quotas_above(place.tree) if limits is None else limits
+        return self._quotas.holding(limits, place.path, size, lambda: self._size_of(entry))
+
+    async def _size_of(self, entry: Entry) -> int:
+        """How much lies at an entry now: bytes that go when others come."""
+        try:
+            return (await self._below.read_node(entry.actor, entry.place.root, entry.place.path)).size
+        except CellsError:
+            return 0
 
 
 def admit(actor: Actor) -> Actor:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterable, Callable, Sequence
 
 from cellsmono.data.router.places import Place
-from cellsmono.data.router.workspace_base import READ, WRITE, WorkspaceBase, check_settings, refuse
+from cellsmono.data.router.quotas import MeteredBody
+from cellsmono.data.router.workspace_base import READ, WRITE, Entry, WorkspaceBase, check_settings, refuse
 from cellsmono.interfaces.datasource import (
     NO_CONDITIONS,
     Conditions,
@@ -13,6 +14,7 @@ from cellsmono.interfaces.datasource import (
     WriteOptions,
 )
 from cellsmono.interfaces.node import NO_META, FolderKind, Node, NodeMeta
+from cellsmono.interfaces.paths import is_folder
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.version import Removal
 from cellsmono.kernel.errors import CellsError
@@ -65,7 +67,9 @@ class WorkspaceNodes(WorkspaceBase):
         entry = await self._enter_to_write(actor, root, path, options.meta, options.conditions)
         place = entry.place
         with place.telling():
-            node = await self._below.put_node(entry.actor, place.root, place.path, body, digest, options)
+            async with self._room(entry, options.size or 0) as hold:
+                metered = MeteredBody(body, hold, options.size or 0) if hold.limits else body
+                node = await self._below.put_node(entry.actor, place.root, place.path, metered, digest, options)
         return place.show_node(node)
 
     async def create_folder(
@@ -89,14 +93,30 @@ class WorkspaceNodes(WorkspaceBase):
         target = entry.place
         origin = (await self._enter(actor, source_root, source, READ)).place
         with target.telling(), origin.telling():
-            node = await self._below.copy_node(entry.actor, origin.root, origin.path, target.root, target.path, options)
+            limits = entry.view.quotas_above(target.tree)
+            size = await self._measure_copy(entry.actor, origin, options) if limits else 0
+            async with self._room(entry, size, limits):
+                node = await self._below.copy_node(
+                    entry.actor, origin.root, origin.path, target.root, target.path, options
+                )
         return target.show_node(node)
+
+    async def _measure_copy(self, actor: Actor, origin: Place, options: CopyOptions) -> int:
+        version = options.source_version
+        if version is None:
+            return (await self._below.read_node(actor, origin.root, origin.path)).size
+        found = await self._below.read_version(actor, origin.root, origin.path, version)
+        return 0 if found.node is None else found.node.size
 
     async def move_node(self, actor: Actor, root: str, source: str, path: str) -> Node:
         """See ``NodeRouter``. A folder that holds what is kept from the user stays where it is (Forbidden)."""
         if actor.kind != "user":
             return await self._below.move_node(actor, root, source, path)
-        origin = await self._enter(actor, root, source, READ)
+        return await self.move_across(actor, root, source, root, path)
+
+    async def move_across(self, actor: Actor, source_root: str, source: str, root: str, path: str) -> Node:
+        """A user's move from one workspace to another; both ends must lie in one datasource (Forbidden)."""
+        origin = await self._enter(actor, source_root, source, READ)
         entry = await self._enter_to_write(actor, root, path)
         target = entry.place
         turns = origin.view.turns_below(origin.place.tree) if source.endswith("/") else []
@@ -105,9 +125,20 @@ class WorkspaceNodes(WorkspaceBase):
             raise refuse(source)
         if origin.place.root != target.root:
             raise refuse(path)
+        await self._check_locks(origin, actor, source, whole=is_folder(source))
         with target.telling(), origin.place.telling():
-            node = await self._below.move_node(entry.actor, target.root, origin.place.path, target.path)
+            above = entry.view.quotas_above(target.tree)
+            limits = [(folder, limit) for folder, limit in above if not origin.place.tree.startswith(folder)]
+            size = await self._measure(origin) if limits else 0
+            async with self._room(entry, size, limits):
+                node = await self._below.move_node(entry.actor, target.root, origin.place.path, target.path)
         return target.show_node(node)
+
+    async def _measure(self, entry: Entry) -> int:
+        """The bytes of a file, or of all that a folder holds."""
+        if is_folder(entry.place.path):
+            return (await self._meter.measure(entry.place.tree)).bytes
+        return await self._size_of(entry)
 
     async def delete_node(self, actor: Actor, root: str, path: str, conditions: Conditions = NO_CONDITIONS) -> bool:
         """See ``NodeRouter``."""

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterable, Sequence
 import msgspec
 
 from cellsmono.data.router.places import Place, top_of
+from cellsmono.data.router.quotas import MeteredBody
 from cellsmono.data.router.workspace_base import WRITE, Entry, WorkspaceBase, admit, check_settings, refuse
 from cellsmono.interfaces.datasource import NO_CONDITIONS, WriteOptions
 from cellsmono.interfaces.node import NO_META, Node
 from cellsmono.interfaces.objects import Part, PartDigest, Upload
 from cellsmono.interfaces.permissions import Right
 from cellsmono.interfaces.router import Actor
-from cellsmono.kernel.errors import NotFound
+from cellsmono.kernel.errors import CellsError, NotFound
 
 
 class WorkspaceUploads(WorkspaceBase):
@@ -32,7 +33,8 @@ class WorkspaceUploads(WorkspaceBase):
         )
         place = entry.place
         with place.telling():
-            made = await self._below.create_upload(entry.actor, place.root, place.path, context, options)
+            async with self._room(entry, 1):  # where nothing fits nothing is begun
+                made = await self._below.create_upload(entry.actor, place.root, place.path, context, options)
         return _show(place, root, made)
 
     async def read_upload(self, actor: Actor, root: str, upload_id: str) -> Upload:
@@ -84,8 +86,32 @@ class WorkspaceUploads(WorkspaceBase):
         if actor.kind != "user":
             return await self._below.put_part(actor, root, upload_id, number, body, digest, size)
         entry, _ = await self._find_upload(actor, root, upload_id)
-        with entry.place.telling():
-            return await self._below.put_part(entry.actor, entry.place.root, upload_id, number, body, digest, size)
+        place = entry.place
+        with place.telling():
+            if not self._count(entry, upload_id):
+                return await self._below.put_part(entry.actor, place.root, upload_id, number, body, digest, size)
+            async with self._upload_room.part(upload_id, number, size or 0) as hold:
+                metered = MeteredBody(body, hold, size or 0)
+                return await self._below.put_part(entry.actor, place.root, upload_id, number, metered, digest, size)
+
+    def _count(self, entry: Entry, upload_id: str) -> bool:
+        """Whether quotas count for an upload; then the room knows of it."""
+        limits = entry.view.quotas_above(entry.place.tree)
+        if not limits:
+            self._upload_room.forget(upload_id)
+            return False
+
+        async def is_there() -> bool:
+            try:
+                await self._below.read_upload(entry.actor, entry.place.root, upload_id)
+            except NotFound:
+                return False
+            except CellsError:
+                return True  # nobody can tell now
+            return True
+
+        self._upload_room.enter(upload_id, limits, entry.place.path, lambda: self._size_of(entry), is_there)
+        return True
 
     async def list_parts(self, actor: Actor, root: str, upload_id: str, after: int, limit: int) -> list[Part]:
         """See ``NodeRouter``."""
@@ -102,12 +128,17 @@ class WorkspaceUploads(WorkspaceBase):
         if actor.kind != "user":
             return await self._below.complete_upload(actor, root, upload_id, parts, etag, options)
         entry, _ = await self._find_upload(actor, root, upload_id)
+        await self._check_locks(entry, actor, entry.place.show(entry.place.path))
         check_settings(options.meta)
         if options.conditions != NO_CONDITIONS and not entry.rights & Right.READ:
             raise refuse(entry.place.show(entry.place.path))
         place = entry.place
         with place.telling():
-            node = await self._below.complete_upload(entry.actor, place.root, upload_id, parts, etag, options)
+            if not self._count(entry, upload_id):
+                node = await self._below.complete_upload(entry.actor, place.root, upload_id, parts, etag, options)
+            else:
+                async with self._upload_room.completion(upload_id, sum(part.size for part in parts)):
+                    node = await self._below.complete_upload(entry.actor, place.root, upload_id, parts, etag, options)
         return place.show_node(node)
 
     async def abort_upload(self, actor: Actor, root: str, upload_id: str) -> None:
@@ -117,6 +148,7 @@ class WorkspaceUploads(WorkspaceBase):
         entry, _ = await self._find_upload(actor, root, upload_id)
         with entry.place.telling():
             await self._below.abort_upload(entry.actor, entry.place.root, upload_id)
+        self._upload_room.forget(upload_id)
         return None
 
     async def _find_upload(self, actor: Actor, root: str, upload_id: str) -> tuple[Entry, Upload]:

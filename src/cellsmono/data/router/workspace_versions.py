@@ -127,6 +127,7 @@ class WorkspaceVersions(WorkspaceBase):
         place = entry.place
         if place.is_top:
             raise refuse(path)
+        await self._check_locks(entry, actor, path)
         with place.telling():
             return place.show_version(await self._below.delete_version(entry.actor, place.root, place.path, version))
 

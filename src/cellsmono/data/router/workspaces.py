@@ -127,10 +127,11 @@ class WorkspaceRouter(WorkspaceNodes, WorkspaceUploads, WorkspaceVersions, Works
         entry = await self._enter(actor, root, path, READ)
         place = entry.place
         sight = Sight(entry.view, place.root)
+        inside = admit_listing(actor, place.path)
         found: list[Node] = []
         with place.telling():
             while len(found) < limit:
-                page = await self._below.list_children(entry.actor, place.root, place.path, after, limit)
+                page = await self._below.list_children(inside, place.root, place.path, after, limit)
                 found += [place.show_node(node) for node in page if sight.sees(node.path)]
                 if len(page) < limit:
                     break

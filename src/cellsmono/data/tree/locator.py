@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cellsmono.interfaces.datasource import NodeStore
+from cellsmono.interfaces.index import Usage
 from cellsmono.interfaces.tree import DATASOURCE_PREFIX, ROOT_UUID, TreeNode
 from cellsmono.kernel.errors import NotFound, Unavailable
+
+NOTHING = Usage(0, 0, 0)
 
 
 class Stores(Protocol):
@@ -43,6 +46,15 @@ class TreeLocator:
     def sources(self) -> tuple[str, ...]:
         """See ``NodeLocator``."""
         return tuple(self._stores.names())
+
+    async def measure(self, path: str) -> Usage:
+        """See ``Meter``."""
+        name, _, inner = path.partition("/")
+        store = self._stores.find(name)
+        try:
+            return NOTHING if store is None else await store.index.usage(inner)
+        except NotFound:
+            return NOTHING
 
     async def locate(self, uuids: Sequence[str]) -> dict[str, str]:
         """See ``NodeLocator``."""

@@ -26,6 +26,10 @@ class IndexFiles:
         """Where the index of a datasource lies."""
         return self._folder / name / "index.db"
 
+    def names(self) -> list[str]:
+        """Of which datasources there is an index."""
+        return [path.parent.name for path in self._folder.glob("*/index.db")]
+
     def make_folder(self, name: str) -> None:
         """Make the folder of a datasource, readable for the owner alone."""
         for folder in (self._folder, self._folder / name):  # the mode is not that of parents made along

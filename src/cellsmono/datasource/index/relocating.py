@@ -8,7 +8,9 @@ from functools import partial
 
 import msgspec
 
+from cellsmono.datasource.index.reading import SELECT_BY_UUID, with_path
 from cellsmono.datasource.index.rows import ABOVE_ROOT, pack_digest, pack_int, pack_uuid, unpack_uuid
+from cellsmono.datasource.index.version_writer import COUNT_VERSIONS, DELETE_VERSION
 from cellsmono.interfaces.node import Facts, derived_etag
 from cellsmono.store.database import Database, Reader
 from cellsmono.store.units import Tx
@@ -24,6 +26,11 @@ _TOGETHER = 500
 _LEAF = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ?, etag = ?, blob = NULL WHERE uuid = ?"
 _FOLDER = "UPDATE index_node SET mtime_ns = ?, ino = ?, dev = ?, mode = ? WHERE uuid = ?"
 _RENUMBER = "UPDATE index_node SET blob = ? WHERE uuid = ?"
+_RENUMBER_VERSION = "UPDATE index_version SET blob = ? WHERE uuid = ? AND ifnull(blob, 0) = ?"
+_AHEAD = (
+    "SELECT v.key, v.seq, v.size, v.uuid FROM index_version v JOIN index_node n"
+    " ON n.uuid = v.uuid AND n.folder IS NULL AND ifnull(n.version, x'') = v.id"
+)
 _FORGET_SCANS = "UPDATE index_folder SET mtime_ns = 0, ctime_ns = 0, fingerprint = NULL"
 _LEAVES = (
     "SELECT parent, name, uuid, size, mtime_ns, ino, etag FROM index_node"
@@ -89,6 +96,21 @@ class Relocator:
         rows = [(blob or None, pack_uuid(uuid)) for uuid, blob in leaves]
         await self._database.write(lambda tx: tx.executemany(_RENUMBER, rows))
 
+    async def renumber_versions(self, versions: Sequence[tuple[str, int, int]]) -> int:
+        """Enter by UUID and number which other number the content of versions has now; how many there were."""
+
+        def write(tx: Tx) -> int:
+            found = 0
+            for uuid, old, new in versions:
+                found += tx.execute(_RENUMBER_VERSION, (new or None, pack_uuid(uuid), old)).rowcount
+            return found
+
+        return await self._database.write(write)
+
+    async def drop_ahead(self) -> None:
+        """Take out what was kept ahead of a change that never came: its key still shows that very content."""
+        await self._database.write(_drop_ahead)
+
     async def read_blobs(self, uuids: Sequence[str]) -> dict[str, int]:
         """The leaves among these, each with the number of its blob."""
 
@@ -103,6 +125,15 @@ class Relocator:
             return found
 
         return await self._database.read(read)
+
+
+def _drop_ahead(tx: Tx) -> None:
+    paths: dict[int, str] = {}
+    for key, sequence, size, uuid in tx.execute(_AHEAD).fetchall():
+        row = tx.execute(SELECT_BY_UUID, (uuid,)).fetchone()
+        if with_path(tx.execute, row, paths).path == key:
+            tx.execute(DELETE_VERSION, (key, sequence))
+            tx.execute(COUNT_VERSIONS, (-1, -size))
 
 
 def _relocate_page(tx: Tx, after: Position) -> Position | None:

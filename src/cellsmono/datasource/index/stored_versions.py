@@ -98,3 +98,13 @@ class StoredVersions:
         """See ``NodeIndex.find_blobs``."""
         raw = [(parse_uuid(uuid), blob) for uuid, blob in blobs]
         return await self._database.read(lambda reader: version_reading.find_blobs(reader, raw)) if raw else []
+
+    async def count_contents(self) -> int:
+        """How many noncurrent versions have content of their own: all but delete markers. Costs a look at each."""
+        return await self._page(version_reading.count_contents)
+
+    async def find_kept(self, uuids: Sequence[str]) -> set[str]:
+        """Which of these UUIDs belong, or belonged, to a node that a version holds content of."""
+        raw = {parsed: uuid for uuid in uuids if (parsed := parse_uuid(uuid)) is not None}
+        found = await self._database.read(lambda reader: version_reading.find_kept(reader, list(raw)))
+        return {raw[uuid] for uuid in found}

@@ -11,6 +11,8 @@ from cellsmono.interfaces.version import Version, Versioning, VersionPage
 from cellsmono.store.database import Reader
 
 SELECT_STATE = "SELECT versioning FROM index_state"
+SELECT_CONTENTS = "SELECT count(*) FROM index_version WHERE uuid IS NOT NULL"
+SELECT_KEPT = "SELECT 1 FROM index_version WHERE uuid = ? LIMIT 1"
 SELECT_COUNTS = "SELECT versions, version_bytes FROM index_state"
 
 
@@ -23,6 +25,17 @@ def read_counts(reader: Reader) -> tuple[int, int]:
     """How many noncurrent versions and delete markers there are, and how many bytes of content."""
     count, size = reader.execute(SELECT_COUNTS).fetchone()
     return count, size
+
+
+def count_contents(reader: Reader) -> int:
+    """How many rows have content: all but delete markers."""
+    number: int = reader.execute(SELECT_CONTENTS).fetchone()[0]
+    return number
+
+
+def find_kept(reader: Reader, uuids: Sequence[bytes]) -> set[bytes]:
+    """Which of these UUIDs stand in a row of a version."""
+    return {uuid for uuid in uuids if reader.execute(SELECT_KEPT, (uuid,)).fetchone() is not None}
 
 
 def list_versions(

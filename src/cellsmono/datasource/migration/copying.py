@@ -7,11 +7,22 @@ from contextlib import asynccontextmanager, nullcontext
 import msgspec
 
 from cellsmono.datasource.index.sqlite import SqliteIndex
+from cellsmono.datasource.migration.contents import (
+    carries_versions,
+    describe_content,
+    describe_missing,
+    is_copy_of,
+    keys_of,
+    list_leaves,
+    list_noncurrent,
+    remove_objects,
+    uses_keeper,
+)
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, blob_at, local_of, share_source, with_sides
-from cellsmono.datasource.migration.streaming import attributes_of, copy_inside, copy_object, is_expected
+from cellsmono.datasource.migration.side import Side, local_of, share_source
+from cellsmono.datasource.migration.streaming import attributes_of, copy_inside, copy_kept, copy_object
 from cellsmono.datasource.objects.copy_pool import open_pool
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.objects.mass_copying import (
@@ -25,11 +36,9 @@ from cellsmono.datasource.objects.mass_copying import (
 )
 from cellsmono.datasource.objects.workers import see_through
 from cellsmono.interfaces.migration import Obstacle
-from cellsmono.interfaces.node import Facts, Node
-from cellsmono.interfaces.objects import Entry
+from cellsmono.interfaces.node import Node
 from cellsmono.kernel.tasks import cancel_and_wait, create_task
 
-PAGE = 1000
 _BATCH_FILES = 128
 _BATCH_BYTES = 32 * 1024 * 1024
 _LANES = 2
@@ -50,11 +59,15 @@ Job = tuple[Node, str, str]
 
 
 class _Lanes(msgspec.Struct, frozen=True):
-    """How many batches are copied at the same time, how many files are one, and what copies it."""
+    """How many batches are copied at the same time, how many files are one, and what copies it.
+
+    ``kept``: what is copied are versions that go to the internal datasource ``versions``, or come from there.
+    """
 
     count: int
     batch: int
     copy: Callable[[Sequence[Job]], Awaitable[list[Outcome]]]
+    kept: bool = False
 
 
 class Copying:
@@ -84,20 +97,27 @@ class Copying:
         done = (await self._journal.total())[0]
         self._is_new = not done
         left = (await self._index.stats()).files - done
-        async with self._open_lanes(left) as lanes:
-            running: set[asyncio.Task[None]] = set()
-            try:
-                async for batch in self._batches(lanes.batch):
-                    if len(running) >= lanes.count:
-                        running = await self._collect(running)
-                    running.add(create_task(self._copy(lanes, batch), "data.migration:copy"))
-                while running:
+        try:
+            async with self._open_lanes(left) as lanes:
+                await self._run_lanes(lanes)
+            if uses_keeper(self._source, self._target):
+                await self._run_lanes(_Lanes(_STREAMS, 1, self._copy_kept, kept=True))
+        finally:
+            await self._flush()
+            await self._end_flush()
+
+    async def _run_lanes(self, lanes: _Lanes) -> None:
+        running: set[asyncio.Task[None]] = set()
+        try:
+            async for batch in self._batches(lanes):
+                if len(running) >= lanes.count:
                     running = await self._collect(running)
-            finally:
-                for task in running:
-                    await cancel_and_wait(task)
-                await self._flush()
-                await self._end_flush()
+                running.add(create_task(self._copy(lanes, batch), "data.migration:copy"))
+            while running:
+                running = await self._collect(running)
+        finally:
+            for task in running:
+                await cancel_and_wait(task)
 
     @asynccontextmanager
     async def _open_lanes(self, files: int) -> AsyncIterator["_Lanes"]:
@@ -159,44 +179,57 @@ class Copying:
 
     # --- what is to be done
 
-    async def _batches(self, most: int) -> AsyncGenerator[list[Job], None]:
+    async def _contents(self, *, kept: bool) -> AsyncGenerator[list[Node], None]:
+        if not kept:
+            async for leaves in list_leaves(self._index):
+                yield leaves
+        if kept or (carries_versions(self._source, self._target) and not uses_keeper(self._source, self._target)):
+            async for versions in list_noncurrent(self._index):
+                yield versions
+
+    async def _batches(self, lanes: _Lanes) -> AsyncGenerator[list[Job], None]:
         """What is still to be copied, neighbours together."""
         batch: list[Job] = []
         size = 0
-        async for leaves in list_leaves(self._index):
-            for job in await self._find_missing(leaves):
+        async for nodes in self._contents(kept=lanes.kept):
+            for job in await self._find_missing(nodes, kept=lanes.kept):
                 batch.append(job)
                 size += job[0].size
-                if len(batch) >= most or size >= _BATCH_BYTES:
+                if len(batch) >= lanes.batch or size >= _BATCH_BYTES:
                     yield batch
                     batch, size = [], 0
         if batch:
             yield batch
 
-    async def _find_missing(self, leaves: Sequence[Node]) -> list[Job]:
+    async def _find_missing(self, nodes: Sequence[Node], *, kept: bool) -> list[Job]:
+        jobs = [(node, *keys_of(self._source, self._target, node, kept=kept)) for node in nodes]
         if self._is_new:
-            return [(node, *keys_of(self._source, self._target, node)) for node in leaves]
+            return jobs
         missing: list[Job] = []
-        kept: list[Copy] = []
-        for node, copy in zip(leaves, await self._journal.find([node.uuid for node in leaves]), strict=True):
-            if copy is not None and is_copy_of(self._source, self._target, node, copy):
-                kept.append(copy)
+        done: list[Copy] = []
+        copies = await self._journal.find([(node.uuid, source) for node, source, _ in jobs])
+        for job, copy in zip(jobs, copies, strict=True):
+            if copy is not None and copy.kept is kept and is_copy_of(self._source, self._target, job[0], copy):
+                done.append(copy)
             else:
-                missing.append((node, *keys_of(self._source, self._target, node)))
-        if self._moves and kept:
-            await self._remove_sources(kept)
+                missing.append(job)
+        if self._moves and done:
+            await self._remove_sources(done)
         return missing
 
     # --- copying
 
     async def _copy(self, lanes: "_Lanes", batch: Sequence[Job]) -> None:
-        self._take(batch, await lanes.copy(batch))
+        self._take(batch, await lanes.copy(batch), kept=lanes.kept)
 
     async def _copy_objects(self, batch: Sequence[Job]) -> list[Outcome]:
         source, target, shared = self._source, self._target, self._shared
         if shared is not None:
             return [await copy_inside(source, target, shared, *job) for job in batch]
         return [await copy_object(source, target, *job) for job in batch]
+
+    async def _copy_kept(self, batch: Sequence[Job]) -> list[Outcome]:
+        return [await copy_kept(self._source, self._target, *job) for job in batch]
 
     def _make_job(self, node: Node, source: str, target: str) -> FileJob:
         return FileJob(
@@ -210,74 +243,34 @@ class Copying:
             keeps_mode=not self._source.is_flat and not self._target.is_flat,
         )
 
-    def _take(self, batch: Sequence[Job], outcomes: Sequence[Outcome]) -> None:
+    def _take(self, batch: Sequence[Job], outcomes: Sequence[Outcome], *, kept: bool) -> None:
         files = size = 0
         for (node, source, target), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, FileCopied):
-                self._fresh.append(Copy(node.uuid, source, target, outcome.source, outcome.target))
+                self._fresh.append(Copy(node.uuid, source, target, outcome.source, outcome.target, kept))
                 files, size = files + 1, size + node.size
             else:
-                self._take_fault(node, source, outcome)
+                self._take_fault(node, source, outcome, kept=kept)
         self._fresh_bytes += size
         self._meter.add(files, size)
 
-    def _take_fault(self, node: Node, source: str, outcome: Changed | Damaged) -> None:
+    def _take_fault(self, node: Node, source: str, outcome: Changed | Damaged, *, kept: bool) -> None:
         if isinstance(outcome, Damaged):
             self.problems.add(Obstacle.DIFFERS, node.path, outcome.detail)
-        elif not self._source.is_flat:
+        elif not self._source.is_flat and not kept:
             self.stale.append(node.path)
         elif outcome.facts is None:
-            self.problems.add(Obstacle.MISSING, node.path, f"its blob {source} is not there")
+            self.problems.add(Obstacle.MISSING, node.path, describe_missing(self._source, source))
         else:
-            self.problems.add(Obstacle.SIZE, node.path, f"its blob {source} has {outcome.facts.size} bytes")
+            detail = f"{describe_content(self._source, source)} has {outcome.facts.size} bytes, not {node.size}"
+            self.problems.add(Obstacle.SIZE, node.path, detail)
 
     # --- removing sources
 
     async def _remove_sources(self, copies: Sequence[Copy]) -> None:
-        changed = await remove_objects(self._source, [(copy.source, copy.source_facts) for copy in copies])
+        """Remove what was copied. What ``versions`` keeps stays until the end: that is no room of this source."""
+        objects = [copy for copy in copies if self._source.is_flat or not copy.kept]
+        changed = await remove_objects(self._source, [(copy.source, copy.source_facts) for copy in objects])
         if changed:
-            await self._journal.remove([copy.uuid for copy in copies if copy.source in changed])
+            await self._journal.remove([copy for copy in objects if copy.source in changed])
             self.stale += changed
-
-
-async def list_leaves(index: SqliteIndex) -> AsyncGenerator[list[Node], None]:
-    """All leaves in pages, in the order of their paths."""
-    after = ""
-    while True:
-        page = await index.list_keys(after=after, limit=PAGE)
-        yield [entry for entry in page.entries if isinstance(entry, Node) and not entry.is_folder]
-        if not page.next_after:
-            return
-        after = page.next_after
-
-
-def keys_of(source: Side, target: Side, node: Node) -> tuple[str, str]:
-    """Where a leaf's content lies at the source, and where at the target."""
-    return source.key(node, node.blob), target.key(node, blob_at(target, node.uuid, node.blob))
-
-
-def is_copy_of(source: Side, target: Side, node: Node, copy: Copy) -> bool:
-    """Whether a copy that was made is that of what a leaf is now."""
-    return (copy.source, copy.target) == keys_of(source, target, node) and is_expected(source, node, copy.source_facts)
-
-
-async def remove_objects(side: Side, objects: Sequence[tuple[str, Facts]]) -> set[str]:
-    """Remove objects that still have these facts; the keys of those that are something else now."""
-    found = await side.objects.stat_entries(side.bucket, [key for key, _ in objects])
-    keys, changed = [], set()
-    for (key, facts), entry in zip(objects, found, strict=True):
-        if entry is None:
-            continue
-        if isinstance(entry, Entry) and not entry.name.endswith("/") and is_unchanged(facts, entry.facts):
-            keys.append(key)
-        else:
-            changed.add(key)
-    for outcome in await side.objects.delete_many(side.bucket, with_sides(side, keys)):
-        if isinstance(outcome, Exception):
-            raise outcome
-    return changed
-
-
-def is_unchanged(then: Facts, now: Facts) -> bool:
-    """Whether an object is the one that was looked at then."""
-    return msgspec.structs.replace(now, mode=then.mode, dev=then.dev) == then or then.is_same_content(now)

@@ -4,12 +4,25 @@ import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+from cellsmono.datasource.flat.layout import Layout, parse_key
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.migration.copying import PAGE, is_copy_of, list_leaves
+from cellsmono.datasource.migration.contents import (
+    PAGE,
+    carries_versions,
+    describe_content,
+    describe_missing,
+    is_copy_of,
+    keys_of,
+    list_leaves,
+    list_noncurrent,
+    uses_keeper,
+)
 from cellsmono.datasource.migration.journal import Journal
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
-from cellsmono.datasource.migration.side import Side, find_leaves, list_all
+from cellsmono.datasource.migration.side import Side, list_all
+from cellsmono.datasource.versions.keeper import Keeper
+from cellsmono.datasource.versions.kept import Kept
 from cellsmono.interfaces.datasource import Format, Storage
 from cellsmono.interfaces.migration import MigrationState, Obstacle
 from cellsmono.interfaces.node import Node
@@ -34,7 +47,37 @@ async def find_problems(
         if looks:
             await _find_blobs(source, await _without_copy(source, target, leaves, journal), problems)
         meter.add(len(leaves))
+    if carries_versions(source, target):
+        await _judge_versions(source, target, index, journal, problems, looks=looks)
     return problems
+
+
+async def _judge_versions(
+    source: Side, target: Side, index: SqliteIndex, journal: Journal | None, problems: Problems, *, looks: bool
+) -> None:
+    kept = uses_keeper(source, target)
+    async for versions in list_noncurrent(index):
+        if not target.is_flat:
+            for path in {version.path for version in versions}:
+                _check_key(target, path, problems)
+        if source.kept is not None:
+            missing = await _without_copy(source, target, versions, journal, kept=kept)
+            await _find_kept(source, source.kept, missing, problems)
+        elif looks:
+            await _find_blobs(source, await _without_copy(source, target, versions, journal, kept=kept), problems)
+
+
+async def _find_kept(source: Side, kept: Kept, versions: Sequence[Node], problems: Problems) -> None:
+    keys = [kept.key(version.uuid, version.blob) for version in versions]
+    for version, key, found in zip(versions, keys, await kept.find(keys) if keys else (), strict=True):
+        if found is None:
+            problems.add(Obstacle.MISSING, version.path, describe_missing(source, key))
+        elif found.size != version.size:
+            problems.add(
+                Obstacle.SIZE,
+                version.path,
+                f"{describe_content(source, key)} has {found.size} bytes, not {version.size}",
+            )
 
 
 async def list_folders(index: SqliteIndex) -> AsyncGenerator[list[Node], None]:
@@ -65,14 +108,16 @@ def _check_key(target: Side, path: str, problems: Problems) -> None:
         problems.add(Obstacle.KEY, path, error.message)
 
 
-async def _without_copy(source: Side, target: Side, leaves: Sequence[Node], journal: Journal | None) -> list[Node]:
+async def _without_copy(
+    source: Side, target: Side, nodes: Sequence[Node], journal: Journal | None, *, kept: bool = False
+) -> list[Node]:
     if journal is None:
-        return list(leaves)
-    copies = await journal.find([leaf.uuid for leaf in leaves])
+        return list(nodes)
+    copies = await journal.find([(node.uuid, keys_of(source, target, node, kept=kept)[0]) for node in nodes])
     return [
-        leaf
-        for leaf, copy in zip(leaves, copies, strict=True)
-        if copy is None or not is_copy_of(source, target, leaf, copy)
+        node
+        for node, copy in zip(nodes, copies, strict=True)
+        if copy is None or copy.kept is not kept or not is_copy_of(source, target, node, copy)
     ]
 
 
@@ -81,26 +126,27 @@ async def _find_blobs(source: Side, leaves: Sequence[Node], problems: Problems) 
     found = await source.objects.stat_entries(source.bucket, keys)
     for leaf, key, entry in zip(leaves, keys, found, strict=True):
         if not isinstance(entry, Entry) or entry.name.endswith("/"):
-            problems.add(Obstacle.MISSING, leaf.path, f"its blob {key} is not there")
+            problems.add(Obstacle.MISSING, leaf.path, describe_missing(source, key))
         elif entry.facts.size != leaf.size:
-            problems.add(Obstacle.SIZE, leaf.path, f"its blob {key} has {entry.facts.size} bytes, not {leaf.size}")
+            detail = f"{describe_content(source, key)} has {entry.facts.size} bytes, not {leaf.size}"
+            problems.add(Obstacle.SIZE, leaf.path, detail)
 
 
 async def _has_all_blobs(source: Side, index: SqliteIndex) -> bool:
-    """Whether a listing of all blobs has every leaf's: a thousand of them cost what a look at one does."""
+    """Whether a listing of all blobs has every leaf's and version's: a thousand cost what a look at one does."""
     found = 0
     async for listings in list_all(source):
         for listing in listings:
             entries = [entry for entry in listing.entries or () if not entry.name.endswith("/")]
             for start in range(0, len(entries), PAGE):
                 part = entries[start : start + PAGE]
-                keys = [listing.key + entry.name for entry in part]
-                nodes = await find_leaves(source, index, keys)
+                named = [parse_key(source.layout or Layout.PLAIN, listing.key + entry.name) for entry in part]
+                owners = await index.find_blobs([each or ("", 0) for each in named])
                 found += sum(
-                    node is not None and source.key(node, node.blob) == key and entry.facts.size == node.size
-                    for node, key, entry in zip(nodes, keys, part, strict=True)
+                    owner is not None and entry.facts.size == owner.size
+                    for owner, entry in zip(owners, part, strict=True)
                 )
-    return found == (await index.stats()).files
+    return found == (await index.stats()).files + await index.count_contents()
 
 
 async def find_room(target: Side) -> int | None:
@@ -120,23 +166,34 @@ def _room_above(folder: Path) -> int | None:
     return space.f_bavail * space.f_frsize
 
 
+async def count_needed(target: Side, index: SqliteIndex, journal: Journal | None) -> int:
+    """How many bytes are still to be copied to the target; versions of a structured one are kept elsewhere."""
+    stats = await index.stats()
+    done = 0 if journal is None else (await journal.total(with_kept=target.is_flat))[1]
+    return stats.bytes + (stats.version_bytes if target.is_flat else 0) - done
+
+
 def check_room(problems: Problems, free: int | None, needed: int) -> None:
     """Note when so many bytes do not fit."""
     if free is not None and free < needed:
         problems.add(Obstacle.SPACE, "", f"{needed} bytes are to be copied, and {free} are free")
 
 
-async def refuse_versions(state: MigrationState, index: SqliteIndex) -> None:
-    """Raise Conflict (reason ``versions``) for a datasource whose versions would stay behind."""
+async def refuse_versions(state: MigrationState, index: SqliteIndex, keeper: Keeper) -> None:
+    """Raise Conflict for a datasource whose versions or locks the target could not keep.
+
+    Reasons: ``object_lock``; ``versioning`` when the internal datasource ``versions`` is needed and is not there.
+    """
     name, stats = state.source.name, await index.stats()
-    if stats.versions:
+    becomes_structured = state.target.format is Format.STRUCTURED
+    if becomes_structured and stats.object_lock is not None:
         raise Conflict(
-            f"{name!r} has {stats.versions} noncurrent versions and delete markers, and a migration carries none. "
-            "Delete them first.",
-            reason="versions",
+            f"{name!r} has object lock, and a structured datasource can not lock: whoever has the folder changes its "
+            "files. Migrate it to another flat place (--to flat).",
+            reason="object_lock",
             path=name,
         )
-    if stats.versioning is not Versioning.OFF and state.target.format == Format.STRUCTURED:
-        raise Conflict(
-            f"{name!r} has versioning, which a structured datasource can not keep.", reason="versions", path=name
-        )
+    if becomes_structured is not (state.source.format is Format.STRUCTURED) and (
+        stats.versions or (becomes_structured and stats.versioning is not Versioning.OFF)
+    ):
+        keeper.check()

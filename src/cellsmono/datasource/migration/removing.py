@@ -6,9 +6,9 @@ Whatever else lies there is left alone and named.
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from cellsmono.datasource.flat.layout import KEYS, NOT_OURS, OURS, RECORD
+from cellsmono.datasource.flat.layout import KEYS, NOT_OURS, OURS, RECORD, parse_key
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.migration.copying import remove_objects
+from cellsmono.datasource.migration.contents import find_owners, remove_objects
 from cellsmono.datasource.migration.journal import Copy, Journal
 from cellsmono.datasource.migration.problems import LISTED
 from cellsmono.datasource.migration.progress import Meter
@@ -35,13 +35,19 @@ class Removal:
 
 
 async def remove_source(source: Side, journal: Journal, meter: Meter) -> Removal:
-    """Remove the objects that were copied, and then the folders that hold nothing. May be repeated."""
+    """Remove the objects that were copied, and then the folders that hold nothing. May be repeated.
+
+    All that ``versions`` keeps of the source goes: what is not named by a version now never will be.
+    """
     removal = Removal()
+    if source.kept is not None:
+        removal.removed += await source.kept.forget()
     if not await source.objects.has_bucket(source.bucket):
         return removal  # somebody removed the whole place
     async for page in journal.pages():
-        changed = await remove_objects(source, [(copy.source, copy.source_facts) for copy in page])
-        removal.removed += len(page) - len(changed)
+        copies = [copy for copy in page if source.kept is None or not copy.kept]
+        changed = await remove_objects(source, [(copy.source, copy.source_facts) for copy in copies])
+        removal.removed += len(copies) - len(changed)
         meter.add(len(page))
     await _remove_rest(source, removal)
     return removal
@@ -54,20 +60,35 @@ async def remove_target(target: Side, index: SqliteIndex, journal: Journal, mete
     of.
     """
     removal = Removal()
+    if target.kept is not None:
+        removal.removed += await target.kept.forget()
     async for page in journal.pages():
-        removal.removed += len(page) - len(await remove_objects(target, [(c.target, c.target_facts) for c in page]))
+        copies = [copy for copy in page if target.kept is None or not copy.kept]
+        changed = await remove_objects(target, [(copy.target, copy.target_facts) for copy in copies])
+        removal.removed += len(copies) - len(changed)
         meter.add(len(page))
     async for listings in list_all(target):
         for listing in listings:
             keys = [listing.key + entry.name for entry in listing.entries or () if not entry.name.endswith("/")]
-            known = await find_leaves(target, index, keys)
-            ours = [key for key, node in zip(keys, known, strict=True) if node is not None]
+            ours = await _find_copies(target, index, keys)
             for outcome in await target.objects.delete_many(target.bucket, with_sides(target, ours)):
                 if isinstance(outcome, Exception):
                     raise outcome
             removal.removed += len(ours)
     await _remove_rest(target, removal)
     return removal
+
+
+async def _find_copies(target: Side, index: SqliteIndex, keys: Sequence[str]) -> list[str]:
+    """Which keys are those of a leaf, or of a version, whichever of their blobs it is."""
+    leaves = await find_leaves(target, index, keys)
+    parsed = [None if target.layout is None else parse_key(target.layout, key) for key in keys]
+    kept = await index.find_kept([each[0] for each in parsed if each is not None])
+    return [
+        key
+        for key, leaf, each in zip(keys, leaves, parsed, strict=True)
+        if leaf is not None or (each is not None and each[0] in kept)
+    ]
 
 
 async def _remove_rest(side: Side, removal: Removal) -> None:
@@ -96,14 +117,14 @@ async def _remove_rest(side: Side, removal: Removal) -> None:
 
 
 async def count_lost(target: Side, index: SqliteIndex, journal: Journal, meter: Meter) -> int:
-    """How many leaves that were not changed since the switch have no longer the bytes that were copied."""
+    """How many leaves and versions that were not changed since the switch have lost the bytes that were copied."""
     lost = 0
     async for page in journal.pages():
-        nodes = await index.find_nodes([copy.uuid for copy in page])
+        owners = await find_owners(target, index, page, is_switched=True, takes_either=target.is_flat)
         wanted = [
             copy
-            for copy, node in zip(page, nodes, strict=True)
-            if node is not None and target.key(node, node.blob) == copy.target
+            for copy, node in zip(page, owners, strict=True)
+            if node is not None and (copy.kept or target.key(node, node.blob) == copy.target)
         ]
         lost += await _count_changed(target, wanted)
         meter.add(len(page))
@@ -111,9 +132,12 @@ async def count_lost(target: Side, index: SqliteIndex, journal: Journal, meter: 
 
 
 async def _count_changed(target: Side, copies: Sequence[Copy]) -> int:
+    kept = [copy.target for copy in copies if copy.kept and target.kept is not None]
+    objects = [copy.target for copy in copies if not copy.kept or target.kept is None]
     try:
-        found = await target.objects.stat_entries(target.bucket, [copy.target for copy in copies])
+        found = await target.objects.stat_entries(target.bucket, objects)
+        others = await target.kept.find(kept) if target.kept is not None and kept else []
     except CellsError:
         return len(copies)
     is_gone = (not isinstance(entry, Entry) or entry.name.endswith("/") for entry in found)
-    return sum(is_gone)
+    return sum(is_gone) + sum(node is None for node in others)

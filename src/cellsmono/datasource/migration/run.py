@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 
 from cellsmono.datasource.index.sqlite import SqliteIndex
-from cellsmono.datasource.migration.copying import Copying, is_copy_of
+from cellsmono.datasource.migration.contents import carries_versions, find_owners, is_copy_of
+from cellsmono.datasource.migration.copying import Copying
 from cellsmono.datasource.migration.folders import make_folders, remove_outdated_folders, set_folder_times
 from cellsmono.datasource.migration.journal import Copy, Journal
-from cellsmono.datasource.migration.planning import check_room, find_problems, find_room
+from cellsmono.datasource.migration.planning import check_room, count_needed, find_problems, find_room
 from cellsmono.datasource.migration.problems import Problems
 from cellsmono.datasource.migration.progress import Meter
 from cellsmono.datasource.migration.relocating import Relocating
@@ -89,8 +90,8 @@ class Migration:
         stats = await self._index.stats()
         self._meter.begin("looking", stats.files)
         problems = await find_problems(self._source, self._target, self._index, self._journal, self._meter)
-        needed = stats.bytes - (await self._journal.total())[1]
         if not self._moves:
+            needed = await count_needed(self._target, self._index, self._journal)
             check_room(problems, await find_room(self._target), needed)
         return problems
 
@@ -101,7 +102,10 @@ class Migration:
             await remove_outdated_folders(self._target, self._index)
             await make_folders(self._target, self._index)
         stats = await self._index.stats()
-        self._meter.begin("copying", stats.files, stats.bytes, await self._journal.total())
+        files, size = stats.files, stats.bytes
+        if carries_versions(self._source, self._target):
+            files, size = files + await self._index.count_contents(), size + stats.version_bytes
+        self._meter.begin("copying", files, size, await self._journal.total())
         copying = Copying(self._source, self._target, self._index, self._journal, self._meter, moves=self._moves)
         await copying.run()
         if copying.problems.total:
@@ -118,22 +122,26 @@ class Migration:
 
     async def _remove_outdated(self) -> None:
         """Remove copies of what is somewhere else now, or gone, or has other content."""
+        in_blobs = self._source.is_flat and self._target.is_flat
         async for page in self._journal.pages():
-            nodes = await self._index.find_nodes([copy.uuid for copy in page])
+            owners = await find_owners(self._source, self._index, page, takes_either=in_blobs)
             outdated = [
                 copy
-                for copy, node in zip(page, nodes, strict=True)
+                for copy, node in zip(page, owners, strict=True)
                 if node is None or not is_copy_of(self._source, self._target, node, copy)
             ]
             if outdated:
                 await self._remove_copies(outdated)
 
     async def _remove_copies(self, copies: Sequence[Copy]) -> None:
-        keys = with_sides(self._target, [copy.target for copy in copies])
-        for outcome in await self._target.objects.delete_many(self._target.bucket, keys):
+        kept = self._target.kept
+        if kept is not None:
+            await kept.remove([copy.target for copy in copies if copy.kept])
+        objects = [copy.target for copy in copies if kept is None or not copy.kept]
+        for outcome in await self._target.objects.delete_many(self._target.bucket, with_sides(self._target, objects)):
             if isinstance(outcome, Exception):
                 raise outcome
-        await self._journal.remove([copy.uuid for copy in copies])
+        await self._journal.remove(copies)
 
     async def _prepare(self, prepared: Path) -> Outcome:
         await set_folder_times(self._target, self._index)
@@ -144,7 +152,7 @@ class Migration:
         self._meter.begin("checking", summary.usage.files)
         index = await SqliteIndex.open(prepared, datasource=self._source.config.name, durability="relaxed")
         try:
-            relocating = Relocating(self._target, index, self._journal, self._meter)
+            relocating = Relocating(self._source, self._target, index, self._journal, self._meter)
             await relocating.run()
             problems = relocating.problems
             for violation in [] if problems.total else await index.verify():

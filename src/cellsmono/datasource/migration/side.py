@@ -24,6 +24,7 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.sealing.keys import read_keys
 from cellsmono.datasource.sealing.store import SealedStore
+from cellsmono.datasource.versions.kept import Kept
 from cellsmono.interfaces.datasource import DatasourceConfig, Durability, Encryption, Format, Markers, Storage
 from cellsmono.interfaces.node import SEALED, Node, is_sealed
 from cellsmono.interfaces.objects import Holder, Listing
@@ -36,12 +37,16 @@ _SHARED = "the source, where the target is"
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One side. ``layout`` is None where leaves lie at their paths; ``has_attributes``: the storage keeps those."""
+    """One side. ``layout`` is None where leaves lie at their paths; ``has_attributes``: the storage keeps those.
+
+    ``kept`` is where a structured side has noncurrent versions, None when they are not to be touched.
+    """
 
     config: DatasourceConfig
     objects: Objects
     layout: Layout | None
     has_attributes: bool
+    kept: Kept | None = None
 
     @property
     def bucket(self) -> str:
@@ -67,6 +72,12 @@ class Side(msgspec.Struct, frozen=True):
         """The object key of a leaf's content."""
         return node.path if self.layout is None else blob_key(self.layout, node.uuid, blob)
 
+    def version_key(self, uuid: str, number: int) -> str:
+        """Where the content of a noncurrent version lies: an object key, or a path in the internal ``versions``."""
+        if self.kept is not None:
+            return self.kept.key(uuid, number)
+        return blob_key(self.layout or Layout.PLAIN, uuid, number)
+
     def sides(self, key: str) -> list[str]:
         """Keys of what lies beside a blob, where the storage keeps no attributes."""
         return [key + SIDE] if self.is_flat and not self.has_attributes else []
@@ -80,7 +91,7 @@ def blob_at(target: Side, uuid: str, blob: int) -> int:
     if not target.is_flat:
         return 0
     if not target.seals:
-        return 0 if is_sealed(blob) else blob
+        return blob - SEALED if is_sealed(blob) else blob
     if is_sealed(blob):
         return blob
     return SEALED + 1 + xxhash.xxh3_64_intdigest(f"{uuid}.{blob:x}".encode()) % ((1 << 60) - 1)
@@ -94,7 +105,12 @@ def local_of(objects: Objects) -> LocalStore | None:
 
 @asynccontextmanager
 async def open_source(
-    config: DatasourceConfig, vault: KeyVault, *, is_whole: bool = True, holds: bool = False
+    config: DatasourceConfig,
+    vault: KeyVault,
+    *,
+    is_whole: bool = True,
+    holds: bool = False,
+    kept: Kept | None = None,
 ) -> AsyncIterator[Side]:
     """The side that is read. Raises Unavailable for a flat store that is not there, unless it need not be whole.
 
@@ -113,7 +129,8 @@ async def open_source(
                 raise Unavailable(f"{config.place} is no flat store; is its disk mounted?", reason="offline")
             layout = Layout.PLAIN if record is None else record.layout
         used = objects if record is None else await _unsealing(objects, config, record.id, vault)
-        yield Side(config, used, layout, objects.capabilities(config.name).attributes)
+        has_attributes = objects.capabilities(config.name).attributes
+        yield Side(config, used, layout, has_attributes, kept if layout is None else None)
 
 
 async def _unsealing(objects: Objects, config: DatasourceConfig, store: str, vault: KeyVault) -> Objects:
@@ -126,7 +143,9 @@ async def _unsealing(objects: Objects, config: DatasourceConfig, store: str, vau
 
 
 @asynccontextmanager
-async def open_target(config: DatasourceConfig, vault: KeyVault, *, make: bool = True) -> AsyncIterator[Side]:
+async def open_target(
+    config: DatasourceConfig, vault: KeyVault, *, make: bool = True, kept: Kept | None = None
+) -> AsyncIterator[Side]:
     """The side that is written, held for this process; a folder that is missing is made, unless only to be looked at.
 
     Raises Locked, Unavailable.
@@ -142,7 +161,8 @@ async def open_target(config: DatasourceConfig, vault: KeyVault, *, make: bool =
         layout = await _find_layout(objects, config, is_there=is_there)
         is_plain = config.encryption is Encryption.NONE
         used = objects if is_plain else SealedStore(objects, config.name, vault)
-        yield Side(config, used, layout, objects.capabilities(config.name).attributes)
+        has_attributes = objects.capabilities(config.name).attributes
+        yield Side(config, used, layout, has_attributes, kept if layout is None else None)
 
 
 def share_source(source: Side, target: Side) -> str | None:

@@ -67,8 +67,9 @@ class MigrationFiles:
     def forget(self) -> None:
         """There is no migration any more. The state goes last: until then the rest is found again."""
         for path in (self.prepared, self.journal):
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            backups = path.parent.glob(f"{path.name}.backup-v*")  # of a journal that an earlier version began
+            for each in (*(path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")), *backups):
+                each.unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             sync_folder(self._state.parent)
             self._state.unlink()

@@ -8,9 +8,11 @@ import msgspec
 import xxhash
 
 from cellsmono.datasource.flat.layout import once
+from cellsmono.datasource.migration.contents import is_expected
 from cellsmono.datasource.migration.side import Side
 from cellsmono.datasource.objects.mass_copying import Changed, Damaged, FileCopied, Outcome
 from cellsmono.datasource.objects.s3.facts import make_facts
+from cellsmono.datasource.versions.kept import Kept
 from cellsmono.interfaces.node import BY_CONTENT, Facts, Node, NodeAttributes
 from cellsmono.interfaces.objects import Hasher, ObjectInfo, ObjectReader, Staged, Target
 from cellsmono.interfaces.sealing import Sealing
@@ -79,9 +81,50 @@ async def _compare_inside(
     return Damaged("its copy has other bytes; check the storage of the target")
 
 
-def is_expected(source: Side, node: Node, facts: Facts) -> bool:
-    """Whether an object of the source is the content that the index means."""
-    return facts.size == node.size if source.is_flat else node.facts.is_same_content(facts)
+async def copy_kept(source: Side, target: Side, node: Node, source_key: str, target_key: str) -> Outcome:
+    """As ``copy_object`` for a noncurrent version that comes from the datasource ``versions``, or goes there."""
+    try:
+        if source.kept is None:
+            reader = await source.objects.open(source.bucket, source_key)
+        else:
+            reader = await source.kept.open(source_key)
+    except NotFound:
+        return Changed(None)
+    except (Corrupt, Invalid) as error:
+        return Damaged(f"it can not be read: {error.message}")
+    try:
+        if reader.info.facts.size != node.size:
+            return Changed(reader.info.facts)
+        if target.kept is None:
+            return await _copy(reader, target, node, target_key)
+        return await _keep(reader, target.kept, node, target_key)
+    finally:
+        reader.close()
+
+
+async def _keep(reader: ObjectReader, kept: Kept, node: Node, key: str) -> Outcome:
+    failures: list[Corrupt | Invalid] = []
+    quick = xxhash.xxh3_128()
+    try:
+        made = await kept.put(key, _hashing(_pieces(reader, failures), quick), node)
+    except (Corrupt, Invalid) as error:
+        if error not in failures:
+            raise
+        return Damaged(f"it can not be read: {error.message}")
+    fault = _judge(node, made.size, made.etag)
+    if fault is None:
+        found = await _hash(await kept.open(key))
+        if found is not None and (found.size, found.quick) == (node.size, quick.digest()):
+            return FileCopied(reader.info.facts, Facts(made.size, made.mtime_ns))
+        fault = Damaged("its copy has other bytes; check the storage of the internal datasource 'versions'")
+    await kept.remove([key])
+    return fault
+
+
+async def _hashing(pieces: AsyncIterator[bytes], quick: "xxhash.xxh3_128") -> AsyncIterator[bytes]:
+    async for data in pieces:
+        quick.update(data)
+        yield data
 
 
 def attributes_of(target: Side, node: Node) -> NodeAttributes:
@@ -89,7 +132,8 @@ def attributes_of(target: Side, node: Node) -> NodeAttributes:
 
     An ETag that was made up of facts is kept in the index alone: it is worth no block on the disk for each file.
     """
-    return NodeAttributes(node.size, node.mtime_ns, node.etag, node.meta, node.path if target.is_flat else "")
+    meta = node.meta.unlocked  # a lock stands in the index alone
+    return NodeAttributes(node.size, node.mtime_ns, node.etag, meta, node.path if target.is_flat else "")
 
 
 async def _copy(reader: ObjectReader, target: Side, node: Node, key: str) -> Outcome:
@@ -167,11 +211,16 @@ class _Hashes(msgspec.Struct, frozen=True):
 
 async def _read_hashes(side: Side, key: str) -> _Hashes | None:
     """Read an object back; None when that is not possible any more."""
-    md5, quick, offset = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128(), 0
     try:
         reader = await side.objects.open(side.bucket, key)
     except (NotFound, Corrupt):
         return None
+    return await _hash(reader)
+
+
+async def _hash(reader: ObjectReader) -> _Hashes | None:
+    """Read everything, and close it; None when that is not possible any more."""
+    md5, quick, offset = hashlib.md5(usedforsecurity=False), xxhash.xxh3_128(), 0
     try:
         while data := await reader.read(offset, _PIECE_BYTES):
             await asyncio.to_thread(_update, (md5, quick), data)

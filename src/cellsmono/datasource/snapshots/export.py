@@ -19,6 +19,7 @@ from cellsmono.datasource.objects.beneath import LIST, open_beneath
 from cellsmono.datasource.objects.failures import explain
 from cellsmono.datasource.objects.names import WORK_FOLDER
 from cellsmono.datasource.snapshots.dump import Note, ignore_progress
+from cellsmono.datasource.snapshots.export_versions import Names, VersionExport
 from cellsmono.datasource.snapshots.load import remove_leftovers, unpack_snapshot
 from cellsmono.datasource.snapshots.plain_names import make_plain
 from cellsmono.interfaces.node import Node, NodeAttributes
@@ -32,8 +33,6 @@ _PAGE = 1000
 _PIECE = 1024 * 1024
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
-Names = tuple[bytes, ...]
-
 
 class Blobs(msgspec.Struct, frozen=True):
     """Where the bytes of leaves lie: the object of each leaf, by its key."""
@@ -44,9 +43,17 @@ class Blobs(msgspec.Struct, frozen=True):
 
 
 async def export_snapshot(
-    pieces: AsyncGenerator[bytes, None], name: str, blobs: Blobs, target: Path, note: Note = ignore_progress
+    pieces: AsyncGenerator[bytes, None],
+    name: str,
+    blobs: Blobs,
+    target: Path,
+    note: Note = ignore_progress,
+    *,
+    versions: bool = False,
 ) -> ExportReport:
     """Write the tree of a snapshot into a folder that is empty or missing; on the disk when this returns.
+
+    With ``versions`` noncurrent versions are written, too, beside what their keys show.
 
     Raises Conflict for a folder that holds something, Invalid for the snapshot of a structured datasource (its files
     are plain ones already), Corrupt for one that can not be used. Blobs that are missing do not end it.
@@ -60,7 +67,7 @@ async def export_snapshot(
             if violations:
                 raise Corrupt(f"The snapshot {name!r} contradicts itself: {violations[0]}", reason="snapshot")
             work = _Export(index, blobs, target, header, note)
-            await work.run()
+            await work.run(versions=versions)
         finally:
             await index.close()
     finally:
@@ -106,6 +113,8 @@ class _Export:
         self._header = header
         self._note = note
         self._files = self._folders = self._bytes = 0
+        self._versions = self._versions_left = 0
+        self._made: dict[str, Names] = {}
         self._problems: dict[str, list[str]] = {"missing": [], "differing": []}
         self._renamed: list[tuple[str, str]] = []
         self._counts = {"missing": 0, "differing": 0, "renamed": 0}
@@ -118,6 +127,8 @@ class _Export:
             folders=self._folders,
             files=self._files,
             bytes=self._bytes,
+            versions=self._versions,
+            versions_left=self._versions_left,
             missing=tuple(self._problems["missing"]),
             missing_total=self._counts["missing"],
             differing=tuple(self._problems["differing"]),
@@ -126,21 +137,33 @@ class _Export:
             renamed_total=self._counts["renamed"],
         )
 
-    async def run(self) -> None:
+    async def run(self, *, versions: bool) -> None:
         """Write everything, folder by folder."""
         root = os.open(self._target, LIST)
-        pending: list[tuple[str, Names]] = [("", ())]
         try:
-            while pending:
-                folder, names = pending.pop()
-                descriptor = open_beneath(root, names, LIST)
-                try:
-                    found = await self._fill(folder, descriptor, names)
-                    pending += [(path, (*names, made)) for path, made in reversed(found)]
-                finally:
-                    os.close(descriptor)
+            await self._write_tree(root, remembers=versions)
+            if not versions:
+                self._versions_left = await self._index.count_contents()
+                return
+            work = VersionExport(self._index, root, self._made, self._write_version)
+            await work.run()
+            self._versions = work.written
+            self._folders += work.folders
         finally:
             os.close(root)
+
+    async def _write_tree(self, root: int, *, remembers: bool) -> None:
+        pending: list[tuple[str, Names]] = [("", ())]
+        while pending:
+            folder, names = pending.pop()
+            if remembers:
+                self._made[folder] = names
+            descriptor = open_beneath(root, names, LIST)
+            try:
+                found = await self._fill(folder, descriptor, names)
+                pending += [(path, (*names, made)) for path, made in reversed(found)]
+            finally:
+                os.close(descriptor)
 
     async def _fill(self, folder: str, descriptor: int, names: Names) -> list[tuple[str, bytes]]:
         """Write what is right in a folder; the folders in it, and what they are called."""
@@ -174,23 +197,36 @@ class _Export:
             os.mkdir(name, dir_fd=descriptor)
             self._folders += 1
             return name
+        if not await self._write_content(node, node.path, descriptor, name):
+            return None
+        self._files += 1
+        return name
+
+    async def _write_version(self, node: Node, descriptor: int, name: bytes) -> bytes | None:
+        label = f"{node.path} (version {node.version or 'null'})"
+        try:
+            return name if await self._write_content(node, label, descriptor, name) else None
+        except FileExistsError:  # somebody has a key of that very name
+            name = make_plain(os.fsdecode(name), node.uuid, other=True)
+            return name if await self._write_content(node, label, descriptor, name) else None
+
+    async def _write_content(self, node: Node, label: str, descriptor: int, name: bytes) -> bool:
         try:
             reader = await self._blobs.objects.open(self._blobs.bucket, self._blobs.key_of(node))
         except (NotFound, Forbidden, Corrupt, Invalid):  # the last two: sealed content that can not be opened
-            self._note_problem("missing", node.path)
-            return None
+            self._note_problem("missing", label)
+            return False
         try:
             file = os.open(name, _CREATE, 0o666, dir_fd=descriptor)
             try:
-                await self._copy(node, reader, file)
+                await self._copy(node, label, reader, file)
             finally:
                 os.close(file)
         finally:
             reader.close()
-        self._files += 1
-        return name
+        return True
 
-    async def _copy(self, node: Node, reader: ObjectReader, file: int) -> None:
+    async def _copy(self, node: Node, label: str, reader: ObjectReader, file: int) -> None:
         digest = hashlib.md5(usedforsecurity=False)
         size = 0
         try:
@@ -198,13 +234,13 @@ class _Export:
                 await asyncio.to_thread(_take, file, digest, data)
                 size += len(data)
         except (Corrupt, Invalid):  # the latter: sealed content that only its client can read
-            self._note_problem("differing", node.path)
+            self._note_problem("differing", label)
         else:
             is_hashed = bool(node.content_hash)
             if size != node.size or (is_hashed and digest.hexdigest() != node.content_hash):
-                self._note_problem("differing", node.path)
+                self._note_problem("differing", label)
         os.utime(file, ns=(node.mtime_ns, node.mtime_ns))
-        kept = NodeAttributes(node.size, node.mtime_ns, node.etag, node.meta)
+        kept = NodeAttributes(node.size, node.mtime_ns, node.etag, node.meta.unlocked)
         write_attributes(file, os.fstat(file).st_dev, kept, fresh=True)
         self._bytes += size
         self._note(SnapshotProgress("exporting", self._bytes, self._header.bytes))

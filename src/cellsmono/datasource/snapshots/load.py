@@ -181,6 +181,26 @@ async def finish_index(
     await asyncio.to_thread(seal_database, path)
 
 
+async def has_object_lock(path: Path, datasource: str) -> bool:
+    """Whether object lock is on in an index that nobody has open. Raises Corrupt, Invalid."""
+    index = await SqliteIndex.open(path, datasource=datasource, durability="relaxed")
+    try:
+        return index.object_lock is not None
+    finally:
+        await index.close()
+
+
+def refuse_lost_locks(name: str) -> Conflict:
+    """The error for a snapshot with object lock that is to take the place of an index that can not be read."""
+    return Conflict(
+        f"The snapshot {name!r} has object lock, and the present index can not be read: nobody can tell which versions "
+        "were locked since. They would be missing, or not be locked. Put the index back from a backup, or load the "
+        "newest snapshot that there is with --accept-lost-locks.",
+        reason="locked",
+        path=name,
+    )
+
+
 async def _carry_locks(path: Path, index: SqliteIndex, datasource: str, clock: Clock) -> None:
     old = await SqliteIndex.open(path, datasource=datasource, durability="relaxed")
     try:

@@ -20,5 +20,13 @@ def make_plain(segment: str, uuid: str, *, other: bool = False) -> bytes:
     name = os.fsencode(plain)
     if len(name) <= LONGEST and not other:
         return name
-    ending = f"~{uuid[-12:]}".encode()
-    return name[: LONGEST - len(ending)].decode("utf-8", "ignore").encode() + ending
+    return _end_with(name, f"~{uuid[-12:]}")
+
+
+def make_dated(segment: str, ending: str) -> bytes:
+    """The name of a file for a segment of a node path and an ending that tells it from others of that segment."""
+    return _end_with(make_plain(segment, ""), ending)
+
+
+def _end_with(name: bytes, ending: str) -> bytes:
+    return name[: LONGEST - len(ending)].decode("utf-8", "ignore").encode() + ending.encode()

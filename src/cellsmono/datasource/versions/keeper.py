@@ -6,7 +6,9 @@ milliseconds at which it was kept, or more. UUID and number stand in the row of 
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from cellsmono.interfaces.datasource import Conditions, NodeStore, WriteOptions
 from cellsmono.interfaces.node import Checksum, Node
@@ -37,6 +39,24 @@ class Keeper:
         self._find = find
         self._clock = clock
         self._last = 0
+        self._busy: Counter[str] = Counter()
+
+    @contextmanager
+    def keeping(self, uuid: str) -> Iterator[None]:
+        """From before content of a node is kept until its row says so, or never will."""
+        self._busy[uuid] += 1
+        try:
+            yield
+        finally:
+            self._busy -= Counter((uuid,))
+
+    def busy(self) -> frozenset[str]:
+        """UUIDs of the nodes whose content is being kept at this moment."""
+        return frozenset(self._busy)
+
+    def is_there(self) -> bool:
+        """Whether there is a datasource that keeps. Raises Unavailable for one that can not be asked now."""
+        return self._find() is not None
 
     def check(self) -> NodeStore:
         """The datasource that keeps. Raises Conflict (reason ``versioning``) when there is none, Unavailable."""
@@ -56,7 +76,7 @@ class Keeper:
             self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1)
             number = self._last
             try:
-                await store.put_node(_path(root, node.uuid, number), _read(reader, node), _KeptDigest(), options)
+                await store.put_node(kept_path(root, node.uuid, number), _read(reader, node), KeptDigest(), options)
             except PreconditionFailed:
                 continue  # the clock was set back
             return number
@@ -64,7 +84,7 @@ class Keeper:
     async def open(self, root: str, node: Node) -> ObjectReader:
         """Open the content of a version. Raises Corrupt (reason ``blob``) when it is not there."""
         try:
-            opened = await self.check().open_node(_path(root, node.uuid, node.blob))
+            opened = await self.check().open_node(kept_path(root, node.uuid, node.blob))
         except NotFound:
             raise Corrupt(
                 f"The content of this version of {node.path!r} is not in the datasource {VERSIONS!r}; put that one "
@@ -79,7 +99,7 @@ class Keeper:
         if not nodes:
             return
         try:
-            results = await self.check().delete_nodes([_path(root, node.uuid, node.blob) for node in nodes])
+            results = await self.check().delete_nodes([kept_path(root, node.uuid, node.blob) for node in nodes])
         except CellsError as error:
             log.warning("content of deleted versions stays", versions=len(nodes), error=error.message)
             return
@@ -88,7 +108,8 @@ class Keeper:
                 log.warning("content of a deleted version stays", error=str(result))
 
 
-def _path(root: str, uuid: str, number: int) -> str:
+def kept_path(root: str, uuid: str, number: int) -> str:
+    """Where content lies in the internal datasource."""
     return f"{root}/{uuid}/{number:x}"
 
 
@@ -103,7 +124,7 @@ async def _read(reader: ObjectReader, node: Node) -> AsyncIterator[bytes]:
         yield data
 
 
-class _KeptDigest:
+class KeptDigest:
     """``ContentDigest`` of content that nobody announced anything about."""
 
     def __init__(self) -> None:

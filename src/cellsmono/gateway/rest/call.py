@@ -1,5 +1,6 @@
 """One request as the handlers see it, and what they work with."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -104,25 +105,28 @@ class Call:
     def acting(self, **values: str) -> Actor:
         """The same, with more circumstances that the policies of buckets may ask for."""
         user, token = self.user, self.caller.token
-        about = {**self._circumstances, **{f"s3:{name}": value for name, value in values.items()}}
         return Actor(
             user.login,
             "user",
             token.id if token is not None else "",
             user=user.uuid,
             scopes=token.scopes if token is not None else (),
-            circumstances=Circumstances(values=about),
+            circumstances=self._tell(values),
         )
 
-    @property
-    def administrator(self) -> Actor:
+    def _tell(self, values: Mapping[str, str]) -> Circumstances:
+        about = {f"s3:{name}": value for name, value in values.items()}
+        return Circumstances(values={**self._circumstances, **about})
+
+    def administering(self, **values: str) -> Actor:
         """On whose behalf the tree of all datasources is looked at. The route must let in administrators alone."""
-        return Actor(self.user.login, "system", circumstances=Circumstances(values=self._circumstances))
+        return Actor(self.user.login, "system", circumstances=self._tell(values))
 
 
 def _look_around(exchange: Exchange, now: float) -> dict[str, str]:
     """What policies of buckets may know about any request, as on S3."""
     values = {
+        "aws:currenttime": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now)),
         "aws:epochtime": str(int(now)),
         "aws:securetransport": "true" if exchange.secure else "false",
     }

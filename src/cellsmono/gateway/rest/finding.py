@@ -9,7 +9,7 @@ from cellsmono.gateway.rest.tree_structs import TreeNode
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.paths import name_of
 from cellsmono.interfaces.router import Actor, NodeRouter
-from cellsmono.kernel.errors import Forbidden, NotFound
+from cellsmono.kernel.errors import Forbidden, NotFound, Unavailable
 
 PAGE: Final = 1_000
 _MOST_LOOKED_AT: Final = 50
@@ -93,6 +93,6 @@ async def _show_way(router: NodeRouter, actor: Actor, root: str, folder: str, *,
     try:
         if is_looked_at:
             return show_node(root, await router.read_node(actor, root, folder))
-    except (NotFound, Forbidden):
+    except (NotFound, Forbidden, Unavailable):
         pass
     return show_bare_folder(root, folder)

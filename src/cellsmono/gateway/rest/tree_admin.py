@@ -17,6 +17,7 @@ from cellsmono.gateway.rest.tree_structs import (
     TreeNode,
 )
 from cellsmono.interfaces.tree import DATASOURCE_PREFIX, ROOT_UUID
+from cellsmono.kernel.errors import Forbidden, NotFound, Unavailable
 
 _ROOT = TreeNode(ROOT_UUID, "/", NodeType.COLLECTION, meta_store={"name": as_json("/")})
 
@@ -33,13 +34,13 @@ async def read_list(rest: RestContext, call: Call, body: AdminListRequest) -> No
     path = parse_path(body.node.path)
     parent = await _read(rest, call, path)
     if not path.root:
-        roots = await rest.router.list_roots(call.administrator)
-        children = [await _read(rest, call, NodePath(root.name)) for root in roots]
+        roots = await rest.router.list_roots(call.administering())
+        children = [await _read_source(rest, call, root.name) for root in roots]
         end = body.offset + body.limit if body.limit else None
         return NodesCollection(parent, children[body.offset : end])
     if parent.type is NodeType.LEAF:
         return NodesCollection(parent)
-    actor = call.administrator
+    actor = call.administering(prefix=path.folder, delimiter="/")
     key = ("", path.root, path.folder)
     page = await rest.cursors.read(
         key, lambda after: list_pages(rest.router, actor, path, after), body.offset, body.limit
@@ -47,10 +48,18 @@ async def read_list(rest: RestContext, call: Call, body: AdminListRequest) -> No
     return NodesCollection(parent, page.nodes)
 
 
+async def _read_source(rest: RestContext, call: Call, name: str) -> TreeNode:
+    """A datasource; one that can not be looked at now is listed all the same."""
+    try:
+        return await _read(rest, call, NodePath(name))
+    except (NotFound, Forbidden, Unavailable):
+        return TreeNode(DATASOURCE_PREFIX + name, name, NodeType.COLLECTION, meta_store={"name": as_json(name)})
+
+
 async def _read(rest: RestContext, call: Call, path: NodePath) -> TreeNode:
     if not path.root:
         return _ROOT
-    node = await find_node(rest.router, call.administrator, path)
+    node = await find_node(rest.router, call.administering(), path)
     shown = show_node(path.root, node, with_all=True)
     if path.leaf:
         return shown

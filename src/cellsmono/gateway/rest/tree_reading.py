@@ -11,7 +11,7 @@ from cellsmono.gateway.rest.seen import list_seen
 from cellsmono.gateway.rest.showing import show_node, show_version, show_workspace
 from cellsmono.gateway.rest.tree_structs import BulkAnswer, BulkRequest, NodeAnswer, TreeNode
 from cellsmono.interfaces.workspaces import ShownWorkspace
-from cellsmono.kernel.errors import Forbidden, NotFound
+from cellsmono.kernel.errors import Forbidden, NotFound, Unavailable
 
 MOST_PATHS: Final = 1_000
 MOST_FOLDERS: Final = 50
@@ -41,11 +41,14 @@ async def _read_workspace(rest: RestContext, call: Call, slug: str) -> TreeNode:
 
 
 async def _show_workspace(rest: RestContext, call: Call, shown: ShownWorkspace) -> TreeNode:
-    """A workspace with what is known of its folder: there is none where it has several, or before the first file."""
+    """A workspace with what is known of its folder.
+
+    Nothing is where it has several, before the first file, and while its datasource is away.
+    """
     slug = shown.workspace.slug
     try:
         node = show_node(slug, await find_node(rest.router, call.actor, NodePath(slug)))
-    except (NotFound, Forbidden):
+    except (NotFound, Forbidden, Unavailable):
         return show_workspace(shown)
     return show_workspace(shown, node)
 

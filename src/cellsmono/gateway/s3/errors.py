@@ -112,6 +112,8 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
         404,
         "Object Lock configuration does not exist for this bucket",
     ),
+    # Not AWS's: a user has locked the file, so that others leave it alone. 423 is WebDAV's status (RFC 4918, 11.3).
+    "ObjectLocked": (423, "The object is locked by another user."),
     "OperationAborted": (
         409,
         "A conflicting conditional operation is currently in progress against this resource. Please try again.",
@@ -119,8 +121,9 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "OwnershipControlsNotFoundError": (404, "The bucket ownership controls were not found"),
     "PermanentRedirect": (301, "The bucket must be addressed using the specified endpoint."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
-    # Not AWS's: a quota of this server, not of an AWS account.
-    "QuotaExceeded": (507, "The quota is used up. Delete something, or ask the owner for more."),
+    # Not AWS's: a quota of this server, not of an AWS account. Code and status are Ceph's, which clients give up on at
+    # once; some repeat whatever has a status of 5xx.
+    "QuotaExceeded": (403, "The quota is used up. Delete something, or ask the owner for more."),
     "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
     "RequestHeaderSectionTooLarge": (400, "Your request header section exceeds the maximum allowed size."),
     "RequestTimeTooSkewed": (
@@ -249,7 +252,12 @@ def _too_large(error: domain.CellsError) -> S3Error:
 def _quota(error: domain.CellsError) -> S3Error:
     if error.reason == "disk_full":
         return S3Error("InsufficientStorage", error.message)
-    return S3Error("QuotaExceeded")
+    return S3Error("QuotaExceeded", error.message)
+
+
+def _locked(error: domain.CellsError) -> S3Error:
+    by_user = error.reason in {"content_lock", "lock", "child_lock"}
+    return S3Error("ObjectLocked" if by_user else "OperationAborted", error.message)
 
 
 def _unavailable(error: domain.CellsError) -> S3Error:
@@ -265,7 +273,7 @@ _FROM_DOMAIN: Final[tuple[tuple[type[domain.CellsError], Callable[[domain.CellsE
     (domain.Invalid, _invalid),
     (domain.TooLarge, _too_large),
     (domain.QuotaExceeded, _quota),
-    (domain.Locked, lambda error: S3Error("OperationAborted", error.message)),
+    (domain.Locked, _locked),
     (domain.Unavailable, _unavailable),
     (domain.Corrupt, lambda error: S3Error("InternalError")),
 )

@@ -4,7 +4,7 @@ import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -123,9 +123,16 @@ class Connection:
             await self._stack.aclose()
 
 
+@cache
+def _session() -> Any:
+    """The one session of the process: it keeps the models of S3, whose reading takes most of a client's making."""
+    from aiobotocore.session import get_session
+
+    return get_session()
+
+
 def _make_client(endpoint: Endpoint) -> Any:
     from aiobotocore.config import AioConfig
-    from aiobotocore.session import get_session
 
     config = AioConfig(
         region_name=endpoint.region,
@@ -142,7 +149,7 @@ def _make_client(endpoint: Endpoint) -> Any:
             "payload_signing_enabled": endpoint.signs_bodies,
         },
     )
-    return get_session().create_client(
+    return _session().create_client(
         "s3",
         endpoint_url=endpoint.url or None,
         aws_access_key_id=endpoint.access_key,

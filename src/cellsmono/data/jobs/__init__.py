@@ -1,0 +1,1 @@
+"""Jobs on behalf of users, and the recycle bins."""
