@@ -261,3 +261,56 @@ def test_a_job_that_fails_says_why(ours):
     task = done(site, token, begin(site, token, "move", f"{slug}/dir", target=f"{slug}/new"), "Error")
     assert task["StatusMessage"]
     assert site.held() == ["dir/a", "dir/hidden/x"]
+
+
+def origins(site, token, folder):
+    """Path and origin of what is in a folder, as a listing and as ``stat`` have them."""
+    listed = site.call("POST", "/tree/stats", token, {"NodePaths": [f"{folder}/*"]}).json["Nodes"]
+    found = {}
+    for node in listed:
+        alone = site.call("GET", f"/tree/stat/{node['Path']}", token).json["Node"]
+        (one, two) = (each["MetaStore"].get("pydio:recycle_restore") for each in (node, alone))
+        assert one == two
+        found[node["Path"]] = None if one is None else json.loads(one)
+    return found
+
+
+def test_what_is_in_the_bin_tells_where_it_was(ours):
+    site, slug, token = ours
+    site.put("dir/in/x", "dir/in/y", "top", "kept")
+    deleted(site, token, f"{slug}/dir/in/x")
+    deleted(site, token, f"{slug}/dir", f"{slug}/top")
+    site.put("recycle_bin/by-hand")
+    assert origins(site, token, f"{slug}/recycle_bin") == {
+        f"{slug}/recycle_bin/by-hand": None,
+        f"{slug}/recycle_bin/dir": f"{slug}/dir",
+        f"{slug}/recycle_bin/top": f"{slug}/top",
+        f"{slug}/recycle_bin/x": f"{slug}/dir/in/x",
+    }
+    assert origins(site, token, f"{slug}/recycle_bin/dir/in") == {f"{slug}/recycle_bin/dir/in/y": None}
+    assert origins(site, token, slug) == {f"{slug}/kept": None, f"{slug}/recycle_bin": None}
+
+
+def test_it_is_told_in_the_words_of_the_workspace(site):
+    site.put("one/deep/x", "two/y")
+    site.perform(SetAcl(f"{site.source}/one", "group:/", {"recycle_root": "1"}))
+    alice = site.user("alice")
+    both = site.workspace("both", {"a": f"{site.source}/one", "b": f"{site.source}/two"}, (alice, *BOTH))
+    one = site.workspace("one", {"": f"{site.source}/one"}, (alice, *BOTH))
+    token = site.token(alice)
+    deleted(site, token, f"{both}/a/deep/x")
+    assert origins(site, token, f"{both}/a/recycle_bin") == {f"{both}/a/recycle_bin/x": f"{both}/a/deep/x"}
+    assert origins(site, token, f"{one}/recycle_bin") == {f"{one}/recycle_bin/x": f"{one}/deep/x"}
+
+
+def test_folders_that_are_kept_from_a_user_are_not_told(ours):
+    site, slug, token = ours
+    site.put("secret/x", "secret/y", "open/z")
+    bob = site.user("bob")
+    shared = site.workspace("shared", {"": site.source}, (bob, *BOTH))
+    site.perform(SetAcl(f"{site.source}/secret", f"user:{bob}", {"deny": "1"}))
+    deleted(site, token, f"{slug}/secret/x", f"{slug}/open/z")
+    assert origins(site, site.token(bob), f"{shared}/recycle_bin") == {
+        f"{shared}/recycle_bin/x": None,
+        f"{shared}/recycle_bin/z": f"{shared}/open/z",
+    }
