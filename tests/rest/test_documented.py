@@ -59,6 +59,13 @@ def test_nodes(follow):
 
 
 @pytest.mark.client("curl")
+def test_jobs(follow):
+    told = follow("jobs")
+    assert '"Label":"Copy from to personal-files/to"' in told
+    assert '"Path":"personal-files/to/plan.txt"' in told
+
+
+@pytest.mark.client("curl")
 def test_content(follow):
     assert follow("content").endswith("ell")
 

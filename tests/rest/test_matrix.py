@@ -13,7 +13,8 @@ TABLE = {
     OPEN: "Discovery OpenApi FrontendSession FrontendBootConf",
     ANYBODY: "FrontendState",
     USERS: """
-        TreeStat TreeStats MetaBulkGet TreeCreate TreeDelete ContentRead ContentWrite
+        TreeStat TreeStats MetaBulkGet TreeCreate TreeDelete TreeRestore ContentRead ContentWrite
+        JobSearch JobControl JobCreate
         UploadCreate UploadTell UploadGoOn UploadAbort
         UserSearch UserRead RoleSearch RoleRead WorkspaceSearch GraphState TokenRevoke
     """,
@@ -26,12 +27,15 @@ TABLE = {
 ROWS = {name: who for who, names in TABLE.items() for name in names.split()}
 """Route: who may."""
 BOUND = {
-    *("TreeStat", "TreeStats", "MetaBulkGet", "TreeCreate", "TreeDelete"),
+    *("TreeStat", "TreeStats", "MetaBulkGet", "TreeCreate", "TreeDelete", "TreeRestore", "JobSearch", "JobCreate"),
     *("ContentRead", "ContentWrite", "GraphState", "TokenRevoke"),
     *("UploadCreate", "UploadTell", "UploadGoOn", "UploadAbort"),
 }
 """What tokens that are bound to a node are good for."""
-NODES = {"TreeStat", "TreeCreate", "TreeDelete", "ContentRead", "ContentWrite", "TokenDocument", "UploadCreate"}
+NODES = {
+    *("TreeStat", "TreeCreate", "TreeDelete", "TreeRestore", "JobCreate"),
+    *("ContentRead", "ContentWrite", "TokenDocument", "UploadCreate"),
+}
 """What is about one node, so that whoever is a stranger to its workspace is refused."""
 
 WHO = {
@@ -87,6 +91,7 @@ class Callers:
             "ContentWrite": f"/io/{self.slug}/dir/by-{who.replace(' ', '-')}",
             "UploadCreate": f"/io/{self.slug}/dir/upload",
             **dict.fromkeys(("UploadTell", "UploadGoOn", "UploadAbort"), f"/upload/{self.slug}/none"),
+            "JobCreate": "/jobs/user/restore",
             "UserRead": f"/user/{login}",
             "UserPut": f"/user/{login}",
             "RoleRead": "/role/ROOT_GROUP",
@@ -98,6 +103,10 @@ class Callers:
             "MetaBulkGet": {"NodePaths": [node]},
             "TreeCreate": {"Nodes": [{"Path": f"{self.slug}/dir/y", "Type": "LEAF"}]},  # there already: 409
             "TreeDelete": {"Nodes": [{"Path": f"{self.slug}/dir/none"}], "RemovePermanently": True},
+            "TreeRestore": {"Nodes": [{"Path": f"{self.slug}/dir/none"}]},
+            "JobSearch": {"JobIDs": ["none"]},
+            "JobControl": {"Cmd": "Stop", "JobId": "none"},
+            "JobCreate": {"JsonParameters": f'{{"nodes": ["{self.slug}/dir/none"]}}'},
             "TokenRevoke": {"TokenId": "none"} if who != "bound" else {},
             "TokenDocument": {"Path": node},
             "AclDelete": {"NodeID": "none"},

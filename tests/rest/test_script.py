@@ -19,6 +19,27 @@ def sign_in(site, login):
     return site.call("POST", "/frontend/session", body={"AuthInfo": info, "ClientTime": 1_700_000_000}).json["JWT"]
 
 
+def poll(site, token, job_id):
+    """The task of a job once it is over, as clients wait for it: they ask again and again."""
+    while True:
+        (job,) = site.call("POST", "/jobs/user", token, {"JobIDs": [job_id], "LoadTasks": "Any"}).json["Jobs"]
+        (task,) = job["Tasks"]
+        if task["Status"] not in {"Queued", "Running"}:
+            return task
+
+
+def run_job(site, token, name, *nodes, **more):
+    body = {"JobName": name, "JsonParameters": json.dumps({"nodes": nodes, **more})}
+    answer = site.call("PUT", f"/jobs/user/{name}", token, body)
+    assert answer.status == 200, answer
+    return poll(site, token, answer.json["JobUuid"])
+
+
+def recycle(site, token, path):
+    (job,) = site.call("POST", "/tree/delete", token, {"Nodes": [{"Path": path}]}).json["DeleteJobs"]
+    assert poll(site, token, job["Uuid"])["Status"] == "Finished"
+
+
 def test_a_script_runs_through(site):
     admin = sign_in(site, site.user("root", Profile.ADMIN, PASSWORD))
 
@@ -40,6 +61,19 @@ def test_a_script_runs_through(site):
     uploaded = site.call("PUT", f"/io/{folder}/plan.txt", admin, b"plan")
     assert uploaded.status == 200
     assert site.call("GET", f"/tree/stat/{folder}", admin).json["Node"]["Uuid"] == made["Uuid"]
+
+    copied = run_job(site, admin, "copy", folder, target=f"{folder}-copy")
+    assert copied["Status"] == "Finished"
+    assert site.call("GET", f"/io/{folder}-copy/plan.txt", admin).body == b"plan"
+    recycle(site, admin, f"{folder}-copy")
+    assert site.call("GET", f"/tree/stat/{folder}-copy", admin).status == 404
+    lying = site.call("GET", f"/tree/stat/common-files/recycle_bin/project-{site.number}-copy", admin).json["Node"]
+    assert json.loads(lying["MetaStore"]["pydio:recycle_restore"]) == f"{folder}-copy"
+    (restored,) = post("/tree/restore", {"Nodes": [{"Path": lying["Path"]}]})["RestoreJobs"]
+    assert poll(site, admin, restored["Uuid"])["Status"] == "Finished"
+    back = site.call("GET", f"/tree/stat/{folder}-copy", admin).json["Node"]
+    assert back["Uuid"] == lying["Uuid"]
+    post("/tree/delete", {"Nodes": [{"Path": f"{folder}-copy"}], "RemovePermanently": True})
 
     login = f"erin{site.number}"
     user = put(f"/user/{login}", {"Login": login, "Password": PASSWORD, "Attributes": {"profile": "standard"}})

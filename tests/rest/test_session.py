@@ -1,11 +1,14 @@
 """Sign-in by password over REST, and what clients read when they begin."""
 
+import base64
 from xml.etree import ElementTree
 
 import pytest
 
+from cellsmono.idm.one_time_codes import code_at, step_at
 from cellsmono.idm.sessions import ACCESS_SECONDS
-from cellsmono.interfaces.people import ListTokens
+from cellsmono.interfaces.people import ListSessions, ListTokens
+from cellsmono.interfaces.signing_in import EnableTotp
 from cellsmono.interfaces.users import Profile
 
 PASSWORD = "correct horse"
@@ -49,6 +52,32 @@ def test_signing_in_and_out(flat_site):
     assert site.perform(ListTokens(alice)) == []
     for _ in range(2):  # nothing is left to end
         assert site.call("POST", "/frontend/session", refreshed["JWT"], {"AuthInfo": {"type": "logout"}}).status == 200
+
+
+def test_a_second_factor(flat_site):
+    site = flat_site
+    alice = site.user("alice", password=PASSWORD)
+    made = site.perform(EnableTotp(alice))
+    secret = base64.b32decode(made.secret + "=" * (-len(made.secret) % 8))
+    code = code_at(secret, step_at(site.server.clock.time()))
+    recovery = made.recovery_codes[0]
+
+    def status(**more):
+        info = {"login": alice, "password": PASSWORD, "type": "credentials", **more}
+        answer = site.call("POST", "/frontend/session", body={"AuthInfo": info})
+        assert answer.status == 200 or answer.json["Detail"] == "Login failed", answer
+        return answer.status
+
+    assert [status(), status(code=code), status(code=code), status(code=recovery)] == [401, 200, 401, 200]
+    assert status(code=recovery) == 401
+
+
+def test_a_list_of_sessions_tells_where_they_come_from(flat_site):
+    site = flat_site
+    alice = site.user("alice", password=PASSWORD)
+    assert sign_in(site, alice, User_Agent="my client").status == 200
+    (session,) = site.perform(ListSessions(alice))
+    assert (session.agent, session.address, session.client) == ("my client", "127.0.0.1", "cells-frontend")
 
 
 def test_a_login_that_fails_never_says_why(flat_site):

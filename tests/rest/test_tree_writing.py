@@ -144,15 +144,23 @@ def test_a_file_and_a_folder_are_deleted(ours):
     assert delete(site, token, f"{slug}/none").status == 404
 
 
-def test_nothing_goes_for_good_by_mistake(ours):
+def test_the_root_of_a_workspace_stays(ours):
     site, slug, token = ours
     site.put("dir/x")
-    answer = delete(site, token, f"{slug}/dir", RemovePermanently=False)
-    assert (answer.status, answer.json["Code"]) == (409, "no_recycle_bin")
-    assert delete(site, token, slug).status == 403
-    assert delete(site, token, f"{slug}/").status == 403
-    assert delete(site, token, "").status == 400
+    for permanently in (True, False):
+        assert delete(site, token, slug, RemovePermanently=permanently).status == 403
+        assert delete(site, token, f"{slug}/", RemovePermanently=permanently).status == 403
+        assert delete(site, token, "", RemovePermanently=permanently).status == 400
+        assert delete(site, token, RemovePermanently=permanently).status == 400
     assert site.held() == ["dir/x"]
+
+
+def test_where_there_is_no_bin_it_goes_for_good(ours):
+    site, slug, token = ours
+    site.put("dir/x", "dir/y", "kept")
+    answer = delete(site, token, f"{slug}/dir", RemovePermanently=False)
+    site.server.run(site.server.core.jobs.wait(answer.json["DeleteJobs"][0]["Uuid"]))
+    assert site.held() == ["kept"]
 
 
 def test_a_folder_that_hides_something_stays(ours):

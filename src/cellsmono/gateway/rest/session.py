@@ -1,5 +1,6 @@
 """Sign-in by password: sessions begin, go on and end at one address."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -18,8 +19,9 @@ SHOWN_AGENT: Final = 200
 
 
 class SessionRequest(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """What to do, in ``AuthInfo``: ``type`` is ``credentials`` (with ``login`` and ``password``), ``refresh`` (with
-    ``refresh_token``) or ``logout``. Without a type it is ``credentials`` where a login is given.
+    """What to do, in ``AuthInfo``: ``type`` is ``credentials`` (with ``login`` and ``password``, and ``code`` for who
+    has a second factor), ``refresh`` (with ``refresh_token``) or ``logout``. Without a type it is ``credentials`` where
+    a login is given.
     """
 
     auth_info: dict[str, str] = {}
@@ -52,8 +54,7 @@ async def change_session(rest: RestContext, call: Call, body: SessionRequest) ->
         return SessionAnswer()
     try:
         if kind == "credentials":
-            agent = call.exchange.headers.get("User-Agent", "")[:SHOWN_AGENT]
-            session = await rest.people.perform(SignIn(info.get("login", ""), info.get("password", ""), agent))
+            session = await rest.people.perform(_read_credentials(call, info))
         elif kind == "refresh":
             session = await rest.people.perform(RefreshSession(info.get("refresh_token", "")))
         else:
@@ -61,6 +62,16 @@ async def change_session(rest: RestContext, call: Call, body: SessionRequest) ->
     except Forbidden as error:
         raise _refuse(error) from None
     return _tell(session, rest.clock.time())
+
+
+def _read_credentials(call: Call, info: Mapping[str, str]) -> SignIn:
+    return SignIn(
+        info.get("login", ""),
+        info.get("password", ""),
+        call.exchange.headers.get("User-Agent", "")[:SHOWN_AGENT],
+        address=call.exchange.remote or "",
+        code=info.get("code", ""),
+    )
 
 
 async def _end(rest: RestContext, call: Call) -> None:

@@ -5,6 +5,7 @@ from cellsmono.gateway.rest import (
     content,
     discovery,
     frontend,
+    jobs,
     openapi,
     session,
     tree_admin,
@@ -12,6 +13,7 @@ from cellsmono.gateway.rest import (
     tree_writing,
     uploads,
 )
+from cellsmono.gateway.rest import job_structs as about_jobs
 from cellsmono.gateway.rest import tree_structs as tree
 from cellsmono.gateway.rest.routes import Access, Route
 from cellsmono.gateway.rest.table_people import PEOPLE_ROUTES
@@ -157,11 +159,23 @@ _TREE = (
         path="/tree/delete",
         name="TreeDelete",
         tag="Tree",
-        summary="Delete nodes, with everything below them.",
+        summary="Delete nodes, with everything below them: into the recycle bin, or for good.",
         access=Access.USERS,
         handler=tree_writing.delete_nodes,
         takes=tree.DeleteRequest,
         gives=tree.DeleteAnswer,
+        bound=True,
+    ),
+    Route(
+        method="POST",
+        path="/tree/restore",
+        name="TreeRestore",
+        tag="Tree",
+        summary="Bring deleted nodes back to where they were.",
+        access=Access.USERS,
+        handler=tree_writing.restore_nodes,
+        takes=about_jobs.RestoreRequest,
+        gives=about_jobs.RestoreAnswer,
         bound=True,
     ),
     Route(
@@ -185,6 +199,44 @@ _TREE = (
         handler=tree_admin.read_stat,
         takes=tree.AdminStatRequest,
         gives=tree.NodeAnswer,
+    ),
+)
+
+_JOBS = (
+    Route(
+        method="POST",
+        path="/jobs/user",
+        name="JobSearch",
+        tag="Jobs",
+        summary="Find jobs, with how far they are.",
+        access=Access.USERS,
+        handler=jobs.search,
+        takes=about_jobs.JobSearch,
+        gives=about_jobs.JobsCollection,
+        bound=True,
+    ),
+    Route(
+        method="PUT",
+        path="/jobs/user",
+        name="JobControl",
+        tag="Jobs",
+        summary="Pause, resume, stop or delete a job.",
+        access=Access.USERS,
+        handler=jobs.control,
+        takes=about_jobs.CtrlCommand,
+        gives=about_jobs.CtrlAnswer,
+    ),
+    Route(
+        method="PUT",
+        path="/jobs/user/{JobName}",
+        name="JobCreate",
+        tag="Jobs",
+        summary="Begin to copy, move, delete or restore nodes.",
+        access=Access.USERS,
+        handler=jobs.create,
+        takes=about_jobs.JobRequest,
+        gives=about_jobs.JobAnswer,
+        bound=True,
     ),
 )
 
@@ -259,4 +311,4 @@ _CONTENT = (
     ),
 )
 
-ROUTES = _CONFIG + _FRONTEND + _TREE + _CONTENT + PEOPLE_ROUTES
+ROUTES = _CONFIG + _FRONTEND + _TREE + _JOBS + _CONTENT + PEOPLE_ROUTES

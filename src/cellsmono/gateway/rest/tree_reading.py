@@ -7,6 +7,7 @@ from cellsmono.gateway.rest.errors import RestError, bad_request
 from cellsmono.gateway.rest.finding import find_node, list_pages
 from cellsmono.gateway.rest.paging import MOST_UNPAGED, Page, paginate
 from cellsmono.gateway.rest.paths import NodePath, parse_path, split_children
+from cellsmono.gateway.rest.recycled import with_origins
 from cellsmono.gateway.rest.seen import list_seen
 from cellsmono.gateway.rest.showing import show_node, show_version, show_workspace
 from cellsmono.gateway.rest.tree_structs import BulkAnswer, BulkRequest, NodeAnswer, TreeNode
@@ -30,7 +31,8 @@ async def read_one(rest: RestContext, call: Call, path: NodePath, *, with_all: b
     """A node, or a workspace. Raises NotFound, Forbidden."""
     if not path.leaf:
         return await _read_workspace(rest, call, path.root)
-    return show_node(path.root, await find_node(rest.router, call.actor, path), with_all=with_all)
+    node = show_node(path.root, await find_node(rest.router, call.actor, path), with_all=with_all)
+    return (await with_origins(rest, call, [node]))[0]
 
 
 async def _read_workspace(rest: RestContext, call: Call, slug: str) -> TreeNode:
@@ -68,14 +70,15 @@ async def read_bulk(rest: RestContext, call: Call, body: BulkRequest) -> BulkAns
         try:
             if folder is not None:
                 page = await _list_children(rest, call, folder, body)
+                nodes += await with_origins(rest, call, page.nodes)
             elif body.versions:
                 page = await _list_versions(rest, call, parse_path(text), body)
+                nodes += page.nodes
             else:
                 nodes.append(await read_one(rest, call, parse_path(text), with_all=body.all_meta_providers))
                 continue
         except (NotFound, Forbidden):
             continue
-        nodes += page.nodes
         if len(nodes) > MOST_UNPAGED:
             raise RestError(413, "too_many", f"There are more than {MOST_UNPAGED} nodes: ask with Limit and Offset")
         pagination = paginate(page, body.offset, body.limit) or pagination

@@ -87,7 +87,7 @@ class NodesCollection(msgspec.Struct, frozen=True, omit_defaults=True, rename="p
 
 
 class DeleteRequest(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """Nodes to delete, by ``path``, each with everything below it."""
+    """Nodes to delete, by ``path``, each with everything below it; ``remove_permanently`` passes the recycle bin."""
 
     nodes: list[TreeNode] = []
     recursive: bool = False
@@ -95,7 +95,7 @@ class DeleteRequest(msgspec.Struct, frozen=True, omit_defaults=True, rename="pas
 
 
 class BackgroundJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """A job that goes on after the answer."""
+    """A job that goes on after the answer. ``node_uuid`` is the node that it is about, where it is one alone."""
 
     uuid: str = ""
     label: str = ""
@@ -103,7 +103,7 @@ class BackgroundJob(msgspec.Struct, frozen=True, omit_defaults=True, rename="pas
 
 
 class DeleteAnswer(msgspec.Struct, frozen=True, omit_defaults=True, rename="pascal"):
-    """Jobs that are still at it; none where all is done."""
+    """The jobs that do it; none where all is done."""
 
     delete_jobs: list[BackgroundJob] = []
 

@@ -1,18 +1,21 @@
-"""Tree: make nodes and delete them."""
+"""Tree: make nodes, delete them and bring them back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
 
 from cellsmono.gateway.rest.call import Call, RestContext
 from cellsmono.gateway.rest.digests import Md5Digest
-from cellsmono.gateway.rest.errors import RestError, bad_request
+from cellsmono.gateway.rest.errors import bad_request
 from cellsmono.gateway.rest.finding import find_node
+from cellsmono.gateway.rest.job_structs import RestoreAnswer, RestoreRequest
+from cellsmono.gateway.rest.jobs import find_all, recycle, restore
 from cellsmono.gateway.rest.paths import NodePath, parse_path, require_inner
 from cellsmono.gateway.rest.removing import remove_folder
 from cellsmono.gateway.rest.showing import show_node
 from cellsmono.gateway.rest.tree_structs import (
+    BackgroundJob,
     CreateRequest,
     DeleteAnswer,
     DeleteRequest,
@@ -21,6 +24,7 @@ from cellsmono.gateway.rest.tree_structs import (
     TreeNode,
 )
 from cellsmono.interfaces.datasource import Conditions, WriteOptions
+from cellsmono.interfaces.jobs import Job
 from cellsmono.interfaces.node import FolderKind, Node
 from cellsmono.interfaces.paths import parent_of
 from cellsmono.kernel.errors import AlreadyExists, Forbidden, NotFound, PreconditionFailed
@@ -102,12 +106,11 @@ def _read_contents(node: TreeNode) -> str:
 
 
 async def delete_nodes(rest: RestContext, call: Call, body: DeleteRequest) -> DeleteAnswer:
-    """POST /tree/delete: for good, and done when it is answered."""
-    if not body.remove_permanently:
-        raise RestError(
-            409, "no_recycle_bin", "There is no recycle bin: set RemovePermanently to delete for good, or keep it"
-        )
+    """POST /tree/delete: into the recycle bin as a job, or for good, which is done when it is answered."""
     paths = [require_inner(parse_path(node.path)) for node in _check_number(body.nodes)]
+    if not body.remove_permanently:
+        found = await find_all(rest, call, paths)
+        return DeleteAnswer([_show_begun(await recycle(rest, call, [path for path, _ in found]), found)])
     for path in paths:
         node = await find_node(rest.router, call.actor, path)
         if node.is_folder:
@@ -115,6 +118,16 @@ async def delete_nodes(rest: RestContext, call: Call, body: DeleteRequest) -> De
         else:
             await rest.router.delete_node(call.actor, path.root, node.path)
     return DeleteAnswer()
+
+
+async def restore_nodes(rest: RestContext, call: Call, body: RestoreRequest) -> RestoreAnswer:
+    """POST /tree/restore: back to where they were, as a job."""
+    found = await find_all(rest, call, [parse_path(node.path) for node in _check_number(body.nodes)])
+    return RestoreAnswer([_show_begun(await restore(rest, call, [path for path, _ in found]), found)])
+
+
+def _show_begun(job: Job, found: Sequence[tuple[str, Node]]) -> BackgroundJob:
+    return BackgroundJob(job.id, job.label, found[0][1].uuid if len(found) == 1 else "")
 
 
 def _check_number(nodes: list[TreeNode]) -> list[TreeNode]:
