@@ -186,6 +186,19 @@ async def test_a_removed_one_comes_back_with_its_tree_and_another_format_is_not_
         assert await read(core.router, "blobs", "a/b") == b"data"
 
 
+async def test_a_removed_one_comes_back_after_it_was_added_in_the_wrong_format(open_it, make_source):
+    flat = make_source("blobs", format="flat")
+    async with open_it() as core:
+        await core.installation.add_datasource(DatasourceConfig(**flat))
+        node = await put(core.router, "blobs", "a/b")
+        await core.installation.remove_datasource("blobs")
+        with pytest.raises(Unavailable, match="is a flat store"):
+            await core.installation.add_datasource(DatasourceConfig(**flat | {"format": "structured"}))
+        await core.installation.add_datasource(DatasourceConfig(**flat))
+        assert await core.router.read_node(OWNER, "blobs", "a/b") == node
+        assert await read(core.router, "blobs", "a/b") == b"data"
+
+
 async def test_the_index_of_a_flat_one_is_never_compared_with_a_folder(open_it, make_source, tmp_path):
     flat = make_source("blobs", format="flat")
     async with open_it(flat) as core:

@@ -1,5 +1,6 @@
 """Exporting without a server: where the snapshot and the blobs are, and nothing else."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
@@ -40,13 +41,21 @@ async def export_datasource(
 
     ``snapshot`` is the path of a file (with a ``/`` in it), or the basename of one that lies with the blobs; empty
     takes the newest of those that is whole. ``versions``: noncurrent ones are written, too. Raises NotFound,
-    Unavailable, Invalid for a place that is no flat store, and what ``Sealing.open_keys`` and ``export_snapshot``
-    raise.
+    Unavailable, Invalid for a place that is no flat store and for a target inside it, and what
+    ``Sealing.open_keys`` and ``export_snapshot`` raise.
     """
+    if config.folder:
+        await asyncio.to_thread(_refuse_inside, target, Path(config.folder))
     async with open_alone("export", msgspec.structs.replace(config, read_only=True)) as objects:
         blobs = await _find_blobs(objects, config, keys)
         pieces, name = await _find_snapshot(objects.snapshots(config.name), snapshot, config)
         return await export_snapshot(pieces, name, blobs, target, note, versions=versions)
+
+
+def _refuse_inside(target: Path, folder: Path) -> None:
+    """Plain files among the blobs would be nobody's there. Links are followed, so that no other way leads in."""
+    if target.resolve().is_relative_to(folder.resolve()):
+        raise Invalid(f"{target} lies inside {folder}, where the blobs are; export into a folder elsewhere.")
 
 
 async def find_stored(loaded: LoadedConfig, name: str) -> DatasourceConfig:

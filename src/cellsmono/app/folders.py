@@ -74,6 +74,9 @@ def _split_argument(argument: str, base: Path) -> tuple[str, Path]:
             f"{name!r} in {argument!r} can not be a bucket's name: it has 3 to 63 lower-case letters, digits, '-' and "
             "'.', and a letter or digit at both ends"
         )
+    if not rest:
+        # An empty path would be the folder that the command is in: nobody means that who left a variable unset.
+        raise Invalid(f"{argument!r} names no folder; the one that you are in is written .")
     folder = (base / Path(rest).expanduser()).absolute()
     try:
         str(folder).encode()

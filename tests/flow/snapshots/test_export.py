@@ -132,6 +132,12 @@ async def test_what_can_not_be_is_told(site):
     with pytest.raises(Conflict):
         await export_datasource(place_of(site.folder), "", site.root / "full" / "mine", ignore)
     assert read_files(site.root / "full") == {"mine": b""}
+    before = read_files(site.folder)
+    (site.root / "way").symlink_to(site.folder)
+    for inside in (site.folder / "out", site.root / "way" / "out"):
+        with pytest.raises(Invalid, match="where the blobs are"):
+            await export_datasource(place_of(site.folder), "", inside, ignore)
+    assert read_files(site.folder) == before
     with pytest.raises(NotFound):
         await export_datasource(place_of(site.folder), "none.db", site.root / "out", ignore)
     shutil.rmtree(site.snapshots)

@@ -77,6 +77,9 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         read_folder_arguments(["file"], base=tmp_path)
     with pytest.raises(Invalid, match="'Bad_Name'"):
         read_folder_arguments(["Bad_Name=other"], base=tmp_path)
+    for nothing in ("", "photos="):  # what a variable that is not set leaves; it must not become the current folder
+        with pytest.raises(Invalid, match="names no folder"):
+            read_folder_arguments([nothing], base=tmp_path)
     with pytest.raises(AlreadyExists, match="'abc'"):
         read_folder_arguments(["abc=other"], known, base=tmp_path)
 

@@ -64,9 +64,17 @@ class IndexFiles:
         self.unmark(name)
 
     def take_back(self, name: str, tree: str) -> None:
-        """Use an index that was set aside, if there is one of this root and none in its place."""
-        if not self.path(name).exists() and self._kept(name, tree).exists():
-            self._kept(name, tree).rename(self.path(name))
+        """Use an index that was set aside, if there is one of this root.
+
+        What is in its place without a mark follows a folder, or was left by a datasource that could not be added: it
+        gives way.
+        """
+        kept = self._kept(name, tree)
+        if self.is_only_tree(name) or not kept.exists():
+            return
+        for end in ("", "-wal", "-shm"):
+            Path(f"{self.path(name)}{end}").unlink(missing_ok=True)
+        kept.rename(self.path(name))
 
     def forget(self, name: str) -> None:
         """Delete everything about a closed datasource but what was set aside."""
