@@ -157,6 +157,15 @@ async def test_what_can_not_be_rotated_says_why(open_it, make_source, source):
             await core.installation.rotate_key("blobs", rewrite=True)
 
 
+async def test_what_encrypts_nothing_gets_no_key(open_it, source):
+    async with open_it(source | {"encryption": "none"}) as core:
+        await put(core, "x", b"content")
+        for rewrite in (False, True):
+            with pytest.raises(Invalid, match="Nothing in 'blobs' is encrypted"):
+                await core.installation.rotate_key("blobs", rewrite=rewrite)
+        assert not (await core.installation.encryption.read()).stores
+
+
 async def test_an_import_opens_what_could_not_be_opened(open_it, source, tmp_path):
     async with open_it(source) as core:
         await put(core, "x", b"content")

@@ -63,6 +63,12 @@ class EncryptionKeys:
                 reason="format",
                 path=name,
             )
+        if not sealed.keys.wrapped:
+            raise Invalid(
+                f'Nothing in {name!r} is encrypted, so it has no key to renew. Set `encryption = "aes256"` first.',
+                reason="encryption",
+                path=name,
+            )
         if name in self._rotating:
             raise Conflict(f"The content of {name!r} is just being sealed anew; wait for that.", reason="rotating")
         self._rotating.add(name)

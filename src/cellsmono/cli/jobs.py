@@ -110,7 +110,7 @@ def print_job(job: Job, output: Output) -> None:
             ("what", job.label),
             ("user", job.login),
             ("state", job.state.value),
-            ("done", f"{job.done} of {job.total or '?'}, {job.progress:.0%}"),
+            ("done", f"{job.done} of {job.total}, {job.progress:.0%}" if job.total else job.done),
             ("message", job.message),
             ("created", format_time(job.created)),
             ("started", format_time(job.started)),
