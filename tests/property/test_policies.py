@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellsmono.data.policy.document import arn_of, parse_policy
-from cellsmono.data.policy.evaluation import evaluate
+from cellsmono.data.policy.evaluation import Who, evaluate
+from cellsmono.data.policy.request import Known
 from cellsmono.data.policy.wildcards import compile_pattern
 from cellsmono.kernel.errors import Invalid
 
@@ -37,19 +38,19 @@ STATEMENTS = st.fixed_dictionaries(
     },
     optional={
         "Condition": st.fixed_dictionaries(
-            {}, optional={"StringLike": st.builds(lambda v: {"s3:prefix": v}, st.lists(WILD, min_size=1, max_size=2))}
+            {}, optional={"StringLike": st.builds(lambda v: {"aws:Referer": v}, st.lists(WILD, min_size=1, max_size=2))}
         )
     },
 )
 
 
-def applies(statement, is_owner, action, path, prefix):
-    patterns = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix")
+def applies(statement, is_owner, action, path, referer):
+    patterns = statement.get("Condition", {}).get("StringLike", {}).get("aws:Referer")
     return (
         (statement["Principal"] == "*" or is_owner)
         and any(fits(each.lower(), action.lower()) for each in statement["Action"])
         and any(fits(each, arn_of("b", path)) for each in statement["Resource"])
-        and (patterns is None or (prefix is not None and any(fits(each, prefix) for each in patterns)))
+        and (patterns is None or (referer is not None and any(fits(each, referer) for each in patterns)))
     )
 
 
@@ -60,12 +61,13 @@ def applies(statement, is_owner, action, path, prefix):
     PATHS,
     st.none() | st.text("ab/", max_size=3),
 )
-def test_decisions_are_those_of_the_model(statements, is_owner, action, path, prefix):
-    effects = {each["Effect"] for each in statements if applies(each, is_owner, action, path, prefix)}
+def test_decisions_are_those_of_the_model(statements, is_owner, action, path, referer):
+    effects = {each["Effect"] for each in statements if applies(each, is_owner, action, path, referer)}
     expected = "deny" if "Deny" in effects else "allow" if effects else "none"
     policy = parse_policy(json.dumps({"Statement": statements}), "b")
-    values = {} if prefix is None else {"s3:prefix": prefix}
-    decision = evaluate(policy, is_owner=is_owner, action=action, resource=arn_of("b", path), values=values)
+    known = Known({} if referer is None else {"aws:referer": referer})
+    who = Who.OWNER if is_owner else Who.ANYBODY
+    decision = evaluate(policy, who=who, action=action, resource=arn_of("b", path), known=known)
     assert decision.value == expected
 
 
@@ -101,7 +103,8 @@ def test_any_document_is_read_or_refused(document):
     st.dictionaries(st.sampled_from(["Bool", "StringLike", "IpAddress", "DateEquals", "NumericEquals", "Null"]), JSON)
 )
 def test_any_condition_is_read_or_refused(block):
-    for each in (block, {name: {"s3:prefix": values} for name, values in block.items()}):
+    for each in (block, {name: {"aws:Referer": values} for name, values in block.items()}):
         with contextlib.suppress(Invalid):
             policy = parse_policy(json.dumps({"Statement": GOOD | {"Condition": each}}), "b")
-            evaluate(policy, is_owner=False, action=ACTIONS[0], resource=arn_of("b", "x"), values={"s3:prefix": "1"})
+            known = Known({"aws:referer": "1"})
+            evaluate(policy, who=Who.ANYBODY, action=ACTIONS[0], resource=arn_of("b", "x"), known=known)
