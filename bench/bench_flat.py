@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.store import FlatStore
@@ -24,6 +23,7 @@ from cellsmono.datasource.objects.local import LocalStore
 from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import Facts
 from cellsmono.interfaces.patch import Operation, Patch, PutLeaf
 from cellsmono.kernel.clock import SystemClock

@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.store import FlatStore
@@ -25,6 +24,7 @@ from cellsmono.datasource.structured import StructuredStore
 from cellsmono.datasource.sync.actor import Synchronizer
 from cellsmono.datasource.versions.keeper import Keeper
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Markers, Watch, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.clock import SystemClock
 

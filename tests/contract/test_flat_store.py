@@ -6,12 +6,12 @@ import hashlib
 import msgspec
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat import blobs as blobs_module
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.layout import Layout, blob_key, parse_key
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import NO_META, NodeAttributes, NodeMeta, is_sealed, new_uuid
 from cellsmono.interfaces.objects import Target
 from cellsmono.interfaces.operations import BlobProblem

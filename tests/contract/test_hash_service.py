@@ -5,9 +5,9 @@ import hashlib
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.hashing.service import HashService
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.node import BLOCK_BYTES

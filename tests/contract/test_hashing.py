@@ -5,9 +5,9 @@ import hashlib
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.hashing.run import HashRun
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.hashes import HashAlgorithm, HashProblem, RehashOptions
 from cellsmono.interfaces.node import BLOCK_BYTES, hash_one_block
 from cellsmono.interfaces.objects import Target

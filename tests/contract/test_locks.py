@@ -4,7 +4,6 @@ import pytest
 from msgspec.structs import replace
 
 from cellsmono.data.lifecycle.run import Run
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.versions.prune import Prune
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.checking import Repair, check_blobs
@@ -13,6 +12,7 @@ from cellsmono.datasource.index.memory import MemoryIndex
 from cellsmono.datasource.locking import carry_over, list_locked, refuse_removal
 from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.lifecycle import LifecycleRule
 from cellsmono.interfaces.locks import LockRule, ObjectLock, change_hold, change_retention
 from cellsmono.interfaces.node import NodeMeta

@@ -6,8 +6,8 @@ import hashlib
 import pytest
 from msgspec.structs import replace
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import Checksum, FolderKind, NodeMeta
 from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound, PreconditionFailed, TooLarge
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat.checking import check_blobs
 from cellsmono.interfaces.datasource import Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import FolderKind
 from cellsmono.kernel.clock import SystemClock
 from cellsmono.kernel.errors import Conflict, NotFound

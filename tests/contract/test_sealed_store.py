@@ -6,12 +6,12 @@ import secrets
 import pytest
 from msgspec.structs import replace
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.datasource.flat.layout import KEYS, RECORD, new_seal
 from cellsmono.datasource.sealing.format import HEADER_BYTES, sealed_size
 from cellsmono.datasource.sealing.rewriting import Rewriting
 from cellsmono.interfaces.datasource import CopyOptions, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import NodeMeta, is_sealed, new_uuid
 from cellsmono.interfaces.objects import Target
 from cellsmono.interfaces.operations import BlobProblem

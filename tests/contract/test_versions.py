@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat.checking import Repair, check_blobs
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import NodeAttributes, NodeMeta
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.interfaces.version import Versioning

@@ -23,7 +23,7 @@ OPERATIONS_SOURCE = """
 import asyncio, hashlib, mmap, os, struct, sys
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
 
 data, config, operation = sys.argv[1:4]

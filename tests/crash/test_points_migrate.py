@@ -20,7 +20,7 @@ CHILD = """
 import asyncio, mmap, os, signal, struct, sys
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.datasource.migration import copying
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions

@@ -23,7 +23,7 @@ import asyncio, contextlib, json, mmap, os, struct, sys
 import msgspec
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions
 from cellsmono.interfaces.node import NodeMeta

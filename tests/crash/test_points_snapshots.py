@@ -30,7 +30,7 @@ import asyncio, contextlib, json, mmap, os, struct, sys
 from pathlib import Path
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config, read_datasource
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
 from cellsmono.interfaces.node import NodeMeta
 

@@ -20,7 +20,7 @@ CHILD = """
 import asyncio, mmap, os, struct, sys
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
 from cellsmono.interfaces.version import Versioning
 

@@ -33,7 +33,7 @@ CHILD = """
 import asyncio, hashlib, random, sys, time
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
 from cellsmono.interfaces.node import FolderKind
 

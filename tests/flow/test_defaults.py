@@ -7,8 +7,8 @@ import pytest
 
 from cellsmono.app.defaults import DEFAULTS
 from cellsmono.app.settings import APPLICATION_ID, FILE_NAME
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import AlreadyExists, Invalid, NotFound
 from cellsmono.kernel.service import ServiceState

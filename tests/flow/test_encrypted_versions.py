@@ -2,8 +2,8 @@
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.migration import MigrationOptions, MigrationPhase, Obstacle
 from cellsmono.interfaces.sealing import SealWish
 from cellsmono.interfaces.version import Versioning

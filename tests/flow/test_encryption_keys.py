@@ -6,9 +6,9 @@ import pytest
 
 from cellsmono.app.encryption import EncryptionKeys
 from cellsmono.data.keys.export import export_keys, read_export
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.sealing.rewriting import Rewriting
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.router import Actor
 from cellsmono.kernel.errors import Conflict, Corrupt, Forbidden, Invalid, Unavailable
 

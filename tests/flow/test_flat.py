@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.flat.service import BlobsService
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.operations import BlobProblem
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.topics import INDEX_CHANGES

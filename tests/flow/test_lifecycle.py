@@ -7,9 +7,9 @@ import pytest
 
 from cellsmono.data.lifecycle.run import Run, outermost
 from cellsmono.data.lifecycle.service import LifecycleService
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.lifecycle import LifecycleRule, end_of_days
 from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.kernel.clock import ManualClock

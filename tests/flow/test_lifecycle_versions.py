@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from cellsmono.data.lifecycle.run import Run
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.claims import Claims
 from cellsmono.datasource.flat.blobs import Blobs
 from cellsmono.datasource.flat.store import FlatStore
@@ -14,6 +13,7 @@ from cellsmono.datasource.index.sqlite import SqliteIndex
 from cellsmono.datasource.objects.memory import MemoryStore
 from cellsmono.interfaces.bucket_settings import BucketSettings
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.lifecycle import LifecycleRule
 from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import NodeMeta

@@ -6,8 +6,8 @@ import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions
 from cellsmono.interfaces.node import NodeMeta

@@ -6,9 +6,9 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.router.router import Router
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.interfaces.router import Actor, NodeRouter

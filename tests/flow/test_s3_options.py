@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cellsmono.app.datasource_checks import S3_KEYS
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.s3 import copying, staging
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.kernel.errors import Unavailable
 
 ACCESS_KEY, SECRET_KEY = "AKOPTION", "secret/of+options"

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from cellsmono.app.config_sources import read_datasource
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.node import is_sealed
 from cellsmono.kernel.errors import Invalid, Unavailable

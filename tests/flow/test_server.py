@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, Unavailable

@@ -12,8 +12,8 @@ import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.hashes import RehashOptions
 from cellsmono.interfaces.node import BLOCK_BYTES
 from cellsmono.interfaces.router import Actor

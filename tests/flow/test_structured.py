@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, DatasourceConfig, Watch, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import Checksum, FolderKind, NodeMeta
 from cellsmono.kernel.errors import CellsError, Conflict, Forbidden, Invalid, NotFound, PreconditionFailed
 

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 import boto3
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.s3 import copying, moves, requests, staging
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import Conditions, CopyOptions, DatasourceConfig, Watch, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.events import EventKind
 from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.interfaces.sync import ResyncOptions, SyncState

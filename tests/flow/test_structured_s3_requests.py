@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.objects.registry_database import DatabaseRegistry
 from cellsmono.datasource.objects.s3 import native
 from cellsmono.datasource.objects.s3.endpoint import Endpoint
 from cellsmono.datasource.objects.s3.place import Place
 from cellsmono.datasource.objects.s3.store import S3Store
 from cellsmono.interfaces.datasource import DatasourceConfig, Watch, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import NodeMeta
 from cellsmono.kernel.errors import Conflict, Invalid, Unavailable
 

@@ -7,10 +7,10 @@ import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.versions import prune as prune_module
 from cellsmono.data.versions.service import VersionsService
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.locks import LockRule, ObjectLock
 from cellsmono.interfaces.version import Versioning
 from cellsmono.interfaces.version_policy import DeletedStrategy

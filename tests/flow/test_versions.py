@@ -6,8 +6,8 @@ import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import Conflict, Corrupt, NotFound, Unavailable
 

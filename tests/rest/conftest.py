@@ -166,8 +166,8 @@ class Site:
             self.server.run(self._put(path))
 
     async def _put(self, path):
-        from cellsmono.data.router.digest import PlainDigest
         from cellsmono.interfaces.datasource import WriteOptions
+        from cellsmono.interfaces.digest import PlainDigest
 
         async def body():
             yield path.encode()

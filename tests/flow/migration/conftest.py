@@ -11,8 +11,8 @@ from botocore.config import Config
 
 from cellsmono.app.assembly import open_server
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import DatasourceConfig, Format, Storage, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.migration import MigrationAction, MigrationOptions
 from cellsmono.interfaces.node import FolderKind, NodeMeta
 from cellsmono.interfaces.sync import SyncState

@@ -3,9 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.datasource.sealing.store import SealedStore
 from cellsmono.interfaces.datasource import Encryption, Format, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.migration import MigrationAction, MigrationPhase, Obstacle
 from cellsmono.interfaces.node import is_sealed
 from cellsmono.interfaces.sealing import SealWish

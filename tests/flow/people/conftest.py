@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import CopyOptions, WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import FolderKind
 from cellsmono.interfaces.people import CreateUser, CreateWorkspace, GiveWorkspace, ReadUser, SetTemplate
 from cellsmono.interfaces.router import Actor

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node_locks import ClearLock, ListLocks, LockKind, SetLock
 from cellsmono.interfaces.people import DeleteUser
 from cellsmono.kernel.errors import Locked

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.people import CreateWorkspace, ListQuotas, SetAcl, SetQuota
 from cellsmono.interfaces.version import Versioning
 from cellsmono.kernel.errors import NotFound, PreconditionFailed, QuotaExceeded

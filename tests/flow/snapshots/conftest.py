@@ -9,8 +9,8 @@ import pytest
 
 from cellsmono.app.assembly import open_core
 from cellsmono.app.config_sources import load_config
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import NodeMeta
 from cellsmono.interfaces.paths import ROOT
 from cellsmono.kernel.clock import ManualClock

@@ -7,7 +7,6 @@ import msgspec
 from cellsmono.data.policy.document import parse_policy
 from cellsmono.data.router.asking import Details
 from cellsmono.data.router.base import Roots
-from cellsmono.data.router.digest import PlainDigest
 from cellsmono.data.router.locks import LockRouter
 from cellsmono.data.router.rights import (
     DELETE,
@@ -31,6 +30,7 @@ from cellsmono.interfaces.datasource import (
     OpenNode,
     WriteOptions,
 )
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.index import KeyPage, Usage
 from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
 from cellsmono.interfaces.objects import ObjectReader, Part, PartDigest, Upload

@@ -5,13 +5,13 @@ of the datasource's root, UUID that of the node that it was the content of, and 
 milliseconds at which it was kept, or more. UUID and number stand in the row of the version.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from cellsmono.interfaces.datasource import Conditions, NodeStore, WriteOptions
-from cellsmono.interfaces.node import Checksum, Node
+from cellsmono.interfaces.digest import PlainDigest
+from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import ObjectReader
 from cellsmono.kernel.clock import Clock
 from cellsmono.kernel.errors import CellsError, Conflict, Corrupt, NotFound, PreconditionFailed, Unavailable
@@ -76,7 +76,7 @@ class Keeper:
             self._last = max(self._clock.time_ns() // 1_000_000, self._last + 1)
             number = self._last
             try:
-                await store.put_node(kept_path(root, node.uuid, number), _read(reader, node), KeptDigest(), options)
+                await store.put_node(kept_path(root, node.uuid, number), _read(reader, node), PlainDigest(), options)
             except PreconditionFailed:
                 continue  # the clock was set back
             return number
@@ -122,25 +122,3 @@ async def _read(reader: ObjectReader, node: Node) -> AsyncIterator[bytes]:
             raise Unavailable(f"{node.path!r} became shorter while it was kept; try again", reason="changed")
         offset += len(data)
         yield data
-
-
-class KeptDigest:
-    """``ContentDigest`` of content that nobody announced anything about."""
-
-    def __init__(self) -> None:
-        self._md5 = hashlib.md5(usedforsecurity=False)
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Take the next bytes."""
-        self._md5.update(data)
-
-    def verify(self) -> None:
-        """Nothing was announced."""
-
-    def etag(self) -> str:
-        """MD5 in hex."""
-        return self._md5.hexdigest()
-
-    def checksum(self) -> Checksum | None:
-        """None is computed."""
-        return None

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import msgspec
 
-from cellsmono.datasource.versions.keeper import Keeper, KeptDigest, kept_path
+from cellsmono.datasource.versions.keeper import Keeper, kept_path
 from cellsmono.interfaces.datasource import WriteOptions
+from cellsmono.interfaces.digest import PlainDigest
 from cellsmono.interfaces.node import Node
 from cellsmono.interfaces.objects import ObjectReader
 from cellsmono.interfaces.paths import is_folder
@@ -42,7 +43,7 @@ class Kept(msgspec.Struct, frozen=True):
     async def put(self, key: str, pieces: AsyncIterator[bytes], node: Node) -> Node:
         """Keep content that comes from elsewhere, in the place of what an earlier attempt left; durable then."""
         options = WriteOptions(mtime_ns=node.mtime_ns, size=node.size)
-        return await self.keeper.check().put_node(key, pieces, KeptDigest(), options)
+        return await self.keeper.check().put_node(key, pieces, PlainDigest(), options)
 
     async def find(self, keys: Sequence[str]) -> list[Node | None]:
         """What lies at these paths."""

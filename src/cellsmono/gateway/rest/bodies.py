@@ -3,9 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
-from aiohttp.web import RequestPayloadError
-
-from cellsmono.gateway.http import Exchange
+from cellsmono.gateway.http import Exchange, stream_body
 from cellsmono.gateway.rest.errors import JSON_TYPE, RestError, bad_request
 from cellsmono.gateway.rest.proto_json import decode
 
@@ -15,19 +13,9 @@ JSON_BYTES = 4 * 1024**2
 """The largest JSON body. Content of files goes another way."""
 
 
-async def stream_body(exchange: Exchange) -> AsyncIterator[bytes]:
+def stream_content(exchange: Exchange) -> AsyncIterator[bytes]:
     """The body as it comes off the connection. Raises RestError (400) when it ends early or is malformed."""
-    exchange.accept_body()
-    content = exchange.content
-    try:
-        while True:
-            piece, ends_chunk = await content.readchunk()
-            if piece:
-                yield piece
-            elif not ends_chunk or content.at_eof():
-                break
-    except (RequestPayloadError, ConnectionError) as error:
-        raise bad_request("The body ended before it was complete", "incomplete") from error
+    return stream_body(exchange, lambda: bad_request("The body ended before it was complete", "incomplete"))
 
 
 async def read_json(exchange: Exchange, kind: type[T]) -> T:
@@ -37,7 +25,7 @@ async def read_json(exchange: Exchange, kind: type[T]) -> T:
     announced = exchange.content_length
     if announced is not None and announced > JSON_BYTES:
         raise _too_large()
-    async for piece in stream_body(exchange):
+    async for piece in stream_content(exchange):
         data += piece
         if len(data) > JSON_BYTES:
             raise _too_large()

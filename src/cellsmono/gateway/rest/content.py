@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote
 
 from cellsmono.gateway.http import Exchange, Reply
-from cellsmono.gateway.rest.bodies import stream_body
+from cellsmono.gateway.rest.bodies import stream_content
 from cellsmono.gateway.rest.call import Call, RestContext
 from cellsmono.gateway.rest.conditional import format_date, is_not_modified, read_range, read_write_conditions
 from cellsmono.gateway.rest.digests import Md5Digest, read_content_md5
@@ -108,7 +108,7 @@ async def write(rest: RestContext, call: Call, body: None) -> NodeAnswer:
         read_write_conditions(headers),
     )
     digest = Md5Digest(read_content_md5(headers.get("Content-MD5")))
-    stream = _measure(stream_body(exchange), size, rest)
+    stream = _measure(stream_content(exchange), size, rest)
     node: Node = await rest.router.put_node(call.actor, path.root, path.leaf, stream, digest, options)
     return NodeAnswer(show_node(path.root, node))
 

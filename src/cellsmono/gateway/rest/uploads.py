@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from cellsmono.gateway.http import Reply
-from cellsmono.gateway.rest.bodies import stream_body
+from cellsmono.gateway.rest.bodies import stream_content
 from cellsmono.gateway.rest.call import Call, RestContext
 from cellsmono.gateway.rest.content import refuse_folder
 from cellsmono.gateway.rest.digests import Md5Digest
@@ -146,7 +146,7 @@ async def abort(rest: RestContext, call: Call, body: None) -> Reply:
 
 async def _store(rest: RestContext, call: Call, found: Resumed, length: int) -> Resumed:
     """Store what the body brings, part by part. What was stored stays when it breaks off."""
-    source = _Source(stream_body(call.exchange))
+    source = _Source(stream_content(call.exchange))
     root, upload_id = _split(call).root, found.upload.upload_id
     while length:
         # None is smaller than storages take, but the last one of all.

@@ -2,30 +2,18 @@
 
 from collections.abc import AsyncIterator
 
-from aiohttp.web import RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from cellsmono.gateway.http import Exchange
+from cellsmono.gateway.http import Exchange, stream_body
 from cellsmono.gateway.s3.body import IncomingBody, open_body
 from cellsmono.gateway.s3.checksums import Algorithm, find_by_header
 from cellsmono.gateway.s3.errors import S3Error
 from cellsmono.gateway.s3.request import S3Context, S3Request
 
 
-async def stream_exchange(exchange: Exchange) -> AsyncIterator[bytes]:
+def stream_exchange(exchange: Exchange) -> AsyncIterator[bytes]:
     """The body as it comes off the connection. Raises S3Error IncompleteBody when it ends early or is malformed."""
-    exchange.accept_body()
-    content = exchange.content
-    try:
-        # Piece by piece: to take all that waits (up to three pieces) would join them, and have them in memory twice.
-        while True:
-            piece, ends_chunk = await content.readchunk()
-            if piece:
-                yield piece
-            elif not ends_chunk or content.at_eof():  # aiohttp's one empty body ends chunks for ever
-                break
-    except (RequestPayloadError, ConnectionError) as error:
-        raise S3Error("IncompleteBody") from error
+    return stream_body(exchange, lambda: S3Error("IncompleteBody"))
 
 
 def open_upload(s3: S3Context, request: S3Request, algorithm: Algorithm | None = None) -> IncomingBody:
