@@ -5,20 +5,8 @@ import hashlib
 import zlib
 
 import pytest
-from botocore.exceptions import ClientError
 
 KIB = 1024
-
-
-@pytest.fixture
-def refuse(s3):
-    def call(operation, **arguments):
-        with pytest.raises(ClientError) as caught:
-            getattr(s3, operation)(**arguments)
-        answer = caught.value.response
-        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
-
-    return call
 
 
 class Uploading:

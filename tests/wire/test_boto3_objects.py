@@ -15,19 +15,6 @@ MD5_EMPTY = hashlib.md5(b"").hexdigest()
 OLD = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 
 
-@pytest.fixture
-def refuse(s3):
-    """Calls an operation that must fail; returns (status, code)."""
-
-    def call(operation, **arguments):
-        with pytest.raises(ClientError) as caught:
-            getattr(s3, operation)(**arguments)
-        answer = caught.value.response
-        return answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]
-
-    return call
-
-
 def put(s3, bucket, key, body=b"hello", **more):
     return s3.put_object(Bucket=bucket, Key=key, Body=body, **more)
 
