@@ -255,29 +255,37 @@ def points_library(tmp_path_factory):
     return built
 
 
+@pytest.fixture(scope="session")
+def template(points_library):
+    """The process that forks itself for each script, see ``template.py``."""
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONPATH": path, "LD_PRELOAD": str(points_library)}
+    command = [sys.executable, str(Path(__file__).with_name("template.py"))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, env=environment) as process:
+        yield process
+
+
 @pytest.fixture
-def run_to_point(points_library, tmp_path):
+def run_to_point(template, tmp_path):
     """Runs a Python script that is killed at a point: ``run(script, *arguments, kill_at=n)``.
 
     The script gets two more arguments: the board, whose first integer it sets to 1 for as long as points are to be
     counted, and the point, which it writes into the third. It says ``ack`` when it is done. What is returned is whether
     it said so, and how many points it passed.
     """
-    board = tmp_path / "board"
+    board, out, errors = (tmp_path / name for name in ("board", "out", "errors"))
 
     def run(script: str, *arguments: str, kill_at: int) -> tuple[bool, int]:
         board.write_bytes(bytes(4096))
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "POINTS_BOARD": str(board),
-            "LD_PRELOAD": str(points_library),
-        }
-        command = [sys.executable, "-c", script, *arguments, str(board), str(kill_at)]
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=60)
-        assert done.returncode in (0, -9), done.stderr.decode()
+        asked = {"script": script, "arguments": [*arguments, str(board), str(kill_at)]}
+        asked |= {"board": str(board), "out": str(out), "errors": str(errors)}
+        template.stdin.write(json.dumps(asked) + "\n")
+        template.stdin.flush()
+        status = json.loads(template.stdout.readline())["status"]
+        assert status in (0, -9), errors.read_text(errors="replace")
         with board.open("r+b") as file, mmap.mmap(file.fileno(), 4096) as shared:
             count = struct.unpack("iii", shared[0:12])[1]
-        return done.stdout == b"ack", count
+        return out.read_bytes() == b"ack", count
 
     return run

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,9 +13,8 @@
 struct board { int armed, count, kill_at; };
 static struct board *board;
 
-__attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("POINTS_BOARD");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+void points_begin(const char *path) {
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
     void *at = mmap(0, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     board = at == MAP_FAILED ? 0 : at;
