@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup check test soak bench lock
+.PHONY: help setup check test coverage soak bench lock
 
 help:  ## show this
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -18,7 +18,10 @@ check:  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 test:  ## the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+coverage:  ## the test suite, and which lines it never ran (takes more than twice as long)
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
 
 soak:  ## the long forms of the crash tests (hours)
 	$(BIN)/python -m pytest -m soak

@@ -281,7 +281,7 @@ def test_every_tagged_block_is_executed():
 def test_ci_runs_the_command_that_passes_the_tests():
     command = BLOCKS["test"].strip()
     assert command.startswith(SETUP[0] + " && .venv/bin/pip install -c constraints.txt -e '.[dev]'")
-    assert command.endswith(".venv/bin/python -m pytest")
+    assert ".venv/bin/python -m pytest" in command
     assert "readme_block test" in (ROOT / ".ci" / "run").read_text()
 
 
