@@ -57,11 +57,13 @@ class Oracle:
 
     def certain(self) -> dict[str, str]:
         """Keys whose content is known, as far as nothing was under way."""
-        return {key: next(iter(held)) for key, held in self._may_hold.items() if len(held) == 1}
+        with self._lock:
+            return {key: next(iter(held)) for key, held in self._may_hold.items() if len(held) == 1}
 
     def uncertain(self) -> list[str]:
         """Keys with a write whose answer never came."""
-        return [key for key, held in self._may_hold.items() if len(held) > 1]
+        with self._lock:
+            return [key for key, held in self._may_hold.items() if len(held) > 1]
 
     def present(self) -> dict[str, str]:
         """Every key that must be there, once all is settled."""

@@ -122,7 +122,7 @@ class Server:
         return self.send(method, "/a" + path, body, sent)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with Server(tmp_path_factory.mktemp("server")) as running:
         yield running
@@ -193,7 +193,7 @@ def flat_site(server):
     return Site(server, "flat")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_site(server):
     """Makes one of a format, for what several tests share."""
     return lambda format_: Site(server, format_)

@@ -1,4 +1,4 @@
-"""A live S3 endpoint for tests of the wire: one server in a thread for the whole session, a bucket for each test."""
+"""A live S3 endpoint for tests of the wire: one server in a thread for each module, a bucket for each test."""
 
 import asyncio
 import hashlib
@@ -147,13 +147,13 @@ def read_all(sock):
     return bytes(answer)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
     with Endpoint(tmp_path_factory.mktemp("endpoint")) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_client(endpoint):
     """Makes boto3 clients: ``make_client(signature_version="s3v4", ...)`` with the options of botocore's Config."""
     session = boto3.session.Session()
@@ -178,7 +178,7 @@ def make_client(endpoint):
         client.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def s3(make_client):
     return make_client()
 
@@ -282,6 +282,6 @@ class Signer:
         return ("\r\n".join(rows) + "\r\n\r\n").encode(), (key, now, scope, signature)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signer(endpoint):
     return Signer(endpoint)

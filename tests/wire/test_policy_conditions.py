@@ -14,7 +14,7 @@ IF_PUBLIC = {"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}
 IF_SECRET = {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stranger(make_client):
     return make_client(signature_version=UNSIGNED)
 

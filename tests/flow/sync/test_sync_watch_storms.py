@@ -168,7 +168,7 @@ async def test_w9_folders_a_thousand_deep(deep_root, open_any):
     async with open_any(hash_content=False) as site:
         async with asyncio.timeout(PATIENCE):
             await site.sync.wait_until_followed()
-        assert (await site.index.usage("")).folders == 1000
+        assert (await site.index.usage("")).folders == 1000, site.sync.status()
         (deep_root / "deep-down" / "x").touch()
         await site.wait_for("deep-down/x")
         report = await site.sync.resync()

@@ -172,3 +172,27 @@ async def test_a_held_deletion_is_forgotten_when_the_files_come_back(make_rig):
     assert not (await rig.resync()).held
     after = await rig.uuids()
     assert {path: after[path] for path in before} == before
+
+
+async def test_a_deep_tree_with_others_at_work_in_every_folder_is_seen_to_its_end(rig, monkeypatch):
+    """Another round that explores the same new tree holds each folder when this one gets there."""
+    deepest = "d/" * 80
+    rig.write(f"{deepest}x")
+    was_held = set()
+    is_claimed = rig.claims.is_claimed
+    monkeypatch.setattr(
+        rig.claims, "is_claimed", lambda path: is_claimed(path) or not (path in was_held or was_held.add(path))
+    )
+    await rig.resync()
+    assert f"{deepest}x" in await rig.paths()
+
+
+async def test_a_folder_that_is_busy_during_a_whole_resync_is_looked_at_afterwards(rig, monkeypatch):
+    rig.write("a/x", "b/x")
+    with monkeypatch.context() as patched:
+        is_claimed = rig.claims.is_claimed
+        patched.setattr(rig.claims, "is_claimed", lambda path: path == "a/" or is_claimed(path))
+        await rig.resync()
+    assert "a/x" not in await rig.paths()
+    await rig.sync.settle()
+    assert await rig.paths() == ["a/", "a/x", "b/", "b/x"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from contextlib import asynccontextmanager
 
 import structlog
@@ -115,6 +115,7 @@ class Synchronizer:
             finally:
                 self._is_scanning = False
             self._note_report(report, resync)
+            self._look_again(resync.unfinished)
             return report
 
     def status(self) -> SyncStatus:
@@ -293,8 +294,11 @@ class Synchronizer:
         if tally.held:
             self._held_reason = tally.held
             log.warning("deletions are held", datasource=self.config.name, reason=tally.held)
-        if round_.unfinished:
-            self.hint(Hint(path.rstrip("/"), True) for path in round_.unfinished)
+        self._look_again(round_.unfinished)
+
+    def _look_again(self, paths: Set[str]) -> None:
+        if paths:
+            self.hint(Hint(path.rstrip("/"), True) for path in paths)
 
     # --- schedule
 

@@ -23,6 +23,8 @@ SCAN_SECONDS = 0.05
 """How long one hop to a thread may take: then other requests get their turn."""
 
 MOST_PASSES = 50
+"""How often what was found out may call for another look. Listing new folders, and waiting for those who are at work in
+one, do not count: a deep tree that two rounds explore at once takes any number of them, and each ends by itself."""
 
 
 class Pace:
@@ -76,7 +78,9 @@ class TreeWalk:
     async def settle(self, *, full: bool = False) -> None:
         """Carry over everything that was noted in the round, but for what is gone."""
         round_ = self._round
-        for _ in range(MOST_PASSES):
+        passes = 0
+        while passes < MOST_PASSES:
+            passes += not (round_.busy or round_.visits)
             if round_.busy:
                 await self._wait_for_busy()
             elif round_.visits:
@@ -97,6 +101,8 @@ class TreeWalk:
                 round_.leaves, round_.displaced = round_.displaced, {}
             else:
                 break
+        else:
+            round_.give_up()
         await self._apply_deferred()
 
     async def remove(self, *, with_gone: bool = True) -> None:
@@ -220,6 +226,11 @@ class Resync:
     def missed(self) -> list[tuple[str, int]]:
         """Folders (with their mtime) that had changed although their rows were thought to be up to date."""
         return self._walk.missed
+
+    @property
+    def unfinished(self) -> set[str]:
+        """Paths that have to be looked at again, as others were at work there all the time."""
+        return self._round.unfinished
 
     async def run(self) -> ResyncReport:
         """Compare, repair, report."""

@@ -108,6 +108,12 @@ class Round:
         else:
             self.unfinished.add(visit.path)
 
+    def give_up(self) -> None:
+        """What is still to be looked at is left to another round."""
+        for left in (self.leaves, self.relocations, self.foreign, self.walks, self.displaced):
+            self.unfinished.update(left)
+            left.clear()
+
     def patch(self, steps: list[Step]) -> Patch | None:
         """The patch of these steps, counted; None in a dry run, where they are noted instead."""
         for step in steps:
