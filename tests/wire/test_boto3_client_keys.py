@@ -23,6 +23,12 @@ def md5_of(key):
     return base64.b64encode(hashlib.md5(key).digest()).decode()
 
 
+@pytest.fixture
+def secret():
+    """What no other test has stored, in the clear or otherwise."""
+    return f"SECRET {secrets.token_hex(8)} ".encode() * 12_000
+
+
 def files_with(endpoint, *secrets):
     """Files that hold one of these bytes, of all that the server keeps: buckets, work folders, data folder."""
     kept = {path: path.read_bytes() for path in endpoint.folder.rglob("*") if path.is_file()}
@@ -36,23 +42,23 @@ def stored(s3, flat_bucket):
     return flat_bucket
 
 
-def test_it_is_read_with_its_key(s3, endpoint, flat_bucket):
-    put = s3.put_object(Bucket=flat_bucket, Key="k", Body=SECRET, **with_key())
+def test_it_is_read_with_its_key(s3, endpoint, flat_bucket, secret):
+    put = s3.put_object(Bucket=flat_bucket, Key="k", Body=secret, **with_key())
     assert (put["SSECustomerAlgorithm"], put["SSECustomerKeyMD5"]) == ("AES256", md5_of(KEY))
     assert "ServerSideEncryption" not in put
-    assert put["ETag"] != f'"{hashlib.md5(SECRET).hexdigest()}"', "an ETag that tells the content would betray it"
+    assert put["ETag"] != f'"{hashlib.md5(secret).hexdigest()}"', "an ETag that tells the content would betray it"
     got = s3.get_object(Bucket=flat_bucket, Key="k", **with_key())
-    assert got["Body"].read() == SECRET
+    assert got["Body"].read() == secret
     assert (got["ETag"], got["SSECustomerAlgorithm"]) == (put["ETag"], "AES256")
     assert got["SSECustomerKeyMD5"] == md5_of(KEY)
     head = s3.head_object(Bucket=flat_bucket, Key="k", **with_key())
-    assert (head["ContentLength"], head["SSECustomerKeyMD5"]) == (len(SECRET), md5_of(KEY))
+    assert (head["ContentLength"], head["SSECustomerKeyMD5"]) == (len(secret), md5_of(KEY))
     part = s3.get_object(Bucket=flat_bucket, Key="k", Range="bytes=65530-131080", **with_key())
-    assert part["Body"].read() == SECRET[65530:131081]
-    again = s3.put_object(Bucket=flat_bucket, Key="k2", Body=SECRET, **with_key())
+    assert part["Body"].read() == secret[65530:131081]
+    again = s3.put_object(Bucket=flat_bucket, Key="k2", Body=secret, **with_key())
     assert again["ETag"] != put["ETag"]
-    never = (b"CLIENT-SECRET CLIENT", KEY, KEY.hex().encode(), base64.b64encode(KEY), md5_of(KEY).encode())
-    assert files_with(endpoint, *never, hashlib.md5(SECRET).digest()) == []
+    never = (secret[:20], KEY, KEY.hex().encode(), base64.b64encode(KEY), md5_of(KEY).encode())
+    assert files_with(endpoint, *never, hashlib.md5(secret).digest()) == []
 
 
 def test_without_its_key_it_is_not_read(s3, refuse, stored):
@@ -108,19 +114,19 @@ def test_copies_have_the_key_that_is_said_or_none(s3, refuse, stored):
     assert refuse("copy_object", **unneeded, **with_key(prefix="CopySource")) == (400, "InvalidRequest")
 
 
-def test_uploads_in_parts_need_the_key_with_each_part(s3, endpoint, refuse, flat_bucket):
+def test_uploads_in_parts_need_the_key_with_each_part(s3, endpoint, refuse, flat_bucket, secret):
     begun = s3.create_multipart_upload(Bucket=flat_bucket, Key="k", **with_key())
     assert begun["SSECustomerKeyMD5"] == md5_of(KEY)
     upload = {"Bucket": flat_bucket, "Key": "k", "UploadId": begun["UploadId"]}
     assert refuse("upload_part", PartNumber=1, Body=b"x", **upload) == (400, "InvalidRequest")
     assert refuse("upload_part", PartNumber=1, Body=b"x", **upload, **with_key(OTHER)) == (400, "InvalidRequest")
-    bodies, parts = [SECRET * 24, SECRET], []
+    bodies, parts = [secret * 24, secret], []
     for number, body in enumerate(bodies, start=1):
         part = s3.upload_part(PartNumber=number, Body=body, **upload, **with_key())
         assert part["SSECustomerAlgorithm"] == "AES256"
         assert part["ETag"] != f'"{hashlib.md5(body).hexdigest()}"'
         parts.append({"PartNumber": number, "ETag": part["ETag"]})
-    assert files_with(endpoint, b"CLIENT-SECRET CLIENT", KEY) == []
+    assert files_with(endpoint, secret[:20], KEY) == []
     s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload)
     got = s3.get_object(Bucket=flat_bucket, Key="k", **with_key())
     assert got["Body"].read() == b"".join(bodies)
