@@ -68,6 +68,41 @@ async def test_memory_is_shared_out_and_given_back(workers, monkeypatch):
     second.close()
 
 
+async def test_a_body_that_comes_in_alone_may_take_more(workers, monkeypatch):
+    monkeypatch.setattr(spool, "ROOM_BYTES", 600 * KIB)
+    shared, data = Room(), os.urandom(900 * KIB)
+    made = [Spool(workers, shared, Sums(crc32=False, sha256=False)) for _ in range(2)]
+    shared.widen(is_alone=True)
+    await fill(made[0], data, [()])
+    shared.widen(is_alone=False)
+    await fill(made[1], data, [()])
+    assert (made[0]._file, made[1]._file is None) == (None, False)
+    for each in made:
+        assert await read_all(each.body()) == data
+        each.close()
+    assert shared._left == 600 * KIB
+
+
+@pytest.mark.parametrize("named", ["CRC32", "CRC64NVME", "SHA256", ""])
+async def test_the_sums_of_pieces_follow_from_the_digest_of_them_all(workers, named):
+    pieces = [os.urandom(size) for size in (700 * KIB, 300 * KIB + 7, 1, 0, 500 * KIB)]
+    algorithm = find_algorithm(named) if named else None
+    digest = BodyDigest(payload_sha256=hashlib.sha256(b"".join(pieces)).hexdigest(), algorithm=algorithm)
+    ended = []
+    for piece in pieces:
+        sums = Sums(crc32=True, sha256=True, source=find_source([digest]), is_whole=False)
+        assert (sums._crc32 is None) == (named == "CRC32")
+        made = Spool(workers, Room(), sums)
+        await fill(made, piece, split_lanes([digest]))
+        made.end()
+        ended.append(made)
+    for piece, made in zip(pieces, ended, strict=True):  # by now the digest has gone on
+        body = made._sums.tell()
+        assert body == sums_of(piece)
+        made.close()
+    digest.verify()
+
+
 @pytest.mark.parametrize("named", ["CRC32", "SHA256", ""])
 async def test_sums_that_the_digest_computes_are_taken_from_there(workers, named):
     data = os.urandom(700 * KIB)

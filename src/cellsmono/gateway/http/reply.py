@@ -4,9 +4,10 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from aiohttp import web
 
@@ -18,7 +19,8 @@ INLINE_BYTES = 128 * 1024
 """Bodies up to this size leave together with their headers, in one write."""
 CHUNK_BYTES = 1024 * 1024
 PIECE_BYTES = 128 * 1024
-"""Of what comes from elsewhere, so that one piece is sent on while the next one comes."""
+"""Of what comes from elsewhere, so that one piece is sent on while the next one comes. A file that has ``read_piece``
+is asked by it, and gives what it has."""
 SENDFILE_BYTES = 8 * 1024 * 1024
 """Bodies from here on leave by ``sendfile``. It costs less CPU for smaller ones, too, but they arrived later."""
 
@@ -37,6 +39,17 @@ class FileBody(Protocol):
 
     def close(self) -> None:
         """Release it."""
+
+
+@runtime_checkable
+class FlowingBody(Protocol):
+    """A body that comes from elsewhere while it is sent."""
+
+    async def read_piece(self, offset: int, length: int) -> bytes:
+        """What came in at once, up to ``length`` bytes; nothing at the end alone."""
+
+
+_Read = Callable[[int, int], Awaitable[bytes]]
 
 
 class Reply:
@@ -220,8 +233,11 @@ async def _send_chunks(
     """The way without ``sendfile``: at most one chunk in memory beside what the transport holds."""
     end = offset + length
     most = CHUNK_BYTES if file.fileno() is not None else PIECE_BYTES
+    read: _Read = file.read
+    if isinstance(file, FlowingBody):
+        read, most = file.read_piece, length
     while offset < end:
-        data = await file.read(offset, min(most, end - offset))
+        data = await read(offset, min(most, end - offset))
         if not data:
             request.connection.abort()
             raise ConnectionAbortedError("The file became shorter while it was sent")

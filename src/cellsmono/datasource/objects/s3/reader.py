@@ -13,6 +13,8 @@ from cellsmono.kernel.log import get_logger
 
 log = get_logger("datasource")
 
+_PIECE_BYTES = 128 * 1024
+
 _FRUITLESS = 3
 """A stream that broke is taken up where it broke off; after so many times without a byte it is given up."""
 
@@ -43,6 +45,22 @@ class S3Reader:
         async with self._lock:
             return await self._read(offset, length)
 
+    async def read_piece(self, offset: int, length: int) -> bytes:
+        """As ``read``, but up to the end of the object what came in at once is handed on as it is.
+
+        Nothing is cut or joined, which would copy it. The pieces are as large as the connection's buffer.
+        """
+        if self._is_closed or offset != self._position or offset + length != self.info.facts.size:
+            return await self.read(offset, min(length, _PIECE_BYTES))
+        async with self._lock:
+            if self._stream is not None and self._position == offset:
+                piece = await self._take(0)
+                self._position += len(piece)
+                if piece:
+                    return piece if len(piece) <= length else piece[:length]
+                self._drop()
+            return await self._read(offset, min(length, _PIECE_BYTES))
+
     async def _read(self, offset: int, length: int) -> bytes:
         pieces: list[bytes] = []
         left, fruitless = length, 0
@@ -68,10 +86,13 @@ class S3Reader:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _take(self, length: int) -> bytes:
-        """The next bytes of the stream, none when it broke or hangs."""
+        """The next bytes of the stream, with ``length`` 0 as they came; none when it broke or hangs."""
         try:
             async with asyncio.timeout(self._connection.patience.seconds / _FRUITLESS):
-                data: bytes = await self._stream.read(length)
+                if length:
+                    data: bytes = await self._stream.read(length)
+                else:
+                    data = await _next_piece(self._stream.raw_stream.content)
                 return data
         except Exception as error:  # whatever the client of the day calls a broken connection
             log.debug("a stream broke", key=self.info.key, error=repr(error))
@@ -106,6 +127,15 @@ class S3Reader:
 
     def __del__(self) -> None:
         self.close()
+
+
+async def _next_piece(content: Any) -> bytes:
+    """What came in at once, none at the end. ``content`` is aiohttp's stream."""
+    while True:
+        piece: bytes
+        piece, ends_chunk = await content.readchunk()
+        if piece or not ends_chunk or content.at_eof():  # the end of an HTTP chunk is told by none as well
+            return piece
 
 
 async def open_reader(connection: Connection, place: Place, key: str) -> S3Reader:

@@ -16,7 +16,10 @@ from cellsmono.interfaces.objects import Hasher
 from cellsmono.kernel.errors import QuotaExceeded, Unavailable
 
 ROOM_BYTES = 12 * 1024 * 1024
-"""What all the spools of an endpoint may hold in memory, besides the first bytes of each."""
+"""What all the spools of an endpoint may hold in memory, besides the first bytes of each.
+
+While one body comes in alone it is twice as much, so that its parts under way need no file.
+"""
 
 FIRST_BYTES = 128 * 1024
 BATCH_BYTES = 256 * 1024
@@ -32,10 +35,15 @@ class Room:
 
     def __init__(self) -> None:
         self._left = ROOM_BYTES
+        self._more = 0
+
+    def widen(self, *, is_alone: bool) -> None:
+        """Say whether one body comes in alone."""
+        self._more = ROOM_BYTES if is_alone else 0
 
     def take(self, size: int) -> bool:
         """Take so much, if there is as much."""
-        if size > self._left:
+        if size > self._left + self._more:
             return False
         self._left -= size
         return True
@@ -143,6 +151,10 @@ class Spool:
         self._file.writelines(self._chunks)
         self._file.flush()
         self._chunks = []
+
+    def end(self) -> None:
+        """Nothing more is added, though the hashers may go on."""
+        self._sums.end()
 
     def body(self) -> Bytes | Body:
         """All of it, from its beginning, as the client takes it. Nothing more may be added."""

@@ -63,20 +63,24 @@ class Courier:
         self._room = Room()
         self._receiving = 0
 
-    def make_spool(self, source: SumHasher | None = None) -> Spool:
-        """An empty piece; ``source`` is a hasher that takes it and nothing else."""
+    def make_spool(self, source: SumHasher | None = None, *, is_whole: bool = True) -> Spool:
+        """An empty piece; ``source`` is a hasher that takes it, and nothing else if it ``is_whole``."""
         endpoint = self.connection.endpoint
-        sums = Sums(crc32=endpoint.checksums, sha256=endpoint.signs_bodies, source=source)
+        sums = Sums(crc32=endpoint.checksums, sha256=endpoint.signs_bodies, source=source, is_whole=is_whole)
         return Spool(self.workers, self._room, sums)
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
         """A body comes in."""
-        self._receiving += 1
+        self._count(1)
         try:
             yield
         finally:
-            self._receiving -= 1
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._receiving += more
+        self._room.widen(is_alone=self.is_calm)
 
     @property
     def is_calm(self) -> bool:
@@ -199,15 +203,15 @@ class Intake:
         self._number = 1
         self._spool = courier.make_spool()
         self._sending: list[asyncio.Task[None]] = []
+        self._source: SumHasher | None = None
         self._is_shared = False
         self._lanes: tuple[Sequence[Sequence[Hasher]], Sequence[Sequence[Hasher]]] = ([()], [()])
 
     async def run(self, body: AsyncIterable[bytes], hashers: Sequence[Hasher]) -> Spool | OpenUpload:
         """Raises the domain's errors and what the body raises; nothing is left behind then."""
-        source = find_source(hashers)
+        self._source = source = find_source(hashers)
         self._is_shared = source is not None and self._announced is not None and self._announced <= self._room()
-        if self._is_shared:
-            self._spool = self._courier.make_spool(source)
+        self._spool = self._courier.make_spool(source, is_whole=self._is_shared)
         self._lanes = [hashers], split_lanes(hashers)
         try:
             with self._courier.receiving():
@@ -265,11 +269,12 @@ class Intake:
                 raise ValueError("the body is longer than it was announced")
             beginning = begin_upload(self._courier.connection, self._place, self._key, self._mtime_ns, self._options)
             self._beginning = create_task(beginning, "objects-s3-begin")
+        self._spool.end()
         await self._settle(MOST_SENDING - 1 if self._courier.is_calm else 0)
         sending = self._pass_on(self._beginning, self._number, self._spool)
         self._sending.append(create_task(sending, "objects-s3-part"))
         self._number += 1
-        self._spool = self._courier.make_spool()
+        self._spool = self._courier.make_spool(self._source, is_whole=False)
 
     async def _pass_on(self, beginning: "asyncio.Task[OpenUpload]", number: int, spool: Spool) -> None:
         try:
