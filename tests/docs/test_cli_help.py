@@ -36,6 +36,7 @@ PROMISED = [
         )
     ),
     *(("role", name) for name in ("create", "list", "edit", "delete", "give", "take")),
+    *(("policy", name) for name in ("list", "set", "delete", "restore")),
     *(("acl", name) for name in ("set", "list", "delete", "explain")),
     *(("workspace", name) for name in ("create", "list", "edit", "delete", "give", "take", "quota")),
     *(("workspace", "template", name) for name in ("set", "list", "delete")),

@@ -22,6 +22,7 @@ TABLE = {
     ADMINS: """
         DatasourceList DatasourceRead ServiceList AdminTreeList AdminTreeStat
         UserDelete UserRoles RolePut RoleDelete AclSearch AclPut AclDelete WorkspacePut WorkspaceDelete
+        PolicySearch PolicyPut PolicyDelete
     """,
 }
 ROWS = {name: who for who, names in TABLE.items() for name in names.split()}
@@ -112,6 +113,7 @@ class Callers:
             "AclDelete": {"NodeID": "none"},
             "AclPut": {"NodeID": "none", "RoleID": "ROOT_GROUP", "Action": {"Name": "read"}},
             "WorkspacePut": {"RootUUIDs": ["none"]},
+            "PolicyPut": {"Uuid": "matrix", "Name": "none", "ResourceGroup": "oidc"},  # nothing asks it
             "RolePut": {"AutoApplies": [], "Label": "none"},
         }
         prefix = route.path.partition("{")[0]

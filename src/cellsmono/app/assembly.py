@@ -38,6 +38,7 @@ from cellsmono.idm.people import PeopleStore
 from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.credentials import Signers
 from cellsmono.interfaces.events import NodeEvent
+from cellsmono.interfaces.policies import Policies
 from cellsmono.interfaces.router import Actor, NodeRouter
 from cellsmono.interfaces.topics import INDEX_CHANGES
 from cellsmono.kernel.bus import Bus
@@ -66,6 +67,7 @@ class Core(msgspec.Struct, frozen=True):
     router: NodeRouter
     signers: Signers
     bearers: Bearers
+    policies: Policies
     jobs: JobService
     purge: RecyclePurge
 
@@ -158,6 +160,7 @@ async def open_core(loaded: LoadedConfig, *, follow: bool = True, clock: Clock |
             router,
             signers,
             people.signers,
+            people.services.policy,
             jobs,
             purge,
         )
@@ -248,7 +251,9 @@ async def _start_gateways(core: Core, metrics: Metrics) -> dict[str, Address]:
         insecure_client_keys=config.s3.client_keys_over_http,
     )
     s3 = S3Gateway(core.router, core.signers, settings, clock=core.clock)
-    rest = RestGateway(RestContext(core.router, core.installation, core.bearers, core.clock, config.s3.max_object_size))
+    rest = RestGateway(
+        RestContext(core.router, core.installation, core.bearers, core.policies, core.clock, config.s3.max_object_size)
+    )
     oidc = OidcContext(
         core.installation.people,
         KeyRing(core.loaded.data_dir, core.clock),

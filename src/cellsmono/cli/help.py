@@ -20,6 +20,7 @@ Commands:
   group       Groups: the tree in which users are.
   role        Roles: what rights are given to, and users have.
   acl         Rights: who may do what with which files.
+  policy      Policies: who may do what under which conditions.
   workspace   Workspaces: what users see of the files.
   lock        Locks: what users keep others from changing.
   file        Files: look, copy, move and delete as a user.

@@ -22,6 +22,7 @@ from cellsmono.cli import (
     jobs,
     keys,
     node_locks,
+    policies,
     roles,
     users,
     versions,
@@ -62,6 +63,7 @@ app.add_typer(users.app, name="user")
 app.add_typer(groups.app, name="group")
 app.add_typer(roles.app, name="role")
 app.add_typer(acls.app, name="acl")
+app.add_typer(policies.app, name="policy")
 app.add_typer(workspaces.app, name="workspace")
 app.add_typer(node_locks.app, name="lock")
 app.add_typer(files.app, name="file")

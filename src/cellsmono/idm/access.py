@@ -1,22 +1,27 @@
 """What a user may do: gathers roles and rows, finds out where their nodes are, and asks the rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from cellsmono.idm.acl import AclService, RightsRow
+from cellsmono.idm.acl import AclService, Note, RightsRow
 from cellsmono.idm.notes import Placed, choose_notes, show_quotas
+from cellsmono.idm.policy import PolicyService
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.workspace import WorkspaceService
-from cellsmono.interfaces.acls import Explanation, ShownQuota, Step
+from cellsmono.interfaces.acls import POLICY, Explanation, ShownQuota, Step
 from cellsmono.interfaces.permissions import Decision, Grant, Right, compile_marks, decide
 from cellsmono.interfaces.roles import Role
+from cellsmono.interfaces.router import NO_CIRCUMSTANCES
 from cellsmono.interfaces.tokens import parse_scope
 from cellsmono.interfaces.tree import NodeLocator, TreeNode
 from cellsmono.interfaces.users import User
 from cellsmono.interfaces.views import View, ViewRoot
 from cellsmono.interfaces.workspaces import TEMPLATE_PREFIX, Workspace
 from cellsmono.kernel.errors import NotFound
+
+Judge = Callable[[str, str], Right]
+"""``judge(policy, path)``: the rights that a policy leaves somebody on a node."""
 
 
 class Gathered(msgspec.Struct, frozen=True):
@@ -35,19 +40,28 @@ class Access:
     """Compiles and explains."""
 
     def __init__(
-        self, roles: RoleService, acls: AclService, workspaces: WorkspaceService, locator: NodeLocator
+        self,
+        roles: RoleService,
+        acls: AclService,
+        workspaces: WorkspaceService,
+        policies: PolicyService,
+        locator: NodeLocator,
     ) -> None:
         self._roles = roles
         self._acls = acls
         self._workspaces = workspaces
+        self._policies = policies
         self._locator = locator
         self.nodes: set[str] = set()
         """UUIDs of all nodes that were asked for: what happens to them changes what was compiled."""
         self.places: set[str] = set()
         """Tree paths where they were found."""
 
-    async def gather(self, user: User, workspace: str = "") -> Gathered:
-        """Everything that is said to a user about nodes, in a workspace (its UUID) or outside of any."""
+    async def gather(self, user: User, workspace: str = "", judge: Judge | None = None) -> Gathered:
+        """Everything that is said to a user about nodes, in a workspace (its UUID) or outside of any.
+
+        Without a ``judge`` policies are judged for now and with nothing known about a request.
+        """
         roles = self._roles.order_roles(user)
         order = {role.uuid: place for place, role in enumerate(roles)}
         rows = await self._acls.read_rights(list(order), workspace)
@@ -55,18 +69,25 @@ class Access:
         paths = await self._locate(list({*(row.node for row in rows), *(note.node for note in notes)}), user)
         return Gathered(
             roles,
-            [_grant_of(row, paths[row.node], order) for row in rows if row.node in paths],
+            _grant_all(
+                rows, [note for note in notes if note.action == POLICY], paths, order, judge or self._judge(user)
+            ),
             choose_notes(notes, paths, order, "quota"),
             choose_notes(notes, paths, order, "recycle_root"),
         )
 
-    async def view(self, user: User, workspace: Workspace, scopes: Sequence[str] = ()) -> View | None:
+    def _judge(self, user: User) -> Judge:
+        return lambda policy, path: self._policies.judge_node(user, policy, path, NO_CIRCUMSTANCES)
+
+    async def view(
+        self, user: User, workspace: Workspace, scopes: Sequence[str] = (), judge: Judge | None = None
+    ) -> View | None:
         """A workspace as a user sees it, perhaps through a token with scopes; None when it is none of the user's.
 
         It is the user's when a right was given in it, on one of its roots, to a role of the user, and the user may read
         or write that root: what is given outside of workspaces opens none.
         """
-        gathered = await self.gather(user, workspace.uuid)
+        gathered = await self.gather(user, workspace.uuid, judge)
         paths = await self._locate([root.node for root in workspace.roots], user)
         marks = compile_marks(gathered.grants)
         opened = {grant.path for grant in gathered.grants if grant.in_workspace and not grant.rights & Right.DENY}
@@ -192,6 +213,7 @@ def _explain(user: User, node: TreeNode, gathered: Gathered, workspace: str = ""
                 rights=name_rights(grant.rights),
                 workspace=workspace if grant.in_workspace else "",
                 effect=_effect_of(grant, marks[grant.path], decision),
+                policy=grant.policy,
             )
             for grant in on_trail
         ),
@@ -203,8 +225,29 @@ def _is_on_trail(path: str, node: str) -> bool:
     return path == node or (node.startswith(path) and (not path or path.endswith("/")))
 
 
-def _grant_of(row: RightsRow, path: str, order: dict[str, int]) -> Grant:
-    return Grant(path, order[row.role], row.rights, bool(row.workspace))
+def _grant_all(
+    rows: Sequence[RightsRow],
+    notes: Sequence[Note],
+    paths: Mapping[str, str],
+    order: Mapping[str, int],
+    judge: Judge,
+) -> list[Grant]:
+    """Grants of nodes that are somewhere. Where a role names a policy, that alone says what the role gives there, but
+    for a denial, which stays."""
+    policies = {(note.node, note.role, note.workspace): note.value for note in notes if note.node in paths}
+    grants = []
+    for row in rows:
+        if row.node not in paths:
+            continue
+        if row.rights & Right.DENY:
+            policies.pop((row.node, row.role, row.workspace), None)
+        elif (row.node, row.role, row.workspace) in policies:
+            continue
+        grants.append(Grant(paths[row.node], order[row.role], row.rights, bool(row.workspace)))
+    for (node, role, workspace), policy in policies.items():
+        path = paths[node]
+        grants.append(Grant(path, order[role], judge(policy, path), bool(workspace), policy))
+    return grants
 
 
 def _effect_of(grant: Grant, strongest: Grant, decision: Decision) -> str:
@@ -225,4 +268,9 @@ def _say_why(decision: Decision, roles: list[Role]) -> str:
     if grant.rights & Right.DENY:
         return f"Denied to {who} {place}; a denial counts for everything below."
     rights = " and ".join(name_rights(grant.rights)).capitalize()
+    if grant.policy:
+        left = rights or "Nothing"
+        return (
+            f"{left}, by the policy {grant.policy} of {who} {place}, now and as far as nothing of a request is known."
+        )
     return f"{rights}, given to {who} {place}: nothing is nearer or stronger."

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cellsmono.interfaces.acls import ACTIONS, LOCKS, NOTES, RIGHTS, Acl
+from cellsmono.interfaces.acls import ACTIONS, LOCKS, NOTES, POLICY, RIGHTS, Acl
 from cellsmono.interfaces.permissions import Right
 from cellsmono.kernel.errors import Invalid, NotFound
 from cellsmono.kernel.service import ServiceStatus
@@ -156,7 +156,7 @@ class AclService:
         return [row for rows in await self._read(roles) for row in rows.rights if row.workspace in {"", workspace}]
 
     async def read_notes(self, roles: Sequence[str], workspace: str) -> list[Note]:
-        """Quotas and recycle bins of these roles, in this workspace and in all."""
+        """Quotas, recycle bins and policies of these roles, in this workspace and in all."""
         return [note for rows in await self._read(roles) for note in rows.notes if note.workspace in {"", workspace}]
 
     @property
@@ -185,7 +185,7 @@ class AclService:
     async def _load(self, roles: Sequence[str]) -> dict[str, RoleRows]:
         """What roles say from the database; it is remembered unless something was written meanwhile."""
         marks = ", ".join("?" * len(roles))
-        counting = ", ".join(f"'{action}'" for action in (*RIGHTS, *NOTES))
+        counting = ", ".join(f"'{action}'" for action in (*RIGHTS, *NOTES, POLICY))
         statement = (
             f"SELECT role, node, workspace, action, value FROM acl_acl WHERE role IN ({marks})"  # noqa: S608
             f" AND action IN ({counting})"

@@ -12,6 +12,8 @@ from cellsmono.idm.auth import AuthService
 from cellsmono.idm.auth_requests import AuthRequests
 from cellsmono.idm.node_locks import LockRequests, NodeLocks
 from cellsmono.idm.passwords import Passwords
+from cellsmono.idm.policy import PolicyService
+from cellsmono.idm.policy_requests import PolicyRequests
 from cellsmono.idm.resets import Resets
 from cellsmono.idm.role import RoleService
 from cellsmono.idm.role_requests import RoleRequests
@@ -43,11 +45,12 @@ class IdmServices(msgspec.Struct, frozen=True):
     resets: Resets
     role: RoleService
     acl: AclService
+    policy: PolicyService
     workspace: WorkspaceService
 
     def in_order(self) -> tuple[Service, ...]:
         """All of them, for the listing."""
-        return (self.user, self.auth, self.role, self.acl, self.workspace)
+        return (self.user, self.auth, self.role, self.acl, self.policy, self.workspace)
 
 
 class PeopleStore:
@@ -59,11 +62,11 @@ class PeopleStore:
         self.services = services
         users, auth, roles, acls = services.user, services.auth, services.role, services.acl
         workspaces = services.workspace
-        access = Access(roles, acls, workspaces, locator)
+        access = Access(roles, acls, workspaces, services.policy, locator)
         turn = Turn()
         self.signers = UserSigners(users, auth, services.sessions)
         locks = NodeLocks(users, acls, access)
-        self.views = ViewService(users, workspaces, access, locks, locator, turn)
+        self.views = ViewService(users, workspaces, access, services.policy, locks, locator, turn)
         factors, resets = services.factors, services.resets
         sign_in = SignIn(users, factors, passwords, Attempts(clock), turn.lock)
         self._handlers: dict[type, Callable[[Any], Awaitable[Any]]] = {
@@ -82,6 +85,7 @@ class PeopleStore:
             ).handlers(),
             **AuthRequests(users, auth, services.sessions, sign_in, turn).handlers(),
             **SignInRequests(users, auth, services.sessions, sign_in, turn, clock).handlers(),
+            **PolicyRequests(services.policy, turn).handlers(),
             **LockRequests(users, acls, locks, locator, turn).handlers(),
             **RoleRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
             **WorkspaceRequests(database, users, roles, acls, workspaces, access, locator, turn).handlers(),
@@ -94,14 +98,16 @@ class PeopleStore:
         """Read what the database holds; it stays the caller's to close. Raises Corrupt."""
         users = await UserService.open(database, clock)
         auth = await AuthService.open(database, clock)
+        roles = await RoleService.open(database, users, clock)
         services = IdmServices(
             user=users,
             auth=auth,
             sessions=await Sessions.open(database, clock, auth),
             factors=await SecondFactors.open(database, clock),
             resets=await Resets.open(database, clock),
-            role=await RoleService.open(database, users, clock),
+            role=roles,
             acl=AclService(database),
+            policy=await PolicyService.open(database, roles, clock),
             workspace=await WorkspaceService.open(database, clock),
         )
         return cls(database, services, locator, clock, passwords or Passwords())

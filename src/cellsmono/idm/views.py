@@ -4,19 +4,25 @@ from collections.abc import Sequence
 
 from cellsmono.idm.access import Access
 from cellsmono.idm.node_locks import NO_LOCKS, NodeLocks
+from cellsmono.idm.policy import PolicyService
 from cellsmono.idm.turn import Turn
 from cellsmono.idm.user import UserService
 from cellsmono.idm.workspace import WorkspaceService
 from cellsmono.interfaces.events import EventKind, NodeEvent
 from cellsmono.interfaces.node_locks import LockMap
+from cellsmono.interfaces.permissions import Right
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.tree import NodeLocator
+from cellsmono.interfaces.users import User
 from cellsmono.interfaces.views import View
 
 MOST_KEPT = 2_000
 """Views that are kept; all are dropped when there are more."""
 
 _MOVES = frozenset({EventKind.CREATE, EventKind.DELETE, EventKind.UPDATE_PATH, EventKind.RELOAD})
+
+Key = tuple[str, str, tuple[str, ...]]
+"""User, workspace, and scopes of a token."""
 
 
 class ViewService:
@@ -27,6 +33,7 @@ class ViewService:
         users: UserService,
         workspaces: WorkspaceService,
         access: Access,
+        policies: PolicyService,
         locks: NodeLocks,
         locator: NodeLocator,
         turn: Turn,
@@ -34,9 +41,12 @@ class ViewService:
         self._users = users
         self._workspaces = workspaces
         self._access = access
+        self._policies = policies
         self._locator = locator
         self._turn = turn
-        self._views: dict[tuple[str, str, tuple[str, ...]], View | None] = {}
+        self._views: dict[tuple[Key, tuple[Right, ...]], View | None] = {}
+        self._asked: dict[Key, tuple[tuple[str, str], ...]] = {}
+        """The policies that were asked for a view, with the tree path of each."""
         self._state: tuple[object, ...] = ()
         self._moves = 0
         self._node_locks = locks
@@ -56,17 +66,29 @@ class ViewService:
             return None
         state = self._read_state()
         if state != self._state or len(self._views) > MOST_KEPT:
-            self._views, self._state = {}, state
+            self._views, self._asked, self._state = {}, {}, state
         key = (user.uuid, slug, actor.scopes)
-        if key in self._views:
-            return self._views[key]
+        known = (key, self._judge_all(user, actor, self._asked.get(key, ())))
+        if known in self._views:
+            return self._views[known]
         workspace = self._workspaces.find(slug)
         if workspace is None:
             return None
-        view = await self._access.view(user, workspace, actor.scopes)
+        verdicts: dict[tuple[str, str], Right] = {}
+
+        def judge(policy: str, path: str) -> Right:
+            right = self._policies.judge_node(user, policy, path, actor.circumstances)
+            return verdicts.setdefault((policy, path), right)
+
+        view = await self._access.view(user, workspace, actor.scopes, judge)
         if state == self._read_state() == self._state:
-            self._views[key] = view
+            self._asked[key] = tuple(sorted(verdicts))
+            self._views[key, tuple(verdicts[each] for each in self._asked[key])] = view
         return view
+
+    def _judge_all(self, user: User, actor: Actor, asked: Sequence[tuple[str, str]]) -> tuple[Right, ...]:
+        """What the policies say for this request: as often as it differs, there is a view of its own."""
+        return tuple(self._policies.judge_node(user, *each, actor.circumstances) for each in asked)
 
     async def read_locks(self) -> LockMap:
         """See ``Views``."""

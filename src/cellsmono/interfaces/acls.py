@@ -14,10 +14,13 @@ NOTES = ("quota", "recycle_root")
 All others are kept for those who understand them.
 """
 
+POLICY = "policy"
+"""The action whose value is the id of a policy, or of a group, that says what may be read and written."""
+
 LOCKS = ("content_lock", "lock", "child_lock")
 """Actions that are locks (see ``interfaces.node_locks``); their role is that of the user who holds it."""
 
-ACTIONS = frozenset({*RIGHTS, *NOTES, *LOCKS, "policy", "workspace-path"})
+ACTIONS = frozenset({*RIGHTS, *NOTES, *LOCKS, POLICY, "workspace-path"})
 """Names of actions; ``parameter:PLUGIN:NAME`` and ``action:PLUGIN:NAME`` are some, too."""
 
 
@@ -53,7 +56,7 @@ class Step(msgspec.Struct, frozen=True):
     """One grant that was looked at, and what became of it.
 
     ``effect`` is ``denies``, ``decides``, ``farther`` (nearer ones or a denial count) or ``weaker`` (a later
-    role says something about the same node).
+    role says something about the same node). ``policy`` is the policy that said what the rights are.
     """
 
     path: str
@@ -62,6 +65,7 @@ class Step(msgspec.Struct, frozen=True):
     rights: tuple[str, ...]
     workspace: str
     effect: str
+    policy: str = ""
 
 
 class ShownQuota(msgspec.Struct, frozen=True):

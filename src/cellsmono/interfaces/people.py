@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar, get_args
 import msgspec
 
 from cellsmono.interfaces.acls import Explanation, ShownAcl, ShownQuota
+from cellsmono.interfaces.policies import PolicyGroup
 from cellsmono.interfaces.roles import Role
 from cellsmono.interfaces.sessions import FRONTEND, Session, ShownSession
 from cellsmono.interfaces.tokens import KeyPair, NewToken, Token
@@ -403,6 +404,26 @@ class DeleteTemplate(Request[None], frozen=True):
     """Remove a template. Raises Conflict (reason ``used``) while a workspace has it as a root."""
 
     name: str
+
+
+class ListPolicyGroups(Request[list[PolicyGroup]], frozen=True):
+    """All groups of policies."""
+
+
+class PutPolicyGroup(Request[PolicyGroup], frozen=True):
+    """Make a group of policies, or put it in the place of the one with its UUID."""
+
+    group: PolicyGroup
+
+
+class DeletePolicyGroup(Request[PolicyGroup], frozen=True):
+    """Remove a group of policies."""
+
+    uuid: str
+
+
+class RestorePolicies(Request[None], frozen=True):
+    """Bring the default groups of policies back as they come with the program; others stay."""
 
 
 def result_of(kind: type[Request[R]]) -> type[R]:

@@ -25,12 +25,14 @@ class Grant(msgspec.Struct, frozen=True, gc=False):
 
     ``path`` is a tree path. ``role`` is the role's place in the order of the user's roles, the weakest being 0.
     ``in_workspace`` says that it is meant for the workspace that is looked at alone.
+    ``policy`` is the id of the policy that said ``rights``, empty where they were given.
     """
 
     path: str
     role: int
     rights: Right
     in_workspace: bool = False
+    policy: str = ""
 
     @property
     def strength(self) -> tuple[int, bool]:

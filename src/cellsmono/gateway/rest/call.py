@@ -13,6 +13,7 @@ from cellsmono.gateway.rest.paging import Cursors
 from cellsmono.interfaces.bearers import Bearers
 from cellsmono.interfaces.operations import Operations
 from cellsmono.interfaces.people import People
+from cellsmono.interfaces.policies import Policies
 from cellsmono.interfaces.router import Actor, Circumstances, NodeRouter
 from cellsmono.interfaces.tokens import Token
 from cellsmono.interfaces.users import Profile, User
@@ -45,11 +46,18 @@ class RestContext:
     """What handlers work with: nodes, people, administration, and the time."""
 
     def __init__(
-        self, router: NodeRouter, operations: Operations, bearers: Bearers, clock: Clock, max_object_bytes: int
+        self,
+        router: NodeRouter,
+        operations: Operations,
+        bearers: Bearers,
+        policies: Policies,
+        clock: Clock,
+        max_object_bytes: int,
     ) -> None:
         self.router = router
         self.operations = operations
         self.bearers = bearers
+        self.policies = policies
         self.clock = clock
         self.max_object_bytes = max_object_bytes
         self.cursors = Cursors()

@@ -8,8 +8,8 @@ from aiohttp import web
 from cellsmono.gateway.http import Exchange, Reply, send_reply
 from cellsmono.gateway.rest.bodies import read_json
 from cellsmono.gateway.rest.call import NOBODY, Call, Caller, RestContext
-from cellsmono.gateway.rest.errors import JSON_TYPE, from_domain, reply_error
-from cellsmono.gateway.rest.routes import BASE, Access, Route, Table, unauthorized
+from cellsmono.gateway.rest.errors import JSON_TYPE, RestError, from_domain, reply_error
+from cellsmono.gateway.rest.routes import BASE, Access, Route, Table, unauthorized, unquote_path
 from cellsmono.gateway.rest.table import ROUTES
 from cellsmono.kernel.errors import CellsError
 from cellsmono.kernel.log import get_logger
@@ -49,9 +49,25 @@ class RestGateway:
         exchange.operation = f"rest.{route.name}"
         caller = self._find_caller(exchange, route)
         route.check_access(caller)
+        self._check_policies(exchange, caller, raw_path.removeprefix(BASE))
         call = Call(exchange, parameters, raw_query, caller, self._context.clock.time())
         body = await read_json(exchange, route.takes) if route.takes is not None else None
         return _reply(await route.handler(self._context, call, body))
+
+    def _check_policies(self, exchange: Exchange, caller: Caller, raw_path: str) -> None:
+        """Raise RestError (401 or 403) for what policies do not allow, though the route would."""
+        context = {"RequestMethod": exchange.method, "RequestURI": BASE + raw_path}
+        context["UserAgent"] = exchange.headers.get("User-Agent", "")
+        if exchange.remote:
+            context["RemoteAddress"] = exchange.remote
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        verdict = self._context.policies.judge_request(caller.user, method, unquote_path(raw_path), context)
+        if verdict.allowed:
+            return
+        _LOG.info("refused by policy", operation=exchange.operation, policy=verdict.policy)
+        if caller.user is None:
+            raise unauthorized("Sign in first: send a token as `Authorization: Bearer TOKEN`")
+        raise RestError(403, "policy", "A policy does not allow this")
 
     def _find_caller(self, exchange: Exchange, route: Route) -> Caller:
         """Who asks. Raises RestError (401) for a token that is not good, whatever is wrong with it."""

@@ -1,7 +1,8 @@
 """The part of the route table that is about people: users, roles, rights, workspaces, tokens."""
 
-from cellsmono.gateway.rest import acls, roles, tokens, users, workspaces
+from cellsmono.gateway.rest import acls, policies, roles, tokens, users, workspaces
 from cellsmono.gateway.rest import people_structs as people
+from cellsmono.gateway.rest import policy_structs as about_policies
 from cellsmono.gateway.rest import workspace_structs as spaces
 from cellsmono.gateway.rest.routes import Access, Route
 
@@ -205,4 +206,39 @@ _RIGHTS = (
     ),
 )
 
-PEOPLE_ROUTES = _PEOPLE + _RIGHTS
+_POLICIES = (
+    Route(
+        method="POST",
+        path="/policy",
+        name="PolicySearch",
+        tag="Policy",
+        summary="All groups of policies.",
+        access=Access.ADMINS,
+        handler=policies.search,
+        takes=about_policies.PolicySearch,
+        gives=about_policies.PolicyGroupsCollection,
+    ),
+    Route(
+        method="PUT",
+        path="/policy",
+        name="PolicyPut",
+        tag="Policy",
+        summary="Make or replace a group of policies.",
+        access=Access.ADMINS,
+        handler=policies.put,
+        takes=about_policies.IdmPolicyGroup,
+        gives=about_policies.IdmPolicyGroup,
+    ),
+    Route(
+        method="DELETE",
+        path="/policy/{Uuid}",
+        name="PolicyDelete",
+        tag="Policy",
+        summary="Delete a group of policies.",
+        access=Access.ADMINS,
+        handler=policies.delete,
+        gives=about_policies.PolicyDeleted,
+    ),
+)
+
+PEOPLE_ROUTES = _PEOPLE + _RIGHTS + _POLICIES
