@@ -18,10 +18,10 @@ check:  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 test:  ## the test suite
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 coverage:  ## the test suite, and which lines it never ran (takes more than twice as long)
-	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 soak:  ## the long forms of the crash tests (hours)
 	$(BIN)/python -m pytest -m soak

@@ -306,6 +306,7 @@ def test_an_address_in_use_is_one_clear_line(serve: Callable[..., Server], run: 
         (("config", "check", "--config", "/does/not/exist"), 2, "does not exist"),
         (("ps", "--data-dir", "/dev/null"), 3, "error: no server runs on"),
         (("ds", "list", "--data-dir", "/dev/null"), 2, "is a file"),
+        (("ds", "list", "--data-dir", "/does/not/exist"), 1, "error: there is no data folder /does/not/exist"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_code(run: Command, arguments: tuple[str, ...], code: int, text: str) -> None:

@@ -172,6 +172,7 @@ class Installation:
         if is_new and self._settings.buckets.find(config.name) is not None:
             # An older bucket of this name may have left the configuration: what was set for it was not meant for this.
             await self._settings.buckets.forget(config.name)
+        had_index = self._datasources.has_index(config.name)
         await self._datasources.open(config, prepare)
         try:
             failure = self._datasources.failure(config.name)
@@ -184,6 +185,8 @@ class Installation:
             await self._settings.add_datasource(config)
         except BaseException:
             await self._datasources.close(config.name)
+            if not had_index:
+                self._datasources.forget_index(config.name)
             raise
         log.info("datasource added", datasource=config.name, place=config.place)
 

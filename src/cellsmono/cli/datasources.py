@@ -100,7 +100,7 @@ def list_datasources(data_dir: DataDir = None, config: ConfigFile = None, output
     from cellsmono.cli.describe import describe_state, list_object_services
     from cellsmono.cli.session import load_for, perform
 
-    infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources())
+    infos = perform(load_for(data_dir, config), lambda operations: operations.list_datasources(), only_looks=True)
     if output is Output.JSON:
         print_json(infos)
         return

@@ -116,7 +116,7 @@ def _describe_kept(report: BlobReport) -> Fields:
     fields: Fields = [
         ("old versions", f"{report.blobs} kept, {format_bytes(report.bytes)}"),
         *((f"versions {problem}", report.count(problem)) for problem in _OF_KEPT),
-        ("versions too recent", report.young),
+        ("versions too recent", _describe_young(report)),
     ]
     if report.unsure:
         fields.append(("versions not judged", f"{report.unsure}: a datasource is not open, or on its way"))
@@ -125,11 +125,16 @@ def _describe_kept(report: BlobReport) -> Fields:
     return fields
 
 
+def _describe_young(report: BlobReport) -> str:
+    """Blobs that a write may be about to name are not judged."""
+    return f"{report.young}, written less than an hour ago: a later check judges them" if report.young else "0"
+
+
 def _describe_blobs(report: BlobReport) -> Fields:
     fields: Fields = [
         ("looked at", f"{report.blobs} blobs, {format_bytes(report.bytes)} in {format_duration(report.seconds)}"),
         *((str(problem), report.count(problem)) for problem in BlobProblem if problem is not BlobProblem.LEFTOVER),
-        ("too recent", report.young),
+        ("too recent", _describe_young(report)),
     ]
     if report.attached:
         fields.append(("brought back", f"{report.attached} below lost+found/"))

@@ -8,7 +8,16 @@ import typer
 
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
-from cellsmono.cli.output import Output, format_bytes, format_time, print_fields, print_json, print_table, tell
+from cellsmono.cli.output import (
+    Output,
+    format_bytes,
+    format_count,
+    format_time,
+    print_fields,
+    print_json,
+    print_table,
+    tell,
+)
 from cellsmono.interfaces.encryption import KeyBundle
 
 PARTIAL = 5
@@ -139,7 +148,8 @@ def export_keys(
     except OSError as error:
         raise Forbidden(f"{file} can not be written: {error.strerror}") from None
     keys = sum(len(store.keys) for store in bundle.stores)
-    tell(f"{len(bundle.masters)} master keys and {keys} data keys are in {file}; keep it and the password apart")
+    found = f"{format_count(len(bundle.masters), 'master key')}, {format_count(keys, 'data key')}"
+    tell(f"in {file}: {found}; keep it and the password apart")
 
 
 @app.command("import", epilog=IMPORT_EPILOG)
@@ -161,7 +171,7 @@ def import_keys(
     if output is Output.JSON:
         print_json(report)
     else:
-        tell(f"{report.masters} master keys and {report.keys} data keys are new")
+        tell(f"new: {format_count(report.masters, 'master key')}, {format_count(report.keys, 'data key')}")
         for name in report.opened:
             tell(f"{name!r} could be opened")
 

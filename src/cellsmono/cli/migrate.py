@@ -147,6 +147,8 @@ def _ask_secret() -> str:
 
 def _locate(target: str) -> str:
     """A target as the server understands it: a folder by its absolute path."""
+    if target and not target.strip():
+        raise typer.BadParameter("it is blank", param_hint="--target-bucket")
     if target.startswith(SCHEME) or "/" not in target:
         return target
     return str(Path(target).expanduser().absolute())

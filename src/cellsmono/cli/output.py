@@ -56,6 +56,11 @@ def format_bytes(count: float) -> str:
     return f"{count:.1f} PiB"
 
 
+def format_count(count: int, what: str) -> str:
+    """A number of things whose plural is regular: ``1 key``, ``2 keys``."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
 def format_time(seconds: float) -> str:
     """A moment in local time, ``never`` for 0."""
     if not seconds:

@@ -1,6 +1,7 @@
 """How a command reaches the data: through the running server, or, when none runs, by itself under the lock."""
 
 import asyncio
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +12,7 @@ from cellsmono.app.config_sources import LoadedConfig, add_datasources, load_con
 from cellsmono.app.control_client import ControlClient, Unreachable
 from cellsmono.app.data_dir import is_data_dir_locked, lock_data_dir, prepare_data_dir, recall_folders
 from cellsmono.interfaces.operations import Operations
-from cellsmono.kernel.errors import CellsError
+from cellsmono.kernel.errors import CellsError, NotFound
 
 FILE_NAME = "cellsmono.db"
 """The configuration store; see ``app.settings``, which takes longer to import than most commands last."""
@@ -48,8 +49,16 @@ def require_server(loaded: LoadedConfig) -> ControlClient:
     return client
 
 
-def perform(loaded: LoadedConfig, work: Callable[[Operations], Awaitable[T]]) -> T:
-    """Let ``work`` use the operations and return what it returns. Ctrl-C cancels it."""
+def perform(loaded: LoadedConfig, work: Callable[[Operations], Awaitable[T]], *, only_looks: bool = False) -> T:
+    """Let ``work`` use the operations and return what it returns. Ctrl-C cancels it.
+
+    What ``only_looks`` makes no data folder: raises NotFound where there is none, as there can be nothing to see.
+    """
+    if only_looks and not loaded.data_dir.exists():
+        raise NotFound(
+            f"there is no data folder {loaded.data_dir}; check --data-dir, or begin with: cellsmono serve --data-dir "
+            f"{shlex.quote(str(loaded.data_dir))}"
+        )
 
     async def run() -> T:
         async with open_operations(loaded) as operations:

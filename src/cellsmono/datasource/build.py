@@ -358,6 +358,10 @@ class Datasources:
         stats = await index.stats()
         return (await index.read_node(ROOT)).uuid if stats.files or stats.folders or stats.versions else None
 
+    def has_index(self, name: str) -> bool:
+        """Whether the data folder has an index of this name, in use or set aside."""
+        return self._files.exists(name)
+
     def forget_index(self, name: str, tree: str | None = None) -> None:
         """Delete the index database of a datasource that is closed; the only one to know a tree is set aside."""
         if tree is None:

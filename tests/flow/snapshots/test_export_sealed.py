@@ -98,7 +98,7 @@ def test_the_command_line_takes_an_export_and_its_password(site):
     assert done.returncode == 0, done.stderr
     done = run(site, "encryption", "import", str(site.keys), *given, "--data-dir", str(site.root / "fresh"))
     assert done.returncode == 0, done.stderr
-    assert "1 master keys and 1 data keys are new" in done.stderr
+    assert "new: 1 master key, 1 data key" in done.stderr
     again = ["encryption", "export", str(site.root / "again.json"), *given, "--data-dir", str(site.root / "fresh")]
     assert run(site, *again).returncode == 0
     assert (site.root / "again.json").stat().st_mode & 0o777 == 0o600

@@ -5,6 +5,7 @@ alone knows a tree, which a mark beside it says. It is never opened by a datasou
 instead of deleted when its datasource is removed.
 """
 
+import itertools
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -59,8 +60,11 @@ class IndexFiles:
         self.unmark(name)
 
     def set_aside(self, name: str, tree: str) -> None:
-        """Keep a closed index until ``take_back``, by the UUID of its root."""
-        self.path(name).rename(self._kept(name, tree))
+        """Keep a closed index until ``take_back``, by the UUID of its root. An older one of it stays, numbered."""
+        kept = self._kept(name, tree)
+        if kept.exists():
+            kept.rename(self._numbered(name, tree))
+        self.path(name).rename(kept)
         self.unmark(name)
 
     def take_back(self, name: str, tree: str) -> None:
@@ -86,6 +90,13 @@ class IndexFiles:
                 file.unlink()
         with suppress(OSError):  # something that was set aside is still in it
             folder.rmdir()
+
+    def exists(self, name: str) -> bool:
+        """Whether there is anything of a datasource of this name."""
+        return self.path(name).parent.exists()
+
+    def _numbered(self, name: str, tree: str) -> Path:
+        return next(path for n in itertools.count(1) if not (path := self._kept(name, f"{tree}-{n}")).exists())
 
     def _mark(self, name: str) -> Path:
         return self.path(name).with_name(_MARK)
