@@ -7,6 +7,7 @@ import typer
 from cellsmono.cli.keys import confirm
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat, Yes
 from cellsmono.cli.output import Output, format_bytes, format_time, print_fields, print_json, print_table, tell
+from cellsmono.interfaces.locks import ON, ObjectLock
 from cellsmono.interfaces.operations import Operations
 from cellsmono.interfaces.version import Version, VersionPage
 from cellsmono.interfaces.version_policy import PruneReport
@@ -67,15 +68,23 @@ def list_versions(
     if output is Output.JSON:
         print_json(versions)
     else:
-        print_table(("KEY", "VERSION", "MODIFIED", "SIZE", "STATE"), map(_describe, versions))
+        print_table(("KEY", "VERSION", "MODIFIED", "SIZE", "STATE"), map(describe_version, versions))
 
 
-def _describe(version: Version) -> tuple[object, ...]:
+def describe_version(version: Version) -> tuple[object, ...]:
+    """The cells of one line."""
     state = "current" if version.is_latest else f"until {format_time(version.since_ns / 1e9)}"
     size: object = format_bytes(version.size)
     if version.node is None:
         size, state = "-", f"deleted, {state}"
+    elif version.node.meta.lock is not None:
+        state = ", ".join((state, *_describe_lock(version.node.meta.lock)))
     return version.key, version.id or NULL, format_time(version.mtime_ns / 1e9), size, state
+
+
+def _describe_lock(lock: ObjectLock) -> list[str]:
+    told = [f"{lock.mode.lower()} lock until {format_time(lock.until)}"] if lock.mode else []
+    return [*told, "legal hold"] if lock.hold == ON else told
 
 
 @app.command("restore", epilog=RESTORE_EPILOG)

@@ -5,14 +5,18 @@ import pytest
 from cellsmono.cli import progress as progress_module
 from cellsmono.cli.describe import describe_datasource, describe_report
 from cellsmono.cli.main import report_error
-from cellsmono.cli.output import format_bytes, format_time, print_fields, print_json, print_table, tell
+from cellsmono.cli.output import format_bytes, format_count, format_time, print_fields, print_json, print_table, tell
 from cellsmono.cli.progress import describe_progress, format_duration, show_progress
 from cellsmono.cli.ps import render_services
+from cellsmono.cli.versions import describe_version
 from cellsmono.interfaces.datasource import DatasourceConfig
 from cellsmono.interfaces.index import IndexStats
+from cellsmono.interfaces.locks import GOVERNANCE, ObjectLock
+from cellsmono.interfaces.node import Facts, Node, NodeMeta
 from cellsmono.interfaces.objects import Skipped
 from cellsmono.interfaces.operations import DatasourceInfo
 from cellsmono.interfaces.sync import Progress, ResyncReport, SyncState, SyncStatus
+from cellsmono.interfaces.version import Version
 from cellsmono.kernel import errors
 from cellsmono.kernel.registry import Kind, ServiceRow
 from cellsmono.kernel.service import ServiceState
@@ -148,3 +152,15 @@ def test_errors_have_their_exit_codes(error: Exception, code: int, capsys: pytes
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
+
+
+def test_a_version_says_what_keeps_it() -> None:
+    meta = NodeMeta(lock=ObjectLock(GOVERNANCE, 1_700_000_000, "ON"))
+    node = Node("a.txt", "u", Facts(size=3, mtime_ns=10**18), meta=meta)
+    said = describe_version(Version("a.txt", "v1", node, 10**18, 1, is_latest=True))
+    assert said[-1] == f"current, governance lock until {format_time(1_700_000_000)}, legal hold"
+    assert describe_version(Version("a.txt", "", None, 10**18, 1, is_latest=True))[-1] == "deleted, current"
+
+
+def test_one_is_no_plural() -> None:
+    assert (format_count(1, "key"), format_count(2000, "key")) == ("1 key", "2,000 keys")
