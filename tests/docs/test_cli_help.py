@@ -44,7 +44,7 @@ PROMISED = [
     *(("user", "session", name) for name in ("list", "revoke")),
     *(("user", "totp", name) for name in ("enable", "disable", "show")),
     *(("group", name) for name in ("create", "list", "delete")),
-    *((("file", name)) for name in ("ls", "stat", "meta", "cp", "mv", "rm", "restore")),
+    *((("file", name)) for name in ("ls", "stat", "mkdir", "meta", "cp", "mv", "rm", "restore")),
     *((("jobs", name)) for name in ("list", "show", "stop", "pause", "resume", "delete")),
     *((("lock", name)) for name in ("set", "list", "clear")),
     *((("encryption", name)) for name in ("list", "rotate", "export", "import")),

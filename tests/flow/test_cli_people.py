@@ -193,6 +193,15 @@ def test_files_are_copied_deleted_and_restored(run, tmp_path, start_server):
     ask("file", "restore", "docs/recycle_bin/b")
     job = ask("file", "rm", "docs/b/f.txt", "--permanently")
     assert ask("file", "ls", "docs/b")[0]["path"] == "docs/b/f-1.txt"
+    made = ask("file", "mkdir", "docs/b/new")
+    assert (made["path"], made["uuid"]) == ("docs/b/new/", ask("file", "stat", "docs/b/new")["uuid"])
+    assert ask("file", "mkdir", "docs/b/new/", "-p")["uuid"] == made["uuid"]
+    for taken in ("docs/b/new", "docs/b/f-1.txt", "docs"):
+        assert "is there already" in run("file", "mkdir", taken, "--user", "alice", code=4).err
+    run("file", "mkdir", "docs/b/f-1.txt", "-p", "--user", "alice", code=4)
+    assert "'docs/x/'" in run("file", "mkdir", "docs/x/y", "--user", "alice", code=1).err
+    assert ask("file", "mkdir", "docs/x/y", "-p")["path"] == "docs/x/y/"
+    run("file", "mkdir", "elsewhere/x", "--user", "alice", code=1)
     run("file", "cp", "docs/b", "docs/b/c", "--user", "alice", code=4)
     run("file", "stat", "docs/nothing", "--user", "alice", code=1)
     run("file", "cp", "docs/b", "--user", "alice", code=2)

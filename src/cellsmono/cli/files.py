@@ -9,7 +9,7 @@ from cellsmono.cli.asking import ask, read_pairs
 from cellsmono.cli.jobs import print_job
 from cellsmono.cli.options import ConfigFile, DataDir, OutputFormat
 from cellsmono.cli.output import Output, format_bytes, format_time, print_fields, print_json, print_table
-from cellsmono.interfaces.files import ListFiles, SetFileMeta, ShownFile, StatFile
+from cellsmono.interfaces.files import ListFiles, MakeFolder, SetFileMeta, ShownFile, StatFile
 from cellsmono.interfaces.jobs import DeleteNodes, Job, JobKind, JobState, ListJobs, RestoreNodes, TransferNodes
 from cellsmono.interfaces.people import Request
 from cellsmono.kernel.errors import NotFound
@@ -22,6 +22,11 @@ LS_EPILOG = """Examples:
 STAT_EPILOG = """Examples:
 
   cellsmono file stat common-files/plan.odt --user alice"""
+MKDIR_EPILOG = """Examples:
+
+  cellsmono file mkdir common-files/plans --user alice
+
+  cellsmono file mkdir common-files/plans/2030/may -p --user alice"""
 CP_EPILOG = """Examples:
 
   cellsmono file cp common-files/a.txt personal-files/ --user alice
@@ -87,6 +92,21 @@ def stat_file(
 ) -> None:
     """Show one file or folder."""
     _print_file(ask(data_dir, config, StatFile(user, path)), output)
+
+
+@app.command("mkdir", epilog=MKDIR_EPILOG)
+def make_folder(
+    path: Path,
+    user: User,
+    parents: Annotated[
+        bool, typer.Option("--parents", "-p", help="Make missing folders above too; one that is there is fine.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    output: OutputFormat = Output.TABLE,
+) -> None:
+    """Make a folder."""
+    _print_file(ask(data_dir, config, MakeFolder(user, path, parents)), output)
 
 
 @app.command("meta", epilog=META_EPILOG)

@@ -49,6 +49,18 @@ class StatFile(Request[ShownFile], frozen=True):
     scopes: tuple[str, ...] = ()
 
 
+class MakeFolder(Request[ShownFile], frozen=True):
+    """Make a folder; with ``with_parents`` missing folders above it too, and one that is there is good as it is.
+
+    Raises AlreadyExists for a name that is taken, NotFound where the folder above is missing, Conflict below a file.
+    """
+
+    login: str
+    path: str
+    with_parents: bool = False
+    scopes: tuple[str, ...] = ()
+
+
 class SetFileMeta(Request[ShownFile], frozen=True):
     """Set user metadata of a file; an empty value removes one. Raises Conflict for folders, which have none."""
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from cellsmono.data.jobs.ground import Ground
+from cellsmono.data.jobs.ground import Ground, Spot
 from cellsmono.interfaces import files as asked
 from cellsmono.interfaces.files import ShownFile
-from cellsmono.interfaces.node import Node, NodeMeta
+from cellsmono.interfaces.node import FolderKind, Node, NodeMeta
+from cellsmono.interfaces.paths import parent_of
 from cellsmono.interfaces.router import Actor
 from cellsmono.interfaces.views import View, Views
-from cellsmono.kernel.errors import CellsError, Conflict, Invalid, NotFound
+from cellsmono.kernel.errors import AlreadyExists, CellsError, Conflict, Forbidden, Invalid, NotFound
 
 MOST_LISTED = 10_000
 LONGEST_META = 2_048
@@ -29,7 +30,12 @@ class FileRequests:
 
     def handlers(self) -> dict[type, Callable[[Any], Awaitable[Any]]]:
         """Which method answers which request."""
-        return {asked.ListFiles: self._list, asked.StatFile: self._stat, asked.SetFileMeta: self._set_meta}
+        return {
+            asked.ListFiles: self._list,
+            asked.StatFile: self._stat,
+            asked.MakeFolder: self._make_folder,
+            asked.SetFileMeta: self._set_meta,
+        }
 
     async def _list(self, request: asked.ListFiles) -> list[ShownFile]:
         actor = self._find_actor(request.login, request.scopes)
@@ -66,6 +72,40 @@ class FileRequests:
         except CellsError:
             return shown
         return replace(shown, size=usage.bytes, files=usage.files)
+
+    async def _make_folder(self, request: asked.MakeFolder) -> ShownFile:
+        actor = self._find_actor(request.login, request.scopes)
+        spot = await self._ground.spot(actor, request.path.strip("/") + "/")
+        if spot.place.is_top:
+            raise AlreadyExists(f"{spot.full!r} is there already", path=spot.full)
+        known = await self._find_known(actor, spot)
+        if known is not None:
+            if request.with_parents and known.is_folder:
+                return _show(spot.slug, known)
+            raise AlreadyExists(f"{spot.full.rstrip('/')!r} is there already", path=spot.full)
+        if not request.with_parents:
+            await self._require_parent(actor, spot)
+        return _show(spot.slug, await self._ground.router.create_folder(actor, spot.slug, spot.path, FolderKind.FOUND))
+
+    async def _find_known(self, actor: Actor, spot: Spot) -> Node | None:
+        """The file or folder that has the name; None as well for who may not know."""
+        try:
+            return (await self._ground.find(actor, spot.full.rstrip("/")))[1]
+        except (NotFound, Forbidden):
+            return None
+
+    async def _require_parent(self, actor: Actor, spot: Spot) -> None:
+        """Raise NotFound where the folder above is missing, and may be looked at."""
+        parent = spot.at(parent_of(spot.path))
+        if parent.place.is_top:
+            return
+        try:
+            await self._ground.read(actor, parent)
+        except Forbidden:
+            return
+        except NotFound:
+            message = f"There is no folder {parent.full!r}; make it first, or all at once with the folders above (-p)"
+            raise NotFound(message, path=parent.full) from None
 
     async def _set_meta(self, request: asked.SetFileMeta) -> ShownFile:
         actor = self._find_actor(request.login, request.scopes)
