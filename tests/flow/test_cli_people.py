@@ -202,6 +202,10 @@ def test_files_are_copied_deleted_and_restored(run, tmp_path, start_server):
     assert "'docs/x/'" in run("file", "mkdir", "docs/x/y", "--user", "alice", code=1).err
     assert ask("file", "mkdir", "docs/x/y", "-p")["path"] == "docs/x/y/"
     run("file", "mkdir", "elsewhere/x", "--user", "alice", code=1)
+    run("file", "mkdir", "docs/../x", "-p", "--user", "alice", code=2)
+    run("user", "create", "bob")
+    run("workspace", "give", "docs", "--user", "bob", "--read")
+    assert "Access Denied" in run("file", "mkdir", "docs/new", "--user", "bob", code=4).err
     run("file", "cp", "docs/b", "docs/b/c", "--user", "alice", code=4)
     run("file", "stat", "docs/nothing", "--user", "alice", code=1)
     run("file", "cp", "docs/b", "--user", "alice", code=2)
