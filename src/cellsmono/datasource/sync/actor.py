@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -115,7 +115,7 @@ class Synchronizer:
             finally:
                 self._is_scanning = False
             self._note_report(report, resync)
-            self._look_again(resync.unfinished)
+            self._look_again(resync.round, resync.round.stayed_busy)
             return report
 
     def status(self) -> SyncStatus:
@@ -294,11 +294,14 @@ class Synchronizer:
         if tally.held:
             self._held_reason = tally.held
             log.warning("deletions are held", datasource=self.config.name, reason=tally.held)
-        self._look_again(round_.unfinished)
+        self._look_again(round_, round_.unfinished)
 
-    def _look_again(self, paths: Set[str]) -> None:
-        if paths:
-            self.hint(Hint(path.rstrip("/"), True) for path in paths)
+    def _look_again(self, round_: Round, left: Collection[str]) -> None:
+        """Have what a round left seen by another one; not at once where it found no end by itself."""
+        if left:
+            self.hint(Hint(path.rstrip("/"), True) for path in left)
+        if round_.has_given_up:
+            self._schedule.doubt()
 
     # --- schedule
 

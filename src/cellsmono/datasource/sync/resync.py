@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
+import structlog
+
 from cellsmono.datasource.sync.context import SyncContext
 from cellsmono.datasource.sync.folders import visit_folders
 from cellsmono.datasource.sync.leaves import look_at_leaves
@@ -14,6 +16,8 @@ from cellsmono.interfaces.patch import FolderScanned, Patch
 from cellsmono.interfaces.paths import ancestors_of, is_below
 from cellsmono.interfaces.sync import Progress, ResyncOptions, ResyncReport
 from cellsmono.kernel.errors import CellsError, NotFound
+
+log = structlog.get_logger("cellsmono.sync")
 
 FOLDERS_A_PAGE = 5000
 FOLDERS_A_STAT = 1000
@@ -102,7 +106,8 @@ class TreeWalk:
             else:
                 break
         else:
-            round_.give_up()
+            log.warning("what is on the storage does not settle", datasource=self._context.config.name)
+            round_.has_given_up = True
         await self._apply_deferred()
 
     async def remove(self, *, with_gone: bool = True) -> None:
@@ -228,9 +233,9 @@ class Resync:
         return self._walk.missed
 
     @property
-    def unfinished(self) -> set[str]:
-        """Paths that have to be looked at again, as others were at work there all the time."""
-        return self._round.unfinished
+    def round(self) -> Round:
+        """What was found, and what is left to be looked at again."""
+        return self._round
 
     async def run(self) -> ResyncReport:
         """Compare, repair, report."""

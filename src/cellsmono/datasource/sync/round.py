@@ -72,7 +72,8 @@ class Round:
     one, ``gone`` rows that a look or a complete listing did not find, ``replaced`` rows whose name is taken by an
     entry of the other type. ``relocations`` maps folder paths to the UUID of the folder that stands there now,
     ``foreign`` holds paths where another folder of unknown origin stands. ``walks`` are folders whose whole subtree
-    has to be compared. ``busy`` are folders in which somebody was at work, ``unfinished`` those that stayed busy.
+    has to be compared. ``busy`` are folders in which somebody was at work, ``unfinished`` those that stayed busy. Who
+    ``has_given_up`` left something else: only a comparison of everything finds it again.
     ``displaced`` are keys to be looked at again when folders have got their places, ``put_off`` all that ever were.
     ``moved_from`` (dry run only) are sources of moves. ``deferred`` is the book-keeping of folders whose sub folders
     were new: it is stored last, so that a round that ends early looks at them again.
@@ -94,10 +95,16 @@ class Round:
         self.deferred: list[FolderScanned] = []
         self.busy: dict[str, Visit] = {}
         self.unfinished: set[str] = set()
+        self.has_given_up = False
         self.displaced: dict[str, None] = {}
         self.put_off: set[str] = set()
         self.moved_from: set[str] = set()
         self._retries: dict[str, int] = {}
+
+    @property
+    def stayed_busy(self) -> list[str]:
+        """Folders in which somebody was at work whenever they were visited: of ``unfinished`` what time alone mends."""
+        return [path for path, count in self._retries.items() if count > MOST_RETRIES]
 
     def retry(self, visit: Visit) -> None:
         """Visit a folder again when those who are busy in it are done; give up after some times."""
@@ -107,12 +114,6 @@ class Round:
             self.busy[visit.path] = visit
         else:
             self.unfinished.add(visit.path)
-
-    def give_up(self) -> None:
-        """What is still to be looked at is left to another round."""
-        for left in (self.leaves, self.relocations, self.foreign, self.walks, self.displaced):
-            self.unfinished.update(left)
-            left.clear()
 
     def patch(self, steps: list[Step]) -> Patch | None:
         """The patch of these steps, counted; None in a dry run, where they are noted instead."""
